@@ -1,0 +1,9 @@
+//! Words that every layer shares. They import nothing of ours.
+
+pub mod budget;
+pub mod kind;
+pub mod place;
+pub mod shutdown;
+pub mod text;
+pub mod time;
+pub mod units;

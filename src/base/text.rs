@@ -1,0 +1,115 @@
+//! Text for people: bytes from the wire made safe to print, and the nearest name to a mistyped one.
+
+/// How many characters of a record an error quotes.
+const EXCERPT_CHARS_MAX: usize = 48;
+
+/// Text with control characters (which could drive a terminal) and bidirectional overrides escaped.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        push_visible(&mut out, c);
+    }
+    out
+}
+
+/// A short, printable, quoted excerpt of `bytes`, for error messages. Says how long the whole is when it was cut.
+pub fn excerpt(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    let mut chars = 0;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if chars == EXCERPT_CHARS_MAX {
+                return cut(out, bytes.len());
+            }
+            if c == '"' {
+                out.push('\\');
+            }
+            push_visible(&mut out, c);
+            chars += 1;
+        }
+        for byte in chunk.invalid() {
+            if chars == EXCERPT_CHARS_MAX {
+                return cut(out, bytes.len());
+            }
+            out.push_str(&format!("\\x{byte:02x}"));
+            chars += 1;
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn cut(mut out: String, len: usize) -> String {
+    out.push_str(&format!("...\" ({len} bytes)"));
+    out
+}
+
+fn push_visible(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
+        // Bidirectional controls can make a terminal show another text than the one that is there.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            out.push_str(&format!("\\u{{{:x}}}", c as u32));
+        }
+        c => out.push(c),
+    }
+}
+
+/// The candidate most like `name`, if one is near enough to be a slip of the fingers.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// ` (did you mean X?)`, or nothing.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, candidates).map(|near| format!(" (did you mean {}?)", visible(near))).unwrap_or_default()
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().flat_map(char::to_lowercase).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_escapes_what_could_drive_a_terminal() {
+        assert_eq!(excerpt(b"a\x1b]0;x\x07\n\xff\"b"), r#""a\x1b]0;x\x07\n\xff\"b""#);
+        assert_eq!(excerpt("a\u{202e}b".as_bytes()), r#""a\u{202e}b""#);
+    }
+
+    #[test]
+    fn a_long_excerpt_is_cut_and_says_how_long_the_whole_is() {
+        let shown = excerpt(&[b'x'; 1000]);
+        assert!(shown.ends_with("...\" (1000 bytes)"), "{shown}");
+        assert!(shown.len() < 80);
+    }
+
+    #[test]
+    fn a_slip_finds_its_name_and_a_stranger_finds_none() {
+        assert_eq!(nearest("data-inptu", ["data-input", "data-output"]), Some("data-input"));
+        assert_eq!(nearest("zebra", ["data-input", "data-output"]), None);
+        assert_eq!(did_you_mean("strng", ["string", "bytes"]), " (did you mean string?)");
+    }
+}

@@ -1,0 +1,110 @@
+//! Sizes and durations as people write them: `64MiB`, `1.5GB`, `30s`, `200ms`.
+
+use std::time::Duration;
+
+const SIZES: &[(&str, u64)] = &[
+    ("", 1),
+    ("b", 1),
+    ("k", 1 << 10),
+    ("kib", 1 << 10),
+    ("kb", 1000),
+    ("m", 1 << 20),
+    ("mib", 1 << 20),
+    ("mb", 1_000_000),
+    ("g", 1 << 30),
+    ("gib", 1 << 30),
+    ("gb", 1_000_000_000),
+];
+
+const DURATIONS_MS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Reads a size in bytes: a number and an optional unit (`k`, `KiB`, `kB`, `MiB`, `MB`, `GiB`, `GB`).
+pub fn parse_size(text: &str) -> Result<usize, String> {
+    let (number, unit) = split(text);
+    let (_, scale) = SIZES
+        .iter()
+        .find(|(name, _)| *name == unit.to_ascii_lowercase())
+        .ok_or_else(|| format!("{text:?} is not a size: write it like 64MiB, 500KB or 1048576"))?;
+    scaled(number, *scale)
+        .map(|bytes| bytes as usize)
+        .ok_or_else(|| format!("{text:?} is not a size: write it like 64MiB, 500KB or 1048576"))
+}
+
+/// Reads a duration: a number and a unit (`ms`, `s`, `m`, `h`, `d`).
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration: write it like 30s, 500ms, 5m or 2h");
+    let (number, unit) = split(text);
+    let (_, scale) = DURATIONS_MS.iter().find(|(name, _)| *name == unit.to_ascii_lowercase()).ok_or_else(wrong)?;
+    scaled(number, *scale).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// A size as people read it: `64 MiB`, `1.5 GiB`, `17 B`.
+pub fn show_size(bytes: u64) -> String {
+    let (unit, scale) = match bytes {
+        b if b >= 1 << 30 => ("GiB", 1u64 << 30),
+        b if b >= 1 << 20 => ("MiB", 1 << 20),
+        b if b >= 1 << 10 => ("KiB", 1 << 10),
+        b => return format!("{b} B"),
+    };
+    let value = bytes as f64 / scale as f64;
+    if value.fract() < 0.05 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
+/// A count with thin separators: `1,000,000`.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+fn scaled(number: &str, scale: u64) -> Option<u64> {
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(scale).filter(|v| *v <= i64::MAX as u64);
+    }
+    let value = number.parse::<f64>().ok()? * scale as f64;
+    (value.is_finite() && value <= i64::MAX as f64).then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_size("500 kB"), Ok(500_000));
+        assert_eq!(parse_size("1.5g"), Ok(3 << 29));
+        assert_eq!(parse_size("17"), Ok(17));
+        for wrong in ["", "MiB", "-1", "64 furlongs", "99999999999999999999", "1e3"] {
+            assert!(parse_size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert!(parse_duration("30").is_err());
+    }
+
+    #[test]
+    fn counts_and_sizes_are_shown_as_people_read_them() {
+        assert_eq!(show_count(1_234_567), "1,234,567");
+        assert_eq!(show_count(7), "7");
+        assert_eq!(show_size(64 << 20), "64 MiB");
+        assert_eq!(show_size(3 << 29), "1.5 GiB");
+        assert_eq!(show_size(17), "17 B");
+    }
+}

@@ -1,0 +1,93 @@
+//! What every command runs in: the checked global settings, the wish to stop, the progress counters.
+
+use super::exit::UsageError;
+use super::global::Global;
+use super::output;
+use super::progress::Shown;
+use kmerge::base::shutdown::{Shutdown, Signal};
+use kmerge::observe::progress::Progress;
+
+pub struct Context {
+    pub global: Global,
+    /// Raised by Ctrl-C and SIGTERM.
+    pub shutdown: Shutdown,
+    /// Moved by the job, shown by [`Context::show_progress`].
+    pub progress: Progress,
+}
+
+impl Context {
+    pub fn new(global: Global) -> anyhow::Result<Self> {
+        let shutdown = Shutdown::default();
+        listen_for_signals(shutdown.clone());
+        Ok(Self { global, shutdown, progress: Progress::default() })
+    }
+
+    /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
+    pub fn brokers(&self) -> anyhow::Result<Vec<String>> {
+        let typed = self.global.brokers.clone().or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok());
+        let list: Vec<String> = typed
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|address| !address.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if list.is_empty() {
+            return Err(UsageError::new(
+                "no broker address: give --brokers HOST:PORT or set KMERGE_BROKERS (to try things without a cluster: \
+                 kmerge demo, or kmerge broker)",
+            )
+            .into());
+        }
+        Ok(list)
+    }
+
+    /// Shows the progress counters until the guard is dropped.
+    pub fn show_progress(&self) -> Shown {
+        Shown::start(self.progress.clone(), &self.global)
+    }
+
+    /// Ends a job: the summary on stderr (unless --quiet), the report as one JSON object on stdout (if --output json).
+    pub fn finish(&self, summary: &str, report: &serde_json::Value) -> anyhow::Result<()> {
+        output::finish(&self.global, summary, report)
+    }
+
+    /// Data on stdout: `text` for people or `json` as one line, whichever was asked for.
+    pub fn print(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
+        output::print(&self.global, text, json)
+    }
+}
+
+/// The first signal asks the job to stop, the second one leaves at once.
+fn listen_for_signals(shutdown: Shutdown) {
+    tokio::spawn(async move {
+        loop {
+            let signal = next_signal().await;
+            if shutdown.requested().is_some() {
+                std::process::exit(super::exit::of_signal(signal).into());
+            }
+            shutdown.request(signal);
+        }
+    });
+}
+
+#[cfg(unix)]
+async fn next_signal() -> Signal {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Signal::Interrupt,
+        _ = terminate.recv() => Signal::Terminate,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> Signal {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => Signal::Interrupt,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,40 @@
+//! The command line: one file per command, each from arguments as typed to the settings a job takes.
+//!
+//! clap, anyhow and indicatif stop here; the library knows none of them.
+
+// What was typed for every command, and what it runs in.
+pub mod context;
+pub mod global;
+
+// How it ends and what it shows.
+pub mod exit;
+pub mod output;
+pub mod progress;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Merges the sorted partitions of a Kafka topic into one totally ordered partition.
+#[derive(Debug, Parser)]
+#[command(name = "kmerge", version, max_term_width = 120, arg_required_else_help = true, after_help = exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: global::Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Runs the one command that was typed.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    output::start_log(&cli.global);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
+    runtime.block_on(async {
+        let cx = context::Context::new(cli.global)?;
+        let _ = &cx;
+        match cli.command {}
+    })
+}

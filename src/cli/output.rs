@@ -1,0 +1,56 @@
+//! stdout carries data and reports, stderr everything else. A reader that closes the pipe ends us quietly.
+
+use super::global::{Global, OutputForm};
+use std::io::{self, Write};
+
+/// The reader of stdout is gone: nothing to complain about.
+#[derive(Debug, thiserror::Error)]
+#[error("the reader closed the pipe")]
+pub struct ClosedPipe;
+
+/// Logs go to stderr; what is shown depends on -q, -v and KMERGE_LOG.
+pub fn start_log(global: &Global) {
+    let default = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn,kmerge=info",
+        (_, 1) => "info,kmerge=debug",
+        _ => "debug,kmerge=trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KMERGE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let colour =
+        io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour)
+        .with_target(global.verbose > 1)
+        .try_init();
+}
+
+/// Writes text to stdout as it stands.
+pub fn write_stdout(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
+        other => Ok(other?),
+    }
+}
+
+pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> anyhow::Result<()> {
+    if !global.quiet {
+        // stderr may be closed as well; a summary nobody reads is no failure.
+        let _ = writeln!(io::stderr().lock(), "{}", summary.trim_end());
+    }
+    match global.output {
+        OutputForm::Json => write_stdout(&format!("{report}\n")),
+        OutputForm::Text => Ok(()),
+    }
+}
+
+pub fn print(global: &Global, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
+    match global.output {
+        OutputForm::Json => write_stdout(&format!("{json}\n")),
+        OutputForm::Text => write_stdout(&format!("{}\n", text.trim_end())),
+    }
+}

@@ -1,0 +1,4 @@
+//! What a job tells while it runs and when it is done.
+
+pub mod progress;
+pub mod usage;
