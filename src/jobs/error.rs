@@ -46,6 +46,14 @@ pub enum JobError {
         #[source]
         error: BatchError,
     },
+    /// A source gave a record that it had already passed.
+    #[error("{at} came again: the next offset had to be {expected} or later")]
+    Order {
+        /// The record.
+        at: Place,
+        /// The least offset that could come.
+        expected: i64,
+    },
     /// The report says that the data is not what was promised.
     #[error("{0}")]
     Difference(String),
@@ -58,7 +66,7 @@ impl JobError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(_) | Self::Batch { .. } => Kind::Failed,
+            Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
             Self::Usage(_) => Kind::Usage,
             Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),

@@ -3,7 +3,13 @@
 //! Settings are checked before they come here; reports know how to show themselves to people (`summary`) and as one JSON
 //! object (`to_json`). A job prints nothing: the command line does.
 
+// What jobs share.
+pub mod cursor;
+
 pub mod error;
+
+#[cfg(test)]
+mod testing;
 
 use crate::base::shutdown::Shutdown;
 use crate::observe::progress::Progress;
