@@ -54,10 +54,15 @@ class KafkaPython:
     def consume(self, topic, deadline):
         from kafka import KafkaConsumer, TopicPartition
 
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False, max_poll_records=5000)
+        # With auto_offset_reset at its default an assigned partition is put at its end in the background, which may overtake a seek.
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_poll_records=5000,
+        )
         assigned = [TopicPartition(topic, p) for p in range(records.PARTITIONS)]
         consumer.assign(assigned)
-        consumer.seek_to_beginning(*assigned)
         ends = {tp.partition: end for tp, end in consumer.end_offsets(assigned).items()}
         yield ends
         while any(consumer.position(tp) < ends[tp.partition] for tp in assigned) and time.monotonic() < deadline:

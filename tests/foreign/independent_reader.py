@@ -19,7 +19,11 @@ PATIENCE_SECONDS = 300
 def read(bootstrap, topic, start=None):
     """Every record of a topic up to the ends of now, as (partition, offset, content)."""
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, max_poll_records=20_000, fetch_max_bytes=1 << 26,
+        bootstrap_servers=bootstrap.split(","),
+        # An assigned partition is put at the latest offset otherwise, in the background, where it overtakes a seek.
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=20_000,
         max_partition_fetch_bytes=1 << 23,
     )
     partitions = consumer.partitions_for_topic(topic)
@@ -28,17 +32,20 @@ def read(bootstrap, topic, start=None):
     assigned = [TopicPartition(topic, p) for p in sorted(partitions)]
     consumer.assign(assigned)
     ends = consumer.end_offsets(assigned)
-    if start is None:
-        consumer.seek_to_beginning(*assigned)
-    else:
+    following = {tp: consumer.position(tp) for tp in assigned}
+    if start is not None:
         for tp in assigned:
             consumer.seek(tp, start)
+            following[tp] = start
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while any(consumer.position(tp) < ends[tp] for tp in assigned):
+    while any(following[tp] < ends[tp] for tp in assigned):
         if time.monotonic() > deadline:
             raise SystemExit(f"{topic} was not read in {PATIENCE_SECONDS} s")
         for tp, found in consumer.poll(timeout_ms=1000).items():
             for r in found:
+                if r.offset != following[tp]:
+                    raise SystemExit(f"{tp}: offset {r.offset} came, expected {following[tp]}")
+                following[tp] += 1
                 if r.offset < ends[tp]:
                     yield r.partition, r.offset, (r.key, r.value, tuple(r.headers), r.timestamp)
     consumer.close()
