@@ -1,6 +1,7 @@
 //! What hostile messages cost: whatever the bytes say, reading them as any message of any version ends with a value or an
-//! error, and holds no more memory than [`MEMORY_FACTOR`] + 1 times their number plus [`MEMORY_FLOOR`] and a short text.
-//! An allocator that counts, thread by thread, watches it. The seed is printed; `KMERGE_TEST_SEED` repeats a run.
+//! error, and the memory it holds is bounded by their number: [`MEMORY_FACTOR`] times that plus [`MEMORY_FLOOR`] for the
+//! arrays, half as much again while one grows, once that for strings, and a short text. An allocator that counts, thread
+//! by thread, watches it. The seed is printed where a test fails; `KMERGE_TEST_SEED` repeats a run.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -29,9 +29,7 @@ pub struct Cluster {
 /// Runs a story on an embedded cluster of two nodes.
 pub fn run_embedded(name: &str, story: impl AsyncFnOnce(&Cluster)) {
     runtime().block_on(async {
-        let broker = Broker::start(BrokerConfig { nodes: 2, ..BrokerConfig::default() })
-            .await
-            .expect("the embedded broker starts");
+        let broker = Broker::start(BrokerConfig { nodes: 2, ..BrokerConfig::default() }).await.expect("the embedded broker starts");
         let cluster = Cluster::new(name, broker.bootstrap(), Some(broker));
         story(&cluster).await;
     });
