@@ -47,7 +47,8 @@ fn one(value: &[u8]) -> Vec<u8> {
 fn records_read_back_with_nulls_repeats_and_bytes_that_are_no_text() {
     let mut writer = BatchWriter::new(Codec::None);
     writer.base_offset(100);
-    let headers: [(&[u8], Option<&[u8]>); 4] = [(b"a", Some(b"1")), (b"a", None), (b"", Some(b"")), (b"\xff\xfe", Some(b"\0"))];
+    let headers: [(&[u8], Option<&[u8]>); 4] =
+        [(b"a", Some(b"1")), (b"a", None), (b"", Some(b"")), (b"\xff\xfe", Some(b"\0"))];
     writer.push_pairs(1_000, Some(b"k"), Some(b"v"), &headers).unwrap();
     writer.push(1_001, None, None, Headers::EMPTY).unwrap();
     writer.push(-7, Some(b""), Some(b""), Headers::EMPTY).unwrap();

@@ -123,13 +123,11 @@ impl BatchWriter {
         value: Option<&[u8]>,
         headers_bytes: usize,
     ) -> Result<(), BatchError> {
-        let base_timestamp = if self.record_count == 0 {
-            self.delete_horizon.unwrap_or(timestamp)
-        } else {
-            self.base_timestamp
-        };
+        let base_timestamp =
+            if self.record_count == 0 { self.delete_horizon.unwrap_or(timestamp) } else { self.base_timestamp };
         let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let (key_len, value_len) = (key.map_or(-1, |key| key.len() as i64), value.map_or(-1, |value| value.len() as i64));
+        let (key_len, value_len) =
+            (key.map_or(-1, |key| key.len() as i64), value.map_or(-1, |value| value.len() as i64));
         let body = 1
             + len_of(timestamp_delta)
             + len_of(self.next_delta.into())
@@ -165,7 +163,11 @@ impl BatchWriter {
     #[cold]
     fn full(&self, bytes: usize) -> BatchError {
         if self.next_delta == i32::MAX {
-            return BatchError::Unwritable { what: "an offset delta", value: i32::MAX as u64, limit: i32::MAX as u64 - 1 };
+            return BatchError::Unwritable {
+                what: "an offset delta",
+                value: i32::MAX as u64,
+                limit: i32::MAX as u64 - 1,
+            };
         }
         BatchError::Unwritable { what: "a batch in bytes", value: bytes as u64, limit: BATCH_BYTES_MAX as u64 }
     }
@@ -263,7 +265,11 @@ impl BatchWriter {
     }
 
     fn flag(&mut self, bit: i16, yes: bool) -> &mut Self {
-        if yes { self.header.attributes |= bit } else { self.header.attributes &= !bit }
+        if yes {
+            self.header.attributes |= bit
+        } else {
+            self.header.attributes &= !bit
+        }
         self
     }
 
@@ -276,7 +282,11 @@ impl BatchWriter {
         let header = BatchHeader {
             batch_length: (self.plain.len() - LENGTH_END) as i32,
             last_offset_delta: self.last_offset_delta.map_or(delta, |stated| stated.max(delta)),
-            base_timestamp: if self.record_count == 0 { self.delete_horizon.unwrap_or(-1) } else { self.base_timestamp },
+            base_timestamp: if self.record_count == 0 {
+                self.delete_horizon.unwrap_or(-1)
+            } else {
+                self.base_timestamp
+            },
             max_timestamp: self.append_time.unwrap_or(self.max_timestamp),
             record_count: self.record_count,
             ..self.header.clone()
