@@ -55,8 +55,18 @@ impl Topic {
         read(&self.config).clone()
     }
 
-    pub(crate) fn set_config(&self, config: TopicConfig) {
-        *write(&self.config) = Arc::new(config);
+    /// Changes the configuration, or only says whether it could be changed.
+    pub(crate) fn alter_config(
+        &self,
+        change: impl FnOnce(&TopicConfig) -> Result<TopicConfig, String>,
+        validate_only: bool,
+    ) -> Result<(), String> {
+        let mut config = write(&self.config);
+        let changed = change(&config)?;
+        if !validate_only {
+            *config = Arc::new(changed);
+        }
+        Ok(())
     }
 
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
