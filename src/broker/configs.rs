@@ -132,10 +132,7 @@ impl Default for TopicConfig {
 
 impl TopicConfig {
     /// This configuration with changes made to it, or what is wrong with the first that cannot be made.
-    pub(crate) fn changed<'a>(
-        &self,
-        changes: impl IntoIterator<Item = (&'a str, Change)>,
-    ) -> Result<Self, String> {
+    pub(crate) fn changed<'a>(&self, changes: impl IntoIterator<Item = (&'a str, Change)>) -> Result<Self, String> {
         let mut set = self.set.clone();
         for (name, change) in changes {
             let definition = definition(name)?;
@@ -207,7 +204,11 @@ impl Definition {
     fn check(&self, value: &str) -> Result<(), String> {
         let trimmed = value.trim();
         let wrong = |expected: String| {
-            Err(format!("Invalid value {} for configuration {}: {expected}", crate::base::text::visible(value), self.name))
+            Err(format!(
+                "Invalid value {} for configuration {}: {expected}",
+                crate::base::text::visible(value),
+                self.name
+            ))
         };
         match self.check {
             Check::Boolean if matches!(trimmed.to_ascii_lowercase().as_str(), "true" | "false") => Ok(()),
@@ -244,12 +245,7 @@ fn definition(name: &str) -> Result<&'static Definition, String> {
         .ok_or_else(|| format!("Unknown topic config name: {}", crate::base::text::visible(name)))
 }
 
-fn list_change(
-    definition: &Definition,
-    current: Option<&String>,
-    items: &str,
-    append: bool,
-) -> Result<String, String> {
+fn list_change(definition: &Definition, current: Option<&String>, items: &str, append: bool) -> Result<String, String> {
     if definition.kind() != ConfigType::List {
         return Err(format!("Can't append to or subtract from configuration {}: it is not a list", definition.name));
     }

@@ -237,7 +237,12 @@ impl Faults {
         }
         let partitions = partitions();
         let rules = lock(&self.shared.rules);
-        rules.iter().filter(|active| active.strikes(api, node, &partitions)).cloned().map(|active| Struck { active }).collect()
+        rules
+            .iter()
+            .filter(|active| active.strikes(api, node, &partitions))
+            .cloned()
+            .map(|active| Struck { active })
+            .collect()
     }
 }
 
@@ -343,7 +348,11 @@ mod tests {
             let struck = faults.strike(ApiKey::Produce, 1, Vec::new).remove(0);
             let waiting = tokio::spawn(async move { struck.released().await });
             handle.hit().await;
-            if remove { faults.remove(&handle) } else { handle.release() }
+            if remove {
+                faults.remove(&handle)
+            } else {
+                handle.release()
+            }
             waiting.await.unwrap();
         }
     }

@@ -151,7 +151,13 @@ impl Log {
             return Err(Overlap { log_end: self.end });
         }
         block.stamp(base_offset, leader_epoch);
-        self.batches.push_back(Stored { base_offset, last_offset, max_timestamp, leader_epoch, block: Arc::new(block) });
+        self.batches.push_back(Stored {
+            base_offset,
+            last_offset,
+            max_timestamp,
+            leader_epoch,
+            block: Arc::new(block),
+        });
         self.end = last_offset.saturating_add(1);
         Ok(())
     }
@@ -187,10 +193,6 @@ impl Log {
         self.aborted.retain(|aborted| aborted.last_offset >= self.start);
     }
 
-    /// How many bytes of batches are stored.
-    pub(crate) fn bytes(&self) -> usize {
-        self.batches.iter().map(|stored| stored.block.bytes().len()).sum()
-    }
 }
 
 #[cfg(test)]
@@ -259,7 +261,7 @@ mod tests {
         let memory = Memory::new(1000);
         let mut log = three_batches(&memory);
         log.trim(12);
-        assert_eq!((log.start(), log.end(), log.bytes(), memory.used_bytes()), (12, 16, 300, 300));
+        assert_eq!((log.start(), log.end(), memory.used_bytes()), (12, 16, 300));
         assert_eq!(bases(&log.read(12, 16, 1000, true)), [11]);
         log.trim(5);
         assert_eq!(log.start(), 12);

@@ -59,11 +59,7 @@ impl Memory {
         let now_ms = u64::try_from(now_ms).unwrap_or(0);
         let last_ms = self.pot.complained_ms.load(Ordering::Relaxed);
         now_ms.saturating_sub(last_ms) >= COMPLAIN_EVERY_MS
-            && self
-                .pot
-                .complained_ms
-                .compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            && self.pot.complained_ms.compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 

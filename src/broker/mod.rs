@@ -42,6 +42,7 @@ mod tests;
 
 pub use faults::{Fault, Faults, Rule, RuleHandle, Seen};
 
+use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, BatchError};
 use cluster::{Cluster, NotAdded};
@@ -141,6 +142,16 @@ pub enum BrokerError {
         /// The limit.
         limit_bytes: usize,
     },
+}
+
+impl BrokerError {
+    /// The sort of failure, for the exit status: what was asked for cannot be, or the machine does not let us.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ports { .. } | Self::NoNodes | Self::Topic { .. } => Kind::Usage,
+            _ => Kind::Failed,
+        }
+    }
 }
 
 /// A running broker. Dropping it ends it and its connections.
@@ -247,10 +258,9 @@ impl Broker {
         let block = Block::new(batch.bytes().into(), paid);
         let mut state = found.state();
         let epoch = state.leader_epoch;
-        state
-            .log
-            .append_at(base_offset, block, header.last_offset_delta, header.max_timestamp, epoch)
-            .map_err(|overlap| BrokerError::Overlap { partition: found.at.clone(), end: overlap.log_end, base_offset })?;
+        state.log.append_at(base_offset, block, header.last_offset_delta, header.max_timestamp, epoch).map_err(
+            |overlap| BrokerError::Overlap { partition: found.at.clone(), end: overlap.log_end, base_offset },
+        )?;
         drop(state);
         found.changed.notify_waiters();
         Ok(())

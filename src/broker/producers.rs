@@ -78,11 +78,14 @@ impl Producers {
             return Verdict::OldEpoch { newest: producer.epoch };
         }
         if stamp.epoch > producer.epoch {
-            return if stamp.first_sequence == 0 { Verdict::Append } else { Verdict::OutOfOrder { last_sequence: last } };
+            return if stamp.first_sequence == 0 {
+                Verdict::Append
+            } else {
+                Verdict::OutOfOrder { last_sequence: last }
+            };
         }
-        let same = |seen: &&Seen| {
-            (seen.first_sequence, seen.last_sequence) == (stamp.first_sequence, stamp.last_sequence())
-        };
+        let same =
+            |seen: &&Seen| (seen.first_sequence, seen.last_sequence) == (stamp.first_sequence, stamp.last_sequence());
         if let Some(seen) = producer.window.iter().find(same) {
             return Verdict::Duplicate { base_offset: seen.base_offset, timestamp: seen.timestamp };
         }

@@ -11,6 +11,9 @@ pub mod exit;
 pub mod output;
 pub mod progress;
 
+// The commands.
+pub mod broker;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
@@ -25,7 +28,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop
+    Broker(broker::BrokerArgs),
+}
 
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
@@ -34,7 +40,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
-        let _ = &cx;
-        match cli.command {}
+        match cli.command {
+            Command::Broker(args) => args.run(&cx).await,
+        }
     })
 }

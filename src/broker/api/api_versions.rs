@@ -39,5 +39,7 @@ fn tell(served: &super::Served) -> ApiVersion {
 /// Kafka's rule: letters, digits, dots and dashes, beginning and ending with a letter or digit.
 fn is_software_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-    name.chars().all(inner) && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+    name.chars().all(inner)
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric())
 }

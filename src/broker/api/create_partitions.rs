@@ -31,7 +31,8 @@ fn grow(call: &Call<'_>, wanted: &CreatePartitionsTopic, validate_only: bool) ->
     };
     let now = topic.partition_count();
     let count = wanted.count;
-    let added = usize::try_from(count).ok().filter(|_| count <= PARTITIONS_MAX).and_then(|count| count.checked_sub(now));
+    let added =
+        usize::try_from(count).ok().filter(|_| count <= PARTITIONS_MAX).and_then(|count| count.checked_sub(now));
     let Some(added) = added.filter(|added| *added > 0) else {
         let why = format!("The topic has {now} partitions, {count} is not more, or more than {PARTITIONS_MAX}.");
         return Err(Refusal::new(ErrorCode::InvalidPartitions, why));

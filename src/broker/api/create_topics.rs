@@ -7,7 +7,8 @@
 //!   (POLICY_VIOLATION when it is full).
 //! - Left out: racks, quotas, policies.
 
-use super::{Call, config_source};
+use super::Call;
+use super::describe_configs::source;
 use crate::broker::cluster::NotAdded;
 use crate::broker::configs::{Change, TopicConfig};
 use crate::broker::topic::check_name;
@@ -23,7 +24,7 @@ pub(super) const DEFAULT_PARTITIONS: i32 = 1;
 pub(super) const DEFAULT_REPLICATION: i16 = 1;
 
 /// The most partitions a topic has.
-pub(super) const PARTITIONS_MAX: i32 = 10_000;
+pub(crate) const PARTITIONS_MAX: i32 = 10_000;
 
 /// What a topic is to become.
 struct Plan {
@@ -60,11 +61,14 @@ fn create(call: &Call<'_>, topic: &CreatableTopic, validate_only: bool) -> Resul
     let topic_id = if validate_only {
         Uuid::ZERO
     } else {
-        call.cluster.add_topic(&topic.name, plan.placement, plan.config).map_err(|error| not_added(&topic.name, error))?.id
+        call.cluster
+            .add_topic(&topic.name, plan.placement, plan.config)
+            .map_err(|error| not_added(&topic.name, error))?
+            .id
     };
     let tell = |entry: crate::broker::configs::Entry| CreatableTopicConfigs {
         name: entry.name.to_owned(),
-        config_source: config_source(entry.is_set),
+        config_source: source(entry.is_set),
         value: Some(entry.value),
         ..Default::default()
     };

@@ -6,13 +6,12 @@
 use super::Call;
 use crate::broker::topic::Topic;
 use crate::wire::ErrorCode;
-use crate::wire::delete_topics::{
-    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
-};
+use crate::wire::delete_topics::{DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse};
 use std::sync::Arc;
 
 pub(super) fn handle(call: &Call<'_>, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
-    let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
+    let by_name =
+        request.topic_names.into_iter().map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
     let responses = request.topics.into_iter().chain(by_name).map(|wanted| delete(call, wanted)).collect();
     DeleteTopicsResponse { responses, ..Default::default() }
 }

@@ -5,7 +5,6 @@
 //! - Left out: authorized operations, fenced brokers, racks.
 
 use super::Call;
-use super::metadata::NO_OPERATIONS;
 use crate::broker::cluster::Node;
 use crate::wire::ErrorCode;
 use crate::wire::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
@@ -24,7 +23,6 @@ pub(super) fn handle(call: &Call<'_>, request: DescribeClusterRequest) -> Descri
         return DescribeClusterResponse {
             error_code: error.code(),
             error_message: Some(error.name().to_owned()),
-            cluster_authorized_operations: NO_OPERATIONS,
             ..Default::default()
         };
     }
@@ -39,7 +37,6 @@ pub(super) fn handle(call: &Call<'_>, request: DescribeClusterRequest) -> Descri
         cluster_id: cluster.id.clone(),
         controller_id: cluster.controller(),
         brokers: cluster.nodes.iter().map(tell).collect(),
-        cluster_authorized_operations: NO_OPERATIONS,
         ..Default::default()
     }
 }

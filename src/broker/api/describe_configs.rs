@@ -5,21 +5,14 @@
 //!   force. Brokers tell what clients look at before they start.
 //! - Left out: documentation texts (null), other resource types (INVALID_REQUEST).
 
-use super::{Call, config_source};
+use super::Call;
 use crate::broker::configs::{ConfigType, Entry};
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
-    DescribeConfigsResult, DescribeConfigsSynonym,
+    DescribeConfigsResult, DescribeConfigsSynonym, config_source, resource_type,
 };
-
-/// Resource types by their number.
-pub(super) const TOPIC: i8 = 2;
-pub(super) const BROKER: i8 = 4;
-
-const STATIC_BROKER_CONFIG: i8 = 4;
-const DEFAULT_CONFIG: i8 = 5;
 
 pub(super) fn handle(call: &Call<'_>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let results = request.resources.into_iter().map(|resource| {
@@ -52,20 +45,20 @@ fn describe(
     };
     let name = resource.resource_name.as_str();
     match resource.resource_type {
-        TOPIC => {
+        resource_type::TOPIC => {
             let topic = call.cluster.topic(name).ok_or_else(|| {
                 Refusal::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic.")
             })?;
             let config = topic.config();
-            Ok(config.entries().filter(|e| wanted(e.name)).map(|e| topic_config(call, e, synonyms)).collect())
+            Ok(config.entries().filter(|e| wanted(e.name)).map(|e| topic_config(e, synonyms)).collect())
         }
-        BROKER => {
+        resource_type::BROKER => {
             let known = name.is_empty() || name.parse().is_ok_and(|id| call.cluster.node(id).is_some());
             if !known {
                 let why = format!("There is no broker {}.", crate::base::text::visible(name));
                 return Err(Refusal::new(ErrorCode::InvalidRequest, why));
             }
-            Ok(broker_configs(call, name).into_iter().filter(|config| wanted(&config.name)).collect())
+            Ok(broker_configs(name).into_iter().filter(|config| wanted(&config.name)).collect())
         }
         other => {
             let why = format!("The embedded broker has no configurations of resource type {other}.");
@@ -74,7 +67,7 @@ fn describe(
     }
 }
 
-fn topic_config(call: &Call<'_>, entry: Entry, with_synonyms: bool) -> DescribeConfigsResourceResult {
+fn topic_config(entry: Entry, with_synonyms: bool) -> DescribeConfigsResourceResult {
     let synonym = |value: &str, source| DescribeConfigsSynonym {
         name: entry.name.to_owned(),
         value: Some(value.to_owned()),
@@ -84,15 +77,13 @@ fn topic_config(call: &Call<'_>, entry: Entry, with_synonyms: bool) -> DescribeC
     let mut synonyms = Vec::new();
     if with_synonyms {
         if entry.is_set {
-            synonyms.push(synonym(&entry.value, config_source(true)));
+            synonyms.push(synonym(&entry.value, source(true)));
         }
-        synonyms.push(synonym(entry.default, DEFAULT_CONFIG));
+        synonyms.push(synonym(entry.default, config_source::DEFAULT));
     }
     DescribeConfigsResourceResult {
         name: entry.name.to_owned(),
-        // v0 has a flag where later versions have a source.
-        is_default: call.version == 0 && !entry.is_set,
-        config_source: config_source(entry.is_set),
+        config_source: source(entry.is_set),
         config_type: entry.kind as i8,
         value: Some(entry.value),
         synonyms,
@@ -100,7 +91,7 @@ fn topic_config(call: &Call<'_>, entry: Entry, with_synonyms: bool) -> DescribeC
     }
 }
 
-fn broker_configs(call: &Call<'_>, node: &str) -> Vec<DescribeConfigsResourceResult> {
+fn broker_configs(node: &str) -> Vec<DescribeConfigsResourceResult> {
     use super::super::connection::FRAME_BYTES_MAX;
     use super::create_topics::{DEFAULT_PARTITIONS, DEFAULT_REPLICATION};
     use super::fetch::ANSWER_BYTES_MAX;
@@ -108,7 +99,7 @@ fn broker_configs(call: &Call<'_>, node: &str) -> Vec<DescribeConfigsResourceRes
         name: name.to_owned(),
         value: Some(value),
         read_only: true,
-        config_source: STATIC_BROKER_CONFIG,
+        config_source: config_source::STATIC_BROKER,
         config_type: kind as i8,
         ..Default::default()
     };
@@ -122,6 +113,10 @@ fn broker_configs(call: &Call<'_>, node: &str) -> Vec<DescribeConfigsResourceRes
     if !node.is_empty() {
         configs.insert(3, tell("node.id", node.to_owned(), ConfigType::Int));
     }
-    debug_assert!(call.cluster.nodes.len() < i32::MAX as usize);
     configs
+}
+
+/// Where a topic's value comes from.
+pub(super) fn source(is_set: bool) -> i8 {
+    if is_set { config_source::TOPIC } else { config_source::DEFAULT }
 }

@@ -121,23 +121,25 @@ pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
 fn look(call: &Call<'_>, request: &FetchRequest) -> Look {
     let answer_max = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
     let committed = request.isolation_level == READ_COMMITTED;
-    let mut look = Look { topics: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false, watched: Vec::new() };
+    let mut look =
+        Look { topics: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false, watched: Vec::new() };
     for topic in &request.topics {
         let found = resolve(call, &topic.topic, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
-            let limits = Limits { left: answer_max.saturating_sub(look.bytes), one_at_least: look.bytes == 0, committed };
+            let limits =
+                Limits { left: answer_max.saturating_sub(look.bytes), one_at_least: look.bytes == 0, committed };
             let outcome = match &found {
                 Err(error) => Err(*error),
                 Ok(topic) => match call.forced(Some((&topic.name, wanted.partition))) {
                     Some(error) => Err(error),
-                    None => {
-                        topic.partition(wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|partition| {
+                    None => topic.partition(wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition).and_then(
+                        |partition| {
                             let outcome = read(call, &partition, wanted, &limits);
                             look.watched.push(partition);
                             outcome
-                        })
-                    }
+                        },
+                    ),
                 },
             };
             look.failed |= outcome.is_err();

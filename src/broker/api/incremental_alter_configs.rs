@@ -5,13 +5,13 @@
 //! - A broker's configuration cannot be changed while it runs (INVALID_REQUEST).
 
 use super::Call;
-use super::describe_configs::TOPIC;
 use crate::broker::configs::Change;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
+use crate::wire::describe_configs::resource_type;
 use crate::wire::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+    IncrementalAlterConfigsResponse, config_operation,
 };
 
 pub(super) fn handle(call: &Call<'_>, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
@@ -33,13 +33,14 @@ pub(super) fn handle(call: &Call<'_>, request: IncrementalAlterConfigsRequest) -
 
 fn alter(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
     call.refuse_if_forced()?;
-    if resource.resource_type != TOPIC {
+    if resource.resource_type != resource_type::TOPIC {
         let why = format!("The embedded broker changes topics only, not resource type {}.", resource.resource_type);
         return Err(Refusal::new(ErrorCode::InvalidRequest, why));
     }
-    let topic = call.cluster.topic(&resource.resource_name).ok_or_else(|| {
-        Refusal::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic.")
-    })?;
+    let topic = call
+        .cluster
+        .topic(&resource.resource_name)
+        .ok_or_else(|| Refusal::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic."))?;
     let changes = resource.configs.iter().map(change).collect::<Result<Vec<_>, _>>()?;
     let apply = |config: &crate::broker::configs::TopicConfig| config.changed(changes.clone());
     topic.alter_config(apply, validate_only).map_err(|why| Refusal::new(ErrorCode::InvalidConfig, why))
@@ -51,10 +52,10 @@ fn change(config: &AlterableConfig) -> Result<(&str, Change), Refusal> {
         config.value.clone().ok_or_else(|| Refusal::new(ErrorCode::InvalidConfig, why))
     };
     let change = match config.config_operation {
-        0 => Change::Set(value()?),
-        1 => Change::Delete,
-        2 => Change::Append(value()?),
-        3 => Change::Subtract(value()?),
+        config_operation::SET => Change::Set(value()?),
+        config_operation::DELETE => Change::Delete,
+        config_operation::APPEND => Change::Append(value()?),
+        config_operation::SUBTRACT => Change::Subtract(value()?),
         other => return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operation type {other}"))),
     };
     Ok((&config.name, change))

@@ -13,23 +13,15 @@ use crate::batch::{Batch, RecordReader};
 use crate::broker::log::{Log, Stored};
 use crate::wire::ErrorCode;
 use crate::wire::list_offsets::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+    timestamp::{EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST, LATEST_TIERED, MAX_TIMESTAMP},
 };
-
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
-const MAX_TIMESTAMP: i64 = -3;
-const EARLIEST_LOCAL: i64 = -4;
-const LATEST_TIERED: i64 = -5;
-const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 const READ_COMMITTED: i8 = 1;
 
 /// What a batch's window may take while a time is looked up in it.
 const WINDOW_BYTES_MAX: usize = 64 << 20;
-
-/// The first version that tells the leader epoch.
-const LEADER_EPOCH_FROM_VERSION: i16 = 4;
 
 /// An answer for one partition: a timestamp and an offset, -1 where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +53,7 @@ pub(super) fn handle(call: &Call<'_>, request: ListOffsetsRequest) -> ListOffset
                 error_code: found.err().unwrap_or(ErrorCode::None).code(),
                 timestamp,
                 offset,
-                leader_epoch: if call.version >= LEADER_EPOCH_FROM_VERSION { leader_epoch } else { -1 },
-                ..Default::default()
+                leader_epoch,
             }
         };
         let partitions = topic.partitions.iter().map(answer).collect();
@@ -91,9 +82,8 @@ fn list(call: &Call<'_>, name: &str, wanted: &ListOffsetsPartition, committed: b
         }
     };
     // Batches are unpacked without the lock. The record looked for can lie below the log start, then it is in the next.
-    let at_least = wanted.timestamp.max(i64::MIN);
     for stored in candidates {
-        let least = if wanted.timestamp == MAX_TIMESTAMP { stored.max_timestamp } else { at_least };
+        let least = if wanted.timestamp == MAX_TIMESTAMP { stored.max_timestamp } else { wanted.timestamp };
         if let Some((timestamp, offset)) = first_record(&stored, least, edge) {
             return Ok(Found { timestamp, offset, leader_epoch: stored.leader_epoch });
         }

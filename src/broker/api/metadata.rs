@@ -1,7 +1,7 @@
 //! Metadata: who the nodes are, and who leads which partition.
 //!
 //! - Versions: all that `wire` speaks.
-//! - No topics named (an empty list in v0, null from v1) means all; naming by id from v10.
+//! - No topics named (an empty list in v0, null from v1) means all; naming by id from v12 (before, a null name is refused).
 //! - Topics are never created on the way, whatever the request allows (`auto.create.topics.enable=false`).
 //! - Left out: authorized operations (there is no authorizer; the "not asked for" value is told), racks.
 
@@ -12,9 +12,6 @@ use crate::wire::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use crate::wire::{ErrorCode, Uuid};
-
-/// Kafka's way to say that operations were not asked for.
-pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
 pub(super) fn handle(call: &Call<'_>, request: MetadataRequest) -> MetadataResponse {
     let cluster = call.cluster;
@@ -28,7 +25,6 @@ pub(super) fn handle(call: &Call<'_>, request: MetadataRequest) -> MetadataRespo
         cluster_id: Some(cluster.id.clone()),
         controller_id: cluster.controller(),
         topics,
-        cluster_authorized_operations: NO_OPERATIONS,
         ..Default::default()
     }
 }
@@ -57,13 +53,7 @@ fn lookup(call: &Call<'_>, name: Option<String>, topic_id: Uuid) -> MetadataResp
 }
 
 fn failed(name: Option<String>, topic_id: Uuid, error: ErrorCode) -> MetadataResponseTopic {
-    MetadataResponseTopic {
-        error_code: error.code(),
-        name,
-        topic_id,
-        topic_authorized_operations: NO_OPERATIONS,
-        ..Default::default()
-    }
+    MetadataResponseTopic { error_code: error.code(), name, topic_id, ..Default::default() }
 }
 
 fn describe(call: &Call<'_>, topic: &Topic) -> MetadataResponseTopic {
@@ -90,7 +80,6 @@ fn describe(call: &Call<'_>, topic: &Topic) -> MetadataResponseTopic {
         name: Some(topic.name.to_string()),
         topic_id: topic.id,
         partitions: partitions.iter().map(describe_partition).collect(),
-        topic_authorized_operations: NO_OPERATIONS,
         ..Default::default()
     }
 }

@@ -28,13 +28,13 @@ mod describe_configs;
 mod incremental_alter_configs;
 
 use super::cluster::Cluster;
-pub(crate) use create_topics::PARTITIONS_MAX;
 use super::faults::{Fault, Seen, Struck};
 use super::topic::{Partition, State, Topic};
 use super::validate::Refusal;
 use crate::base::place::TopicPartition;
 use crate::wire::header::RequestHeader;
-use crate::wire::{Api, ApiKey, ErrorCode, Message, Reader, Uuid, WireError, frame};
+use crate::wire::{Api, ApiKey, ErrorCode, Reader, Uuid, WireError, frame};
+pub(crate) use create_topics::PARTITIONS_MAX;
 use std::sync::{Arc, MutexGuard};
 use tokio::net::TcpStream;
 
@@ -52,7 +52,8 @@ const fn served<A: Api>() -> Served {
 
 /// Everything that is served, in the order of the APIs' numbers.
 const SERVED: &[Served] = &[
-    served::<crate::wire::produce::Produce>(),
+    // Told from 0 on as Kafka 4 does, see `produce`.
+    Served { first: 0, ..served::<crate::wire::produce::Produce>() },
     served::<crate::wire::fetch::Fetch>(),
     served::<crate::wire::list_offsets::ListOffsets>(),
     served::<crate::wire::metadata::Metadata>(),
@@ -236,13 +237,31 @@ async fn run(
             simple::<wire::delete_records::DeleteRecords>(call, correlation_id, body, out, delete_records::handle)?;
         }
         ApiKey::InitProducerId => {
-            simple::<wire::init_producer_id::InitProducerId>(call, correlation_id, body, out, init_producer_id::handle)?;
+            simple::<wire::init_producer_id::InitProducerId>(
+                call,
+                correlation_id,
+                body,
+                out,
+                init_producer_id::handle,
+            )?;
         }
         ApiKey::DescribeConfigs => {
-            simple::<wire::describe_configs::DescribeConfigs>(call, correlation_id, body, out, describe_configs::handle)?;
+            simple::<wire::describe_configs::DescribeConfigs>(
+                call,
+                correlation_id,
+                body,
+                out,
+                describe_configs::handle,
+            )?;
         }
         ApiKey::CreatePartitions => {
-            simple::<wire::create_partitions::CreatePartitions>(call, correlation_id, body, out, create_partitions::handle)?;
+            simple::<wire::create_partitions::CreatePartitions>(
+                call,
+                correlation_id,
+                body,
+                out,
+                create_partitions::handle,
+            )?;
         }
         ApiKey::IncrementalAlterConfigs => {
             simple::<wire::incremental_alter_configs::IncrementalAlterConfigs>(
@@ -254,7 +273,13 @@ async fn run(
             )?;
         }
         ApiKey::DescribeCluster => {
-            simple::<wire::describe_cluster::DescribeCluster>(call, correlation_id, body, out, describe_cluster::handle)?;
+            simple::<wire::describe_cluster::DescribeCluster>(
+                call,
+                correlation_id,
+                body,
+                out,
+                describe_cluster::handle,
+            )?;
         }
         other => return Err(RequestError::NotServed { key: other.code(), version: call.version }),
     }
@@ -262,12 +287,12 @@ async fn run(
 }
 
 /// A request that is answered at once from what it holds.
-fn simple<A: Api>(
+fn simple<'r, A: Api>(
     call: &Call<'_>,
     correlation_id: i32,
-    body: Reader<'_>,
+    body: Reader<'r>,
     out: &mut Vec<u8>,
-    handle: impl for<'r> FnOnce(&Call<'_>, A::Request<'r>) -> A::Response<'r>,
+    handle: impl FnOnce(&Call<'_>, A::Request<'r>) -> A::Response<'r>,
 ) -> Result<(), RequestError> {
     let request = decode::<A>(call, body)?;
     let response = handle(call, request);
@@ -320,13 +345,6 @@ fn led_partition<'p>(
         epoch if epoch > state.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
         _ => Ok(state),
     }
-}
-
-/// DescribeConfigs' number for where a topic's value comes from.
-fn config_source(is_set: bool) -> i8 {
-    const DYNAMIC_TOPIC_CONFIG: i8 = 1;
-    const DEFAULT_CONFIG: i8 = 5;
-    if is_set { DYNAMIC_TOPIC_CONFIG } else { DEFAULT_CONFIG }
 }
 
 impl From<ErrorCode> for Refusal {

@@ -21,9 +21,6 @@ use crate::wire::produce::{
     TopicProduceResponse,
 };
 
-/// The first version that carries the format this broker stores.
-const RECORDS_V2_FROM_VERSION: i16 = 3;
-
 const NO_OFFSET: i64 = -1;
 
 /// What is done about a request.
@@ -31,7 +28,7 @@ pub(super) enum Produced {
     Answer(ProduceResponse),
     /// The client asked for no answer.
     Silence,
-    /// It asked for no answer and must learn that something is wrong, or it speaks a version nobody does any more.
+    /// It asked for no answer and must learn that something is wrong.
     Close,
 }
 
@@ -52,9 +49,6 @@ pub(super) fn partitions(call: &Call<'_>, request: &ProduceRequest<'_>) -> Vec<T
 }
 
 pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
-    if call.version < RECORDS_V2_FROM_VERSION {
-        return Produced::Close;
-    }
     let refused = refuse_all(&request);
     let mut validator = Validator::default();
     let mut failed = false;
@@ -79,11 +73,9 @@ pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
     match request.acks {
         0 if failed => Produced::Close,
         0 => Produced::Silence,
-        _ => Produced::Answer(ProduceResponse {
-            responses,
-            throttle_time_ms: call.throttle_ms(),
-            ..Default::default()
-        }),
+        _ => {
+            Produced::Answer(ProduceResponse { responses, throttle_time_ms: call.throttle_ms(), ..Default::default() })
+        }
     }
 }
 
