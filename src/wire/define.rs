@@ -109,7 +109,7 @@ macro_rules! structs {
                 let inside = |name| move |error: $crate::wire::WireError| error.inside(stringify!($name), version, name);
                 $(
                     if const { $place }.is_plain(version) {
-                        self.$field.write(writer, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
+                        Field::write(&self.$field, writer, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
                     } else if const { $place }.must_not_be_lost(version)
                         && self.$field != $crate::wire::define::default_or!($type $(, $default)?)
                     {
@@ -130,7 +130,7 @@ macro_rules! structs {
                         && self.$field != default.$field
                     {
                         writer
-                            .tagged_field(tag, |writer| self.$field.write(writer, const { $place }.at(version)))
+                            .tagged_field(tag, |writer| Field::write(&self.$field, writer, const { $place }.at(version)))
                             .map_err(inside(stringify!($field)))?;
                     }
                 )*

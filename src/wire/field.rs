@@ -183,7 +183,9 @@ impl<'a, T: Field<'a>> Nullable<'a> for Vec<T> {
         reader.nullable_array(element_bytes_min, |reader| T::read(reader, At { version, nullable: false }))
     }
     fn write_nullable(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), WireError> {
-        writer.nullable_array(value.map(Vec::as_slice), |writer, item| item.write(writer, At { version, nullable: false }))
+        writer.nullable_array(value.map(Vec::as_slice), |writer, item| {
+            item.write(writer, At { version, nullable: false })
+        })
     }
     #[cfg(test)]
     fn sample_some(dice: &mut super::tests::Dice, version: i16) -> Self {

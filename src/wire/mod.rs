@@ -8,6 +8,8 @@
 //! - Bytes from the network are claims: they give a value or a [`WireError`] that names message, version and field, in time
 //!   and memory proportional to their number (`reader.rs` states the factor), and never a panic.
 //! - Records are borrowed bytes here; what is in them is `batch`'s affair. All else is owned.
+//! - Where Kafka's definitions call a field ignorable, it may be left out of versions that lack it; beyond them only the
+//!   hints of a broker are (who leads, at which epoch, and where), so that it can answer every version alike.
 //! - No I/O: [`frame`] turns messages into frames and back, the callers move them.
 //! - Error codes stay integers in the messages; [`ErrorCode`] reads them.
 
@@ -30,7 +32,21 @@ pub mod header;
 
 // The messages.
 pub mod api_versions;
+pub mod describe_cluster;
+pub mod find_coordinator;
 pub mod metadata;
+
+pub mod fetch;
+pub mod list_offsets;
+pub mod produce;
+
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_configs;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
 
 #[cfg(test)]
 mod tests;
