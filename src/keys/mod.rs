@@ -26,7 +26,7 @@ pub struct Key {
     rest: Box<[u8]>,
 }
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("…")]
+#[error("the key cannot be read")]
 pub struct KeyError;
 impl KeyPlan {
     /// `specs` as typed with `--key`; an empty list is `value:int`.
