@@ -120,3 +120,6 @@ impl<K: Ord> StreamingMerge<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
