@@ -38,7 +38,6 @@ const FETCH_BYTES_MAX: usize = 1 << 20;
 pub(super) async fn count(
     plan: &Plan,
     settings: &MergeSettings,
-    keys: &KeyPlan,
     floor: Option<Floor>,
     client: &PlainClient,
     cx: &JobContext,
@@ -46,7 +45,7 @@ pub(super) async fn count(
     let counted = async {
         let to = client.partition(&plan.output).await?;
         cx.progress.begin("count", plan.offsets());
-        Ok((to, read(plan, keys, client, cx).await?))
+        Ok((to, read(plan, &settings.keys, client, cx).await?))
     };
     let (to, counts) = match interruptible(cx, counted).await {
         Ok(counted) => counted,
@@ -54,7 +53,7 @@ pub(super) async fn count(
     };
     cx.progress.begin("write", counts.values().sum());
     let mut output = Output::start(to, plan.output_end, cut(plan, settings), cx.progress.clone());
-    match write(counts, plan, settings.order, keys, floor, &mut output, cx).await {
+    match write(counts, plan, &settings.keys, floor, &mut output, cx).await {
         Ok(()) => output.finish().await,
         Err(error) => output.close_because(error).await,
     }
@@ -199,13 +198,12 @@ fn canonical(value: &[u8]) -> Option<i64> {
 async fn write(
     counts: BTreeMap<i64, u64>,
     plan: &Plan,
-    order: Order,
     keys: &KeyPlan,
     mut floor: Option<Floor>,
     output: &mut Output,
     cx: &JobContext,
 ) -> Result<(), JobError> {
-    let ordered: Box<dyn Iterator<Item = (i64, u64)> + Send> = match order {
+    let ordered: Box<dyn Iterator<Item = (i64, u64)> + Send> = match keys.order() {
         Order::Asc => Box::new(counts.into_iter()),
         Order::Desc => Box::new(counts.into_iter().rev()),
     };

@@ -34,7 +34,7 @@ use super::JobContext;
 use super::error::JobError;
 use crate::base::ends::Bound;
 use crate::client::rskafka::{Appended, Compression, PlainClient};
-use crate::keys::{KeyPlan, Order};
+use crate::keys::KeyPlan;
 use crate::observe::usage::Usage;
 use std::time::Instant;
 
@@ -92,10 +92,8 @@ pub struct MergeSettings {
     pub from: Vec<String>,
     /// The output topic; it must have exactly one partition.
     pub to: String,
-    /// The keys as typed; empty means `value:int`.
-    pub keys: Vec<String>,
-    /// Ascending or descending.
-    pub order: Order,
+    /// What the records are ordered by, and which way.
+    pub keys: KeyPlan,
     /// The budget for records in memory.
     pub memory_bytes: usize,
     /// How the merge is done.
@@ -114,25 +112,23 @@ pub struct MergeSettings {
 
 /// Makes the plan and refuses what can be refused, without writing anything.
 pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, JobError> {
-    let keys = preflight::check_settings(settings)?;
-    preflight::interruptible(cx, preflight::plan(settings, &keys, cx)).await.map(|prepared| prepared.plan)
+    preflight::interruptible(cx, preflight::prepare(settings, cx)).await.map(|prepared| prepared.plan)
 }
 
 /// Merges.
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
-    let keys = preflight::check_settings(settings)?;
     cx.progress.begin("look", 0);
     let (prepared, client) = preflight::interruptible(cx, async {
-        let prepared = preflight::plan(settings, &keys, cx).await?;
+        let prepared = preflight::prepare(settings, cx).await?;
         let client = PlainClient::connect(&cx.brokers, cx.timeout).await?;
         Ok((prepared, client))
     })
     .await?;
     let plan = prepared.plan;
     let (appended, outcome) = match settings.strategy {
-        Strategy::Merge => plain::merge(&plan, settings, &keys, prepared.floor, &client, cx).await,
-        Strategy::Count => count::count(&plan, settings, &keys, prepared.floor, &client, cx).await,
+        Strategy::Merge => plain::merge(&plan, settings, prepared.floor, &client, cx).await,
+        Strategy::Count => count::count(&plan, settings, prepared.floor, &client, cx).await,
     };
     if let Err(error) = outcome {
         return Err(told_how_far(error, &appended, &plan));

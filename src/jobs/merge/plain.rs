@@ -31,7 +31,6 @@ struct Input {
 pub(super) async fn merge(
     plan: &Plan,
     settings: &MergeSettings,
-    keys: &KeyPlan,
     floor: Option<Floor>,
     client: &PlainClient,
     cx: &JobContext,
@@ -43,7 +42,7 @@ pub(super) async fn merge(
     };
     cx.progress.begin("merge", plan.offsets());
     let mut output = Output::start(to, plan.output_end, cut(plan, settings), cx.progress.clone());
-    match pump(inputs, keys, floor, &mut output, cx).await {
+    match pump(inputs, &settings.keys, floor, &mut output, cx).await {
         Ok(()) => output.finish().await,
         Err(error) => output.close_because(error).await,
     }

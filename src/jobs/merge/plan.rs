@@ -84,6 +84,11 @@ impl Plan {
         self.sources.iter().map(|source| (source.partition.clone(), source.range.end)).collect()
     }
 
+    /// Where each input starts.
+    pub fn starts(&self) -> Ends {
+        self.sources.iter().map(|source| (source.partition.clone(), source.range.start)).collect()
+    }
+
     /// The plan as one JSON object.
     pub fn to_json(&self, settings: &MergeSettings) -> Value {
         let sources: Vec<Value> = self
@@ -133,12 +138,11 @@ impl Plan {
         }
         let _ = writeln!(
             out,
-            "  write to {} from offset {}: {} records at most, by {} ({})",
+            "  write to {} from offset {}: {} records at most, by {}",
             self.output,
             self.output_end,
             show_count(self.offsets()),
-            settings.keys.join(", then "),
-            settings.order.name(),
+            settings.keys,
         );
         let _ = write!(
             out,
