@@ -6,6 +6,10 @@
 pub mod context;
 pub mod global;
 
+// One file per command.
+pub mod generate;
+pub mod merge;
+
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
@@ -25,7 +29,10 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    Merge(merge::MergeArgs),
+    Generate(generate::GenerateArgs),
+}
 
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
@@ -34,7 +41,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
-        let _ = &cx;
-        match cli.command {}
+        match cli.command {
+            Command::Merge(args) => args.run(&cx).await,
+            Command::Generate(args) => args.run(&cx).await,
+        }
     })
 }

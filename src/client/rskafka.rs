@@ -308,6 +308,11 @@ impl Appended {
         Self { partition, start: end, next: end }
     }
 
+    /// The partition written to.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
     /// Takes in that `records` records landed at `base`.
     pub fn take(&mut self, base: i64, records: i64) -> Result<(), NotAdjacent> {
         if base != self.next {

@@ -5,6 +5,7 @@ use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Signal;
 use crate::base::units::show_count;
 use crate::batch::BatchError;
+use crate::client::ClientError;
 use crate::client::rskafka::{NotAdjacent, PlainError};
 use crate::keys::KeyError;
 
@@ -64,6 +65,9 @@ pub enum JobError {
         /// The most that the output takes.
         bytes_max: usize,
     },
+    /// The cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The foreign client under the plain merge and the generator.
     #[error(transparent)]
     Plain(#[from] PlainError),
@@ -85,6 +89,18 @@ pub enum JobError {
         /// How many records it was to write at most.
         planned: u64,
     },
+    /// Something stopped the generator.
+    #[error("{error}. {} of {} records are written; the topic is not complete: delete it with kmerge topic delete {topic}", show_count(*records), show_count(*planned))]
+    HalfMade {
+        /// What.
+        error: Box<JobError>,
+        /// The topic.
+        topic: String,
+        /// Records written.
+        records: u64,
+        /// Records asked for.
+        planned: u64,
+    },
     /// A signal asked us to stop.
     #[error("interrupted")]
     Interrupted(Signal),
@@ -96,8 +112,9 @@ impl JobError {
         match self {
             Self::Refused(_) | Self::Batch { .. } => Kind::Failed,
             Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
+            Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
-            Self::Stopped { error, .. } => error.kind(),
+            Self::Stopped { error, .. } | Self::HalfMade { error, .. } => error.kind(),
             Self::Usage(_) => Kind::Usage,
             Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),

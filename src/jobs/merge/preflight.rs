@@ -7,7 +7,7 @@ use super::{MergeSettings, Strategy};
 use crate::base::ends::{Bound, Ends};
 use crate::base::place::{Place, TopicPartition};
 use crate::base::units::show_size;
-use crate::batch::{Batches, RecordReader};
+use crate::batch::{self, Batches, RecordReader};
 use crate::client::rskafka::Record;
 use crate::client::{Cluster, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
@@ -315,6 +315,27 @@ async fn floor(
     Ok(None)
 }
 
+/// A record that our own client read.
+struct Looked<'a>(batch::Record<'a>);
+
+impl Fields for Looked<'_> {
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.0.value
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.0.timestamp
+    }
+
+    fn header(&self, name: &str) -> Option<Option<&[u8]>> {
+        self.0.headers.last(name.as_bytes())
+    }
+}
+
 async fn last_between(
     cluster: &Cluster,
     output: &TopicPartition,
@@ -335,6 +356,7 @@ async fn last_between(
             while let Some(record) = records.next(&batch).map_err(broken)? {
                 if range.contains(&record.offset) {
                     let at = at(record.offset);
+                    let record = Looked(record);
                     let key = keys.extract(&record).map_err(|error| JobError::Key { at: at.clone(), error })?;
                     last = Some(Floor { key, shown: keys.show(&record), at });
                 }
