@@ -133,9 +133,9 @@ impl OrderArgs {
 
 impl MergeArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
-        let job = cx.job()?;
         let dry_run = self.dry_run;
         let settings = self.checked()?;
+        let job = cx.job()?;
         if dry_run {
             let plan = merge::plan(&settings, &job).await?;
             return cx.print(&plan.summary(&settings), &plan.to_json(&settings));

@@ -49,6 +49,9 @@ pub enum JobError {
         #[source]
         error: BatchError,
     },
+    /// The records are not what the settings ask for; nothing was written.
+    #[error("{0}")]
+    Unfit(String),
     /// The report says that the data is not what was promised.
     #[error("{0}")]
     Difference(String),
@@ -116,7 +119,7 @@ impl JobError {
             Self::Plain(error) => error.kind(),
             Self::Stopped { error, .. } | Self::HalfMade { error, .. } => error.kind(),
             Self::Usage(_) => Kind::Usage,
-            Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
+            Self::Unsorted { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }

@@ -37,7 +37,12 @@ const FETCH_BYTES_MAX: usize = 8 << 20;
 
 /// The least budget with which `sources` sources can be read ahead.
 pub(crate) fn least_bytes(sources: usize) -> usize {
-    sources.saturating_mul(WINDOW_BYTES_MIN * WINDOWS as usize) / SHARED_QUARTERS * 4
+    (sources.saturating_mul(WINDOW_BYTES_MIN * WINDOWS as usize) / SHARED_QUARTERS + 1).saturating_mul(4)
+}
+
+/// The window that each of `sources` sources aims at, of a budget of `total` bytes.
+fn window_bytes_aimed(total: usize, sources: usize) -> usize {
+    total / 4 * SHARED_QUARTERS / sources.max(1) / WINDOWS as usize
 }
 
 /// Records of one source, paid for.
@@ -76,7 +81,7 @@ impl std::fmt::Debug for Window {
 impl Ahead {
     /// Begins to fetch `range`; `budget` is that of all `sources` sources together.
     pub(crate) fn start(from: Arc<PlainPartition>, range: Range<i64>, budget: &ByteBudget, sources: usize) -> Self {
-        let window_bytes = budget.total() / 4 * SHARED_QUARTERS / sources.max(1) / WINDOWS as usize;
+        let window_bytes = window_bytes_aimed(budget.total(), sources);
         let (sender, windows) = mpsc::channel(WINDOWS as usize);
         let partition = from.partition().clone();
         let task = tokio::spawn(fetch_ahead(from, range, budget.clone(), window_bytes, sender));
@@ -193,7 +198,8 @@ mod tests {
 
     #[test]
     fn the_least_budget_gives_every_source_its_smallest_windows() {
-        let least = least_bytes(10);
-        assert!(least / 4 * SHARED_QUARTERS / 10 / WINDOWS as usize >= WINDOW_BYTES_MIN);
+        for sources in [1, 3, 10, 1000] {
+            assert!(window_bytes_aimed(least_bytes(sources), sources) >= WINDOW_BYTES_MIN - 8, "{sources}");
+        }
     }
 }

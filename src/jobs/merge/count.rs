@@ -173,7 +173,7 @@ fn bare_key(record: &Record, keys: &KeyPlan, at: impl Fn() -> Place) -> Result<i
             format!("writes its number as {}, which another spelling equals", excerpt(value))
         }
     };
-    Err(JobError::Refused(format!(
+    Err(JobError::Unfit(format!(
         "{} {more}: --strategy count keeps nothing but the number, in its shortest form. Use --strategy merge. Nothing was \
          written",
         at()

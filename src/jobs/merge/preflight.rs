@@ -46,7 +46,7 @@ impl Floor {
     pub(super) fn check(&self, keys: &KeyPlan, first: &Record, at: impl FnOnce() -> Place) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
-            Ok(key) if key < self.key => Err(JobError::Refused(format!(
+            Ok(key) if key < self.key => Err(JobError::Unfit(format!(
                 "--append: the first record to write, {at}, has key {}, which goes before the last one there, {} with key \
                  {}. Write to an empty topic, or start later (--start). Nothing was written",
                 keys.show(first),
