@@ -52,6 +52,14 @@ pub enum JobError {
     /// The records are not what the settings ask for; nothing was written.
     #[error("{0}")]
     Unfit(String),
+    /// A source gave a record that it had already passed.
+    #[error("{at} came again: the next offset had to be {expected} or later")]
+    Order {
+        /// The record.
+        at: Place,
+        /// The least offset that could come.
+        expected: i64,
+    },
     /// The report says that the data is not what was promised.
     #[error("{0}")]
     Difference(String),
@@ -113,7 +121,7 @@ impl JobError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(_) | Self::Batch { .. } => Kind::Failed,
+            Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
             Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),

@@ -8,7 +8,13 @@ pub mod merge;
 
 pub mod generate;
 
+// What jobs share.
+pub mod cursor;
+
 pub mod error;
+
+#[cfg(test)]
+mod testing;
 
 use crate::base::shutdown::Shutdown;
 use crate::observe::progress::Progress;

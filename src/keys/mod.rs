@@ -57,6 +57,21 @@ pub trait Fields {
     fn header(&self, name: &str) -> Option<Option<&[u8]>>;
 }
 
+impl Fields for crate::batch::Record<'_> {
+    fn key(&self) -> Option<&[u8]> {
+        self.key
+    }
+    fn value(&self) -> Option<&[u8]> {
+        self.value
+    }
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+    fn header(&self, name: &str) -> Option<Option<&[u8]>> {
+        self.headers.last(name.as_bytes())
+    }
+}
+
 /// Which way the keys run. Ties stay in the order of source and offset either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {

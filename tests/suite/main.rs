@@ -4,3 +4,13 @@
 
 #[macro_use]
 mod support;
+
+// The main job and what it refuses.
+mod merge;
+mod refusals;
+
+// The proof.
+mod check_verify;
+
+// The command line itself.
+mod cli;

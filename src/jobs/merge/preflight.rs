@@ -6,14 +6,15 @@ use super::plan::{Plan, Source, least_memory};
 use super::{MergeSettings, Strategy};
 use crate::base::ends::{Bound, Ends};
 use crate::base::place::{Place, TopicPartition};
+use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
-use crate::batch::{self, Batches, RecordReader};
 use crate::client::rskafka::Record;
 use crate::client::{Cluster, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
-use crate::keys::{Fields, Key, KeyPart, KeyPlan};
-use crate::ports::Source as _;
+use crate::jobs::cursor::{HeldRecord, RecordCursor};
+use crate::keys::{Key, KeyPart, KeyPlan};
+use crate::observe::progress::Progress;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -315,55 +316,28 @@ async fn floor(
     Ok(None)
 }
 
-/// A record that our own client read.
-struct Looked<'a>(batch::Record<'a>);
-
-impl Fields for Looked<'_> {
-    fn key(&self) -> Option<&[u8]> {
-        self.0.key
-    }
-
-    fn value(&self) -> Option<&[u8]> {
-        self.0.value
-    }
-
-    fn timestamp(&self) -> i64 {
-        self.0.timestamp
-    }
-
-    fn header(&self, name: &str) -> Option<Option<&[u8]>> {
-        self.0.headers.last(name.as_bytes())
-    }
-}
-
 async fn last_between(
     cluster: &Cluster,
     output: &TopicPartition,
     range: Range<i64>,
     keys: &KeyPlan,
 ) -> Result<Option<Floor>, JobError> {
-    let mut reader = cluster.reader(output.clone(), range.clone(), ReadOptions::default());
-    let mut bytes = Vec::new();
-    let mut records = RecordReader::new(LOOK_BYTES);
-    let mut last = None;
-    while reader.next(&mut bytes).await?.is_some() {
-        for batch in Batches::new(&bytes) {
-            let at = |offset| output.at(offset);
-            let batch = batch.map_err(|error| JobError::Batch { at: at(range.start), error })?;
-            let base = batch.header.base_offset;
-            let broken = |error| JobError::Batch { at: at(base), error };
-            records.start(&batch).map_err(broken)?;
-            while let Some(record) = records.next(&batch).map_err(broken)? {
-                if range.contains(&record.offset) {
-                    let at = at(record.offset);
-                    let record = Looked(record);
-                    let key = keys.extract(&record).map_err(|error| JobError::Key { at: at.clone(), error })?;
-                    last = Some(Floor { key, shown: keys.show(&record), at });
-                }
-            }
-        }
+    let reader = cluster.reader(output.clone(), range, ReadOptions::default());
+    // Who waits for us listens to the wish to stop.
+    let mut records = RecordCursor::new(reader, LOOK_BYTES, Shutdown::default(), Progress::default());
+    let mut last = HeldRecord::default();
+    let mut found = false;
+    while records.next_with(|record| last.hold(record)).await?.is_some() {
+        found = true;
     }
-    Ok(last)
+    if !found {
+        return Ok(None);
+    }
+    let at = output.at(last.offset());
+    match keys.extract(&last) {
+        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at })),
+        Err(error) => Err(JobError::Key { at, error }),
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 mod binary;
 mod cluster;
+mod peer;
 mod records;
+mod seed;
 
-pub use binary::Outcome;
+pub use binary::{Outcome, command, run};
 pub use cluster::{Cluster, run_embedded, run_on_kafka};
 pub use records::Rec;
+pub use seed::Seed;
 
 /// States tests that run on both brokers: `fn name(cluster) { .. }` becomes `name::embedded` and `name::kafka`.
 macro_rules! on_both_brokers {
