@@ -6,14 +6,15 @@
 pub mod context;
 pub mod global;
 
-// One file per command.
-pub mod generate;
-pub mod merge;
-
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
 pub mod progress;
+
+// The commands.
+pub mod generate;
+pub mod merge;
+pub mod topic;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -30,8 +31,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Merge the sorted partitions of topics into one totally ordered partition.
     Merge(merge::MergeArgs),
+    /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
+    /// Make, list, describe and delete topics.
+    #[command(visible_alias = "topics")]
+    Topic(topic::TopicArgs),
 }
 
 /// Runs the one command that was typed.
@@ -44,6 +50,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Merge(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
+            Command::Topic(args) => args.run(&cx).await,
         }
     })
 }
