@@ -12,6 +12,8 @@ pub mod output;
 pub mod progress;
 
 // The commands.
+pub mod generate;
+pub mod merge;
 pub mod topic;
 
 use anyhow::Context as _;
@@ -29,6 +31,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Merge the sorted partitions of topics into one totally ordered partition.
+    Merge(merge::MergeArgs),
+    /// Make sample data: sorted partitions to merge.
+    Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
@@ -42,6 +48,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
         match cli.command {
+            Command::Merge(args) => args.run(&cx).await,
+            Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
         }
     })
