@@ -1,0 +1,225 @@
+//! Records of batches, one at a time.
+//!
+//! Uncompressed records are read where they lie in the batch. Compressed ones pass through a window that the reader owns,
+//! which holds no more of the contents than the record at hand needs (and what a codec gives in one piece), so a batch
+//! that unfolds to a thousand times its size is read in little memory. `next` lends: a record is gone at the next call.
+
+use super::codec::{Unfold, Window};
+use super::record::{Body, Flaw, Split, read_body, split};
+use super::{Batch, BatchError, Codec, HEADER_BYTES, Record, TimestampType};
+
+/// Reads the records of batches one after the other; keeps its buffers from batch to batch.
+///
+/// ```
+/// # use kmerge::batch::{Batch, BatchWriter, BatchError, Codec, Headers, RecordReader};
+/// # fn main() -> Result<(), BatchError> {
+/// # let mut writer = BatchWriter::new(Codec::None);
+/// # writer.push(0, None, Some(b"7"), Headers::EMPTY)?;
+/// # let bytes = writer.finish()?;
+/// let batch = Batch::read(bytes)?;
+/// batch.verify_checksum()?;
+/// let mut reader = RecordReader::new(1 << 20);
+/// reader.start(&batch)?;
+/// while let Some(record) = reader.next(&batch)? {
+///     assert_eq!(record.value, Some(&b"7"[..]));
+/// }
+/// # Ok(()) }
+/// ```
+pub struct RecordReader {
+    state: State,
+    unfold: Unfold,
+    window: Window,
+}
+
+/// What is known of the batch that was started last.
+struct State {
+    codec: Codec,
+    base_offset: i64,
+    base_timestamp: i64,
+    /// The timestamp of every record, where the broker set it.
+    append_time: Option<i64>,
+    last_offset_delta: i32,
+    /// Offsets only go up: the delta of the record before.
+    previous_delta: i32,
+    record_count: i32,
+    /// Which record is next.
+    index: i32,
+    /// Where it lies: in the batch, or in the window.
+    at: usize,
+    /// At the end, or failed: nothing more comes.
+    done: bool,
+}
+
+impl State {
+    const IDLE: State = State {
+        codec: Codec::None,
+        base_offset: 0,
+        base_timestamp: 0,
+        append_time: None,
+        last_offset_delta: 0,
+        previous_delta: -1,
+        record_count: 0,
+        index: 0,
+        at: HEADER_BYTES,
+        done: true,
+    };
+
+    /// Puts a record together and counts it.
+    #[inline(always)]
+    fn place<'a>(&mut self, body: Body<'a>) -> Result<Record<'a>, Flaw> {
+        let delta = body.offset_delta;
+        if delta <= self.previous_delta || delta > self.last_offset_delta {
+            return Err(Flaw { what: "its offset delta", stated: delta.into(), limit: self.last_offset_delta.into() });
+        }
+        self.previous_delta = delta;
+        self.index += 1;
+        Ok(Record {
+            // Checked with the header: base plus last delta is a valid offset.
+            offset: self.base_offset + i64::from(delta),
+            // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
+            timestamp: self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(body.timestamp_delta)),
+            key: body.key,
+            value: body.value,
+            headers: body.headers,
+        })
+    }
+
+    #[cold]
+    fn flawed(&mut self, flaw: Flaw) -> BatchError {
+        self.done = true;
+        BatchError::Record { index: self.index, what: flaw.what, stated: flaw.stated, limit: flaw.limit }
+    }
+
+    #[cold]
+    fn missing(&mut self) -> BatchError {
+        self.done = true;
+        BatchError::Missing { stated: self.record_count, index: self.index }
+    }
+}
+
+impl RecordReader {
+    /// `budget` is the most bytes the decompressed window and what a codec must hold in one piece may take.
+    pub fn new(budget: usize) -> Self {
+        Self { state: State::IDLE, unfold: Unfold::default(), window: Window::new(budget) }
+    }
+
+    /// Starts on `batch`, leaving behind whatever was left of the one before.
+    pub fn start(&mut self, batch: &Batch<'_>) -> Result<(), BatchError> {
+        self.state = State::IDLE;
+        let header = &batch.header;
+        let codec = header.codec()?;
+        let append_time = (header.timestamp_type() == TimestampType::LogAppend).then_some(header.max_timestamp);
+        self.state = State {
+            codec,
+            base_offset: header.base_offset,
+            base_timestamp: header.base_timestamp,
+            append_time,
+            last_offset_delta: header.last_offset_delta,
+            record_count: header.record_count,
+            done: false,
+            ..State::IDLE
+        };
+        if codec != Codec::None {
+            self.unfold.start(codec, &mut self.window);
+        }
+        Ok(())
+    }
+
+    /// The next record of `batch`, which must be the one started last, or `None` at its end. The end is checked:
+    /// trailing bytes and a wrong count are errors. After an error it gives `None`.
+    #[inline]
+    pub fn next<'a>(&'a mut self, batch: &Batch<'a>) -> Result<Option<Record<'a>>, BatchError> {
+        self.next_in(batch.bytes())
+    }
+
+    /// The same for those who keep the batch's bytes beside the reader and cannot keep a [`Batch`] that borrows them.
+    #[inline]
+    pub fn next_in<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<Record<'a>>, BatchError> {
+        if self.state.codec == Codec::None {
+            return self.next_plain(batch);
+        }
+        self.next_unfolded(batch)
+    }
+
+    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<Record<'a>>, BatchError> {
+        let Self { state, unfold, window } = self;
+        let input = batch.get(HEADER_BYTES..).unwrap_or_default();
+        if state.done {
+            return Ok(None);
+        }
+        if state.index == state.record_count {
+            return Self::end_unfolded(state, unfold, input, window);
+        }
+        let (body, end) = loop {
+            let needed = match split(window.unread()) {
+                Ok(Split::Whole { body, end }) => break (body, end),
+                Ok(Split::Needs(needed)) => needed,
+                Err(flaw) => return Err(state.flawed(flaw)),
+            };
+            let filled = window.check(needed, "a record").and_then(|()| unfold.fill(state.codec, input, window));
+            match filled {
+                Ok(true) => {}
+                Ok(false) => return Err(state.missing()),
+                Err(error) => {
+                    state.done = true;
+                    return Err(error);
+                }
+            }
+        };
+        let record = read_body(&window.take(end)[body..]).and_then(|body| state.place(body));
+        record.map(Some).map_err(|flaw| state.flawed(flaw))
+    }
+
+    /// After the last record: nothing may be left, unread or still compressed.
+    #[cold]
+    fn end_unfolded<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        input: &[u8],
+        window: &mut Window,
+    ) -> Result<Option<Record<'a>>, BatchError> {
+        state.done = true;
+        // An emptied batch may keep its codec's number without a frame of that codec.
+        if state.record_count > 0 || !input.is_empty() {
+            let more = !window.unread().is_empty() || unfold.fill(state.codec, input, window)?;
+            if more {
+                return Err(BatchError::Trailing { records: state.record_count, bytes: window.unread().len() });
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn next_plain<'a>(&mut self, batch: &'a [u8]) -> Result<Option<Record<'a>>, BatchError> {
+        let state = &mut self.state;
+        let rest = batch.get(state.at..).unwrap_or_default();
+        if state.index == state.record_count {
+            return Self::end(state, rest.len());
+        }
+        if state.done {
+            return Ok(None);
+        }
+        let read = split(rest).and_then(|found| match found {
+            Split::Whole { body, end } => {
+                state.at += end;
+                read_body(&rest[body..end]).and_then(|body| state.place(body)).map(Some)
+            }
+            Split::Needs(_) => Ok(None),
+        });
+        match read {
+            Ok(Some(record)) => Ok(Some(record)),
+            Ok(None) => Err(state.missing()),
+            Err(flaw) => Err(state.flawed(flaw)),
+        }
+    }
+
+    /// After the last record: says so once if bytes are left.
+    #[cold]
+    fn end<'a>(state: &mut State, bytes: usize) -> Result<Option<Record<'a>>, BatchError> {
+        let first_time = !std::mem::replace(&mut state.done, true);
+        if first_time && bytes > 0 {
+            return Err(BatchError::Trailing { records: state.record_count, bytes });
+        }
+        Ok(None)
+    }
+}

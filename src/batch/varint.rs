@@ -1,0 +1,145 @@
+//! Zigzag variable-length integers, as records use them.
+//!
+//! Nearly all of them are one byte, so that path is inline and the rest is not. A value that does not fit its type is
+//! refused (Apache's reader drops the bits that are too many); one that takes more bytes than it needs is accepted.
+
+/// Bytes of the longest encoded `i32`.
+pub(super) const I32_BYTES_MAX: usize = 5;
+/// Bytes of the longest encoded `i64`.
+pub(super) const I64_BYTES_MAX: usize = 10;
+
+fn unzigzag(raw: u64) -> i64 {
+    (raw >> 1) as i64 ^ -((raw & 1) as i64)
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// Takes an `i64` off the front; `None` if the bytes end in it or it does not fit.
+#[inline(always)]
+pub(super) fn take_i64(bytes: &mut &[u8]) -> Option<i64> {
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        *bytes = rest;
+        return Some(unzigzag(u64::from(first)));
+    }
+    take_long(bytes).map(unzigzag)
+}
+
+/// Takes an `i32` off the front; `None` if the bytes end in it or it does not fit.
+#[inline(always)]
+pub(super) fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        *bytes = rest;
+        return Some(unzigzag(u64::from(first)) as i32);
+    }
+    let raw = take_long(bytes)?;
+    i32::try_from(unzigzag(raw)).ok()
+}
+
+/// Takes a length that may be "null": any negative number, as Apache's reader has it, is given as -1.
+#[inline(always)]
+pub(super) fn take_len(bytes: &mut &[u8]) -> Option<i32> {
+    take_i32(bytes).map(|len| len.max(-1))
+}
+
+#[inline(never)]
+fn take_long(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for (index, &byte) in bytes.iter().enumerate().take(I64_BYTES_MAX) {
+        let bits = u64::from(byte & 0x7f);
+        let shift = 7 * index as u32;
+        if shift == 63 && bits > 1 {
+            return None;
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            *bytes = bytes.get(index + 1..)?;
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// How many bytes `value` takes.
+#[inline(always)]
+pub(super) fn len_of(value: i64) -> usize {
+    let raw = zigzag(value);
+    if raw < 0x80 { 1 } else { (70 - raw.leading_zeros() as usize) / 7 }
+}
+
+/// Writes `value` at `at`, which must leave room for it, and returns the place behind it.
+#[inline(always)]
+pub(super) fn put(into: &mut [u8], mut at: usize, value: i64) -> usize {
+    let mut raw = zigzag(value);
+    while raw >= 0x80 {
+        into[at] = raw as u8 | 0x80;
+        raw >>= 7;
+        at += 1;
+    }
+    into[at] = raw as u8;
+    at + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERESTING: [i64; 17] = [
+        0,
+        -1,
+        1,
+        63,
+        -64,
+        64,
+        -65,
+        8191,
+        -8192,
+        8192,
+        i32::MAX as i64,
+        i32::MIN as i64,
+        i32::MAX as i64 + 1,
+        1 << 62,
+        i64::MAX,
+        i64::MIN,
+        -300,
+    ];
+
+    #[test]
+    fn what_is_put_is_taken_and_measured() {
+        for value in INTERESTING {
+            let mut buffer = [0u8; I64_BYTES_MAX];
+            let end = put(&mut buffer, 0, value);
+            assert_eq!(end, len_of(value), "{value}");
+            let mut rest = &buffer[..end];
+            assert_eq!(take_i64(&mut rest), Some(value));
+            assert!(rest.is_empty());
+            let mut rest = &buffer[..end];
+            assert_eq!(take_i32(&mut rest), i32::try_from(value).ok());
+            assert_eq!(take_i64(&mut &buffer[..end - 1]), None, "cut off");
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_the_known_one() {
+        let mut buffer = [0u8; 3];
+        assert_eq!(put(&mut buffer, 0, 300), 2);
+        assert_eq!(buffer, [0xd8, 0x04, 0]);
+    }
+
+    #[test]
+    fn a_number_with_too_many_bits_is_refused() {
+        assert_eq!(take_i64(&mut &[0xff; 12][..]), None);
+        assert_eq!(take_i64(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02][..]), None);
+        assert_eq!(take_i32(&mut &[0xff, 0xff, 0xff, 0xff, 0x1f][..]), None);
+        assert_eq!(take_i32(&mut &[0xff, 0xff, 0xff, 0xff, 0x0f][..]), Some(i32::MIN));
+    }
+
+    #[test]
+    fn more_bytes_than_needed_are_accepted() {
+        let mut rest = &[0x82, 0x80, 0x00, 7][..];
+        assert_eq!((take_i64(&mut rest), rest), (Some(1), &[7u8][..]));
+    }
+}
