@@ -11,6 +11,11 @@ pub mod exit;
 pub mod output;
 pub mod progress;
 
+// The commands.
+pub mod generate;
+pub mod merge;
+pub mod topic;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
@@ -25,7 +30,15 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Merge the sorted partitions of topics into one totally ordered partition.
+    Merge(merge::MergeArgs),
+    /// Make sample data: sorted partitions to merge.
+    Generate(generate::GenerateArgs),
+    /// Make, list, describe and delete topics.
+    #[command(visible_alias = "topics")]
+    Topic(topic::TopicArgs),
+}
 
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
@@ -34,7 +47,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
-        let _ = &cx;
-        match cli.command {}
+        match cli.command {
+            Command::Merge(args) => args.run(&cx).await,
+            Command::Generate(args) => args.run(&cx).await,
+            Command::Topic(args) => args.run(&cx).await,
+        }
     })
 }

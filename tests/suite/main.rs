@@ -7,7 +7,11 @@ mod support;
 
 // The main job and what it refuses.
 mod merge;
+mod plain_faults;
 mod refusals;
+
+// Data to try it on.
+mod generate;
 
 // The proof.
 mod check_verify;
