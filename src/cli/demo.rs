@@ -21,6 +21,8 @@ const PARTITIONS: u32 = 10;
 const NODES: u16 = 2;
 /// How many records are shown from each end of the output.
 const SHOWN: i64 = 5;
+/// The merge's own default.
+const BATCH_BYTES: usize = 500_000;
 /// What a generated integer takes in the broker, twice, with room to spare.
 const BROKER_BYTES_PER_RECORD: u64 = 64;
 const BROKER_BYTES_MIN: u64 = 256 << 20;
@@ -52,7 +54,7 @@ pub struct DemoArgs {
 impl DemoArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let broker = self.start_broker().await?;
-        let job = JobContext { brokers: vec![broker.bootstrap()], ..cx.job_without_brokers() };
+        let job = cx.job_on(broker.bootstrap().split(',').map(str::to_owned).collect());
         cx.say(&format!("An embedded Kafka of {NODES} nodes, in this process: {}\n", broker.bootstrap()));
 
         cx.say(&format!("1. {INPUT}: {PARTITIONS} partitions, each sorted"));
@@ -116,7 +118,7 @@ impl DemoArgs {
             memory_bytes: self.memory,
             strategy: Strategy::Merge,
             compression: OutputCodec::None,
-            batch_bytes: merge::BATCH_BYTES_DEFAULT,
+            batch_bytes: BATCH_BYTES,
             start: None,
             end: None,
             append: false,
@@ -130,7 +132,7 @@ impl DemoArgs {
             keys: keys.clone(),
             ignore_timestamp: false,
             start: None,
-            end: Some(kmerge::base::ends::Bound::Ends(merged.ends.clone())),
+            end: Some(merged.ends.parse()?),
             output_start: Some(merged.output_start),
             output_end: None,
             memory_bytes: self.memory,

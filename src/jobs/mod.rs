@@ -8,6 +8,8 @@ pub mod merge;
 
 pub mod generate;
 
+pub mod peek;
+
 // What jobs share.
 pub mod cursor;
 

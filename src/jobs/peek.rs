@@ -24,7 +24,8 @@ pub struct Peeked {
 pub async fn run(partition: TopicPartition, range: Range<i64>, cx: &JobContext) -> Result<Vec<Peeked>, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let source = cluster.reader(partition, range, ReadOptions::default());
-    let mut cursor = RecordCursor::new(source, WINDOW_BYTES, cx.shutdown.clone(), crate::observe::progress::Progress::default());
+    let mut cursor =
+        RecordCursor::new(source, WINDOW_BYTES, cx.shutdown.clone(), crate::observe::progress::Progress::default());
     let mut peeked = Vec::new();
     while let Some(record) = cursor
         .next_with(|record| Peeked {
