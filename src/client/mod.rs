@@ -42,8 +42,6 @@ mod aborted;
 pub mod fetch;
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 
 pub use address::Address;
