@@ -5,6 +5,7 @@ use super::global::Global;
 use super::output;
 use super::progress::Shown;
 use kmerge::base::shutdown::{Shutdown, Signal};
+use kmerge::jobs::JobContext;
 use kmerge::observe::progress::Progress;
 
 pub struct Context {
@@ -40,6 +41,16 @@ impl Context {
             .into());
         }
         Ok(list)
+    }
+
+    /// What a job on the cluster runs in.
+    pub fn job(&self) -> anyhow::Result<JobContext> {
+        Ok(JobContext {
+            brokers: self.brokers()?,
+            timeout: self.global.timeout,
+            shutdown: self.shutdown.clone(),
+            progress: self.progress.clone(),
+        })
     }
 
     /// Shows the progress counters until the guard is dropped.

@@ -3,6 +3,8 @@
 use crate::base::kind::Kind;
 use crate::base::place::Place;
 use crate::base::shutdown::Signal;
+use crate::batch::BatchError;
+use crate::keys::KeyError;
 
 /// Why a job stopped.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,35 @@ pub enum JobError {
         /// That record's key, for people.
         previous_key: String,
     },
+    /// A record's key cannot be read.
+    #[error("{at}: {error}")]
+    Key {
+        /// The record.
+        at: Place,
+        /// What is wrong with its key.
+        #[source]
+        error: KeyError,
+    },
+    /// A batch that was fetched cannot be read.
+    #[error("{at}: {error}")]
+    Batch {
+        /// The first offset of the batch, or the record before which it broke.
+        at: Place,
+        /// What is wrong with it.
+        #[source]
+        error: BatchError,
+    },
+    /// A source gave a record that it had already passed.
+    #[error("{at} came again: the next offset had to be {expected} or later")]
+    Order {
+        /// The record.
+        at: Place,
+        /// The least offset that could come.
+        expected: i64,
+    },
+    /// The report says that the data is not what was promised.
+    #[error("{0}")]
+    Difference(String),
     /// A signal asked us to stop.
     #[error("interrupted")]
     Interrupted(Signal),
@@ -35,9 +66,9 @@ impl JobError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(_) => Kind::Failed,
+            Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
             Self::Usage(_) => Kind::Usage,
-            Self::Unsorted { .. } => Kind::Data,
+            Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }
