@@ -4,6 +4,7 @@ use crate::base::kind::Kind;
 use crate::base::place::Place;
 use crate::base::shutdown::Signal;
 use crate::batch::BatchError;
+use crate::client::ClientError;
 use crate::keys::KeyError;
 
 /// Why a job stopped.
@@ -28,6 +29,9 @@ pub enum JobError {
         /// That record's key, for people.
         previous_key: String,
     },
+    /// The cluster cannot be reached, refuses, or does not give what it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A record's key cannot be read.
     #[error("{at}: {error}")]
     Key {
@@ -68,6 +72,7 @@ impl JobError {
         match self {
             Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
             Self::Usage(_) => Kind::Usage,
+            Self::Client(error) => error.kind(),
             Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }

@@ -3,8 +3,15 @@
 //! Settings are checked before they come here; reports know how to show themselves to people (`summary`) and as one JSON
 //! object (`to_json`). A job prints nothing: the command line does.
 
+// Is it sorted? Is the output what the inputs say?
+pub mod check;
+
+pub mod verify;
+
 // What jobs share.
 pub mod cursor;
+
+mod range;
 
 pub mod error;
 
