@@ -4,6 +4,7 @@
 //! which holds no more of the contents than the record at hand needs (and what a codec gives in one piece), so a batch
 //! that unfolds to a thousand times its size is read in little memory. `next` lends: a record is gone at the next call.
 
+use super::codec::{Unfold, Window};
 use super::record::{Body, Flaw, Split, read_body, split};
 use super::{Batch, BatchError, Codec, HEADER_BYTES, Record, TimestampType};
 
@@ -25,8 +26,9 @@ use super::{Batch, BatchError, Codec, HEADER_BYTES, Record, TimestampType};
 /// # Ok(()) }
 /// ```
 pub struct RecordReader {
-    budget: usize,
     state: State,
+    unfold: Unfold,
+    window: Window,
 }
 
 /// What is known of the batch that was started last.
@@ -98,7 +100,7 @@ impl State {
 impl RecordReader {
     /// `budget` is the most bytes the decompressed window and what a codec must hold in one piece may take.
     pub fn new(budget: usize) -> Self {
-        Self { budget, state: State::IDLE }
+        Self { state: State::IDLE, unfold: Unfold::default(), window: Window::new(budget) }
     }
 
     /// Starts on `batch`, leaving behind whatever was left of the one before.
@@ -117,7 +119,9 @@ impl RecordReader {
             done: false,
             ..State::IDLE
         };
-        let _ = self.budget;
+        if codec != Codec::None {
+            self.unfold.start(codec, &mut self.window);
+        }
         Ok(())
     }
 
@@ -134,7 +138,55 @@ impl RecordReader {
         if self.state.codec == Codec::None {
             return self.next_plain(batch);
         }
-        Err(BatchError::UnknownCodec(self.state.codec as u8))
+        self.next_unfolded(batch)
+    }
+
+    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<Record<'a>>, BatchError> {
+        let Self { state, unfold, window } = self;
+        let input = batch.get(HEADER_BYTES..).unwrap_or_default();
+        if state.done {
+            return Ok(None);
+        }
+        if state.index == state.record_count {
+            return Self::end_unfolded(state, unfold, input, window);
+        }
+        let (body, end) = loop {
+            let needed = match split(window.unread()) {
+                Ok(Split::Whole { body, end }) => break (body, end),
+                Ok(Split::Needs(needed)) => needed,
+                Err(flaw) => return Err(state.flawed(flaw)),
+            };
+            let filled = window.check(needed, "a record").and_then(|()| unfold.fill(state.codec, input, window));
+            match filled {
+                Ok(true) => {}
+                Ok(false) => return Err(state.missing()),
+                Err(error) => {
+                    state.done = true;
+                    return Err(error);
+                }
+            }
+        };
+        let record = read_body(&window.take(end)[body..]).and_then(|body| state.place(body));
+        record.map(Some).map_err(|flaw| state.flawed(flaw))
+    }
+
+    /// After the last record: nothing may be left, unread or still compressed.
+    #[cold]
+    fn end_unfolded<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        input: &[u8],
+        window: &mut Window,
+    ) -> Result<Option<Record<'a>>, BatchError> {
+        state.done = true;
+        // An emptied batch may keep its codec's number without a frame of that codec.
+        if state.record_count > 0 || !input.is_empty() {
+            let more = !window.unread().is_empty() || unfold.fill(state.codec, input, window)?;
+            if more {
+                return Err(BatchError::Trailing { records: state.record_count, bytes: window.unread().len() });
+            }
+        }
+        Ok(None)
     }
 
     #[inline(always)]

@@ -47,7 +47,8 @@ fn one(value: &[u8]) -> Vec<u8> {
 fn records_read_back_with_nulls_repeats_and_bytes_that_are_no_text() {
     let mut writer = BatchWriter::new(Codec::None);
     writer.base_offset(100);
-    let headers: [(&[u8], Option<&[u8]>); 4] = [(b"a", Some(b"1")), (b"a", None), (b"", Some(b"")), (b"\xff\xfe", Some(b"\0"))];
+    let headers: [(&[u8], Option<&[u8]>); 4] =
+        [(b"a", Some(b"1")), (b"a", None), (b"", Some(b"")), (b"\xff\xfe", Some(b"\0"))];
     writer.push_pairs(1_000, Some(b"k"), Some(b"v"), &headers).unwrap();
     writer.push(1_001, None, None, Headers::EMPTY).unwrap();
     writer.push(-7, Some(b""), Some(b""), Headers::EMPTY).unwrap();
@@ -246,4 +247,72 @@ fn after_an_error_nothing_more_comes() {
     assert!(reader.next(&batch).unwrap().is_some());
     assert!(reader.next(&batch).is_err());
     assert_eq!(reader.next(&batch), Ok(None));
+}
+
+const REAL: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+
+#[test]
+fn records_read_back_through_every_codec() {
+    for codec in Codec::ALL {
+        let mut writer = BatchWriter::new(codec);
+        for round in 0..3i64 {
+            writer.base_offset(1_000 * round);
+            for index in 0..500 * round {
+                let value = vec![index as u8; (index * 7 % 400) as usize];
+                writer.push_pairs(index, Some(&index.to_be_bytes()), Some(&value), &[(b"n", None)]).unwrap();
+            }
+            let bytes = writer.finish().unwrap().to_vec();
+            assert_eq!(BatchHeader::read(&bytes).unwrap().codec(), Ok(codec));
+            let records = read_all(&bytes, 1 << 20).unwrap();
+            assert_eq!(records.len() as i64, 500 * round);
+            for (index, record) in (0..).zip(&records) {
+                assert_eq!((record.offset, record.timestamp), (1_000 * round + index, index));
+                assert_eq!(record.value, Some(vec![index as u8; (index * 7 % 400) as usize]));
+                assert_eq!(record.headers, [(b"n".to_vec(), None)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_larger_than_the_budget_is_refused_with_both_numbers() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let mut writer = BatchWriter::new(codec);
+        writer.push(0, None, Some(b"small"), Headers::EMPTY).unwrap();
+        writer.push(0, None, Some(&vec![0; 500_000]), Headers::EMPTY).unwrap();
+        let bytes = writer.finish().unwrap();
+        match read_all(bytes, 300_000) {
+            Err(BatchError::OverBudget { what: "a record", needed, budget: 300_000 }) => assert!(needed > 500_000),
+            Err(BatchError::OverBudget { what: "zstd history", .. }) if codec == Codec::Zstd => {}
+            other => panic!("{codec}: {other:?}"),
+        }
+        assert_eq!(read_all(bytes, 2 << 20).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn trailing_and_missing_records_are_found_behind_every_codec() {
+    for codec in REAL {
+        let mut writer = BatchWriter::new(codec);
+        for index in 0..10 {
+            writer.push(index, None, Some(b"value"), Headers::EMPTY).unwrap();
+        }
+        let bytes = writer.finish().unwrap().to_vec();
+        let less = with_header(&bytes, |header| header.record_count = 9);
+        assert!(matches!(read_all(&less, 1 << 20), Err(BatchError::Trailing { records: 9, .. })), "{codec}");
+        let more = with_header(&bytes, |header| header.record_count = 11);
+        assert_eq!(read_all(&more, 1 << 20), Err(BatchError::Missing { stated: 11, index: 10 }), "{codec}");
+    }
+}
+
+#[test]
+fn an_emptied_batch_may_keep_its_codec_with_or_without_a_frame() {
+    for codec in REAL {
+        let mut writer = BatchWriter::new(codec);
+        let framed = writer.finish().unwrap().to_vec();
+        assert_eq!(read_all(&framed, 1 << 16), Ok(vec![]));
+        let mut writer = BatchWriter::new(Codec::None);
+        let bare = with_header(writer.finish().unwrap(), |header| header.attributes = codec as i16);
+        assert_eq!(read_all(&bare, 1 << 16), Ok(vec![]));
+    }
 }

@@ -88,8 +88,23 @@ mod tests {
     use super::*;
 
     const INTERESTING: [i64; 17] = [
-        0, -1, 1, 63, -64, 64, -65, 8191, -8192, 8192, i32::MAX as i64, i32::MIN as i64, i32::MAX as i64 + 1, 1 << 62,
-        i64::MAX, i64::MIN, -300,
+        0,
+        -1,
+        1,
+        63,
+        -64,
+        64,
+        -65,
+        8191,
+        -8192,
+        8192,
+        i32::MAX as i64,
+        i32::MIN as i64,
+        i32::MAX as i64 + 1,
+        1 << 62,
+        i64::MAX,
+        i64::MIN,
+        -300,
     ];
 
     #[test]

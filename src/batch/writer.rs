@@ -3,7 +3,10 @@
 //! Each record's length stands before it, so it is computed first and then everything is copied once. The header is
 //! filled in at the end: it holds counts, the largest timestamp and the checksum of what follows.
 
-use super::header::{CODEC_MASK, CONTROL_BIT, DELETE_HORIZON_BIT, LENGTH_END, LOG_APPEND_BIT, TRANSACTIONAL_BIT};
+use super::codec::Fold;
+use super::header::{
+    ATTRIBUTES_AT, CODEC_MASK, CONTROL_BIT, CRC_AT, DELETE_HORIZON_BIT, LENGTH_END, LOG_APPEND_BIT, TRANSACTIONAL_BIT,
+};
 use super::varint::{self, I32_BYTES_MAX, I64_BYTES_MAX, len_of};
 use super::{BatchError, BatchHeader, Codec, HEADER_BYTES, Headers, batches};
 
@@ -14,9 +17,11 @@ const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 
 /// Writes one batch at a time into a reused buffer.
 pub struct BatchWriter {
-    codec: Codec,
+    fold: Fold,
     /// Room for the header, then the records, uncompressed.
     plain: Vec<u8>,
+    /// The same, compressed; not used without a codec.
+    folded: Vec<u8>,
     record_count: i32,
     next_delta: i32,
     base_timestamp: i64,
@@ -49,8 +54,9 @@ impl BatchWriter {
             record_count: 0,
         };
         Self {
-            codec,
+            fold: Fold::new(codec),
             plain: vec![0; HEADER_BYTES],
+            folded: Vec::new(),
             record_count: 0,
             next_delta: 0,
             base_timestamp: -1,
@@ -123,13 +129,11 @@ impl BatchWriter {
         value: Option<&[u8]>,
         headers_bytes: usize,
     ) -> Result<(), BatchError> {
-        let base_timestamp = if self.record_count == 0 {
-            self.delete_horizon.unwrap_or(timestamp)
-        } else {
-            self.base_timestamp
-        };
+        let base_timestamp =
+            if self.record_count == 0 { self.delete_horizon.unwrap_or(timestamp) } else { self.base_timestamp };
         let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let (key_len, value_len) = (key.map_or(-1, |key| key.len() as i64), value.map_or(-1, |value| value.len() as i64));
+        let (key_len, value_len) =
+            (key.map_or(-1, |key| key.len() as i64), value.map_or(-1, |value| value.len() as i64));
         let body = 1
             + len_of(timestamp_delta)
             + len_of(self.next_delta.into())
@@ -165,7 +169,11 @@ impl BatchWriter {
     #[cold]
     fn full(&self, bytes: usize) -> BatchError {
         if self.next_delta == i32::MAX {
-            return BatchError::Unwritable { what: "an offset delta", value: i32::MAX as u64, limit: i32::MAX as u64 - 1 };
+            return BatchError::Unwritable {
+                what: "an offset delta",
+                value: i32::MAX as u64,
+                limit: i32::MAX as u64 - 1,
+            };
         }
         BatchError::Unwritable { what: "a batch in bytes", value: bytes as u64, limit: BATCH_BYTES_MAX as u64 }
     }
@@ -263,7 +271,11 @@ impl BatchWriter {
     }
 
     fn flag(&mut self, bit: i16, yes: bool) -> &mut Self {
-        if yes { self.header.attributes |= bit } else { self.header.attributes &= !bit }
+        if yes {
+            self.header.attributes |= bit
+        } else {
+            self.header.attributes &= !bit
+        }
         self
     }
 
@@ -274,24 +286,40 @@ impl BatchWriter {
         self.begin();
         let delta = (self.next_delta - 1).max(0);
         let header = BatchHeader {
-            batch_length: (self.plain.len() - LENGTH_END) as i32,
             last_offset_delta: self.last_offset_delta.map_or(delta, |stated| stated.max(delta)),
-            base_timestamp: if self.record_count == 0 { self.delete_horizon.unwrap_or(-1) } else { self.base_timestamp },
+            base_timestamp: if self.record_count == 0 {
+                self.delete_horizon.unwrap_or(-1)
+            } else {
+                self.base_timestamp
+            },
             max_timestamp: self.append_time.unwrap_or(self.max_timestamp),
             record_count: self.record_count,
             ..self.header.clone()
         };
         self.finished = true;
-        let _ = self.codec;
-        seal(&mut self.plain, header);
-        Ok(&self.plain)
+        let batch = if matches!(self.fold, Fold::None) {
+            &mut self.plain
+        } else {
+            self.folded.clear();
+            self.folded.resize(HEADER_BYTES, 0);
+            self.fold.fold(&self.plain[HEADER_BYTES..], &mut self.folded)?;
+            &mut self.folded
+        };
+        seal(batch, header)?;
+        Ok(batch)
     }
 }
 
-/// Puts `header` and the checksum in front of a batch's records.
-fn seal(batch: &mut [u8], mut header: BatchHeader) {
-    let Some(head) = batch.first_chunk_mut::<HEADER_BYTES>() else { return };
-    header.put(head);
-    header.crc = batches::checksum(batch);
-    batch[super::header::CRC_AT..super::header::ATTRIBUTES_AT].copy_from_slice(&header.crc.to_be_bytes());
+/// Puts `header`, the length and the checksum in front of a batch's records.
+fn seal(batch: &mut [u8], mut header: BatchHeader) -> Result<(), BatchError> {
+    // Compression can make random bytes a little longer, so the limit is looked at once more.
+    let (bytes, limit) = (batch.len(), BATCH_BYTES_MAX as u64);
+    let refused = || BatchError::Unwritable { what: "a batch in bytes", value: bytes as u64, limit };
+    header.batch_length = i32::try_from(bytes - LENGTH_END).map_err(|_| refused())?;
+    if let Some(head) = batch.first_chunk_mut::<HEADER_BYTES>() {
+        header.put(head);
+    }
+    let crc = batches::checksum(batch);
+    batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+    Ok(())
 }

@@ -11,6 +11,9 @@ pub mod exit;
 pub mod output;
 pub mod progress;
 
+// The commands.
+pub mod topic;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
@@ -25,7 +28,11 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Make, list, describe and delete topics.
+    #[command(visible_alias = "topics")]
+    Topic(topic::TopicArgs),
+}
 
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
@@ -34,7 +41,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
-        let _ = &cx;
-        match cli.command {}
+        match cli.command {
+            Command::Topic(args) => args.run(&cx).await,
+        }
     })
 }

@@ -42,14 +42,14 @@ macro_rules! structs {
                 bytes
             }
 
-            fn read(
+            fn read_at(
                 reader: &mut $crate::wire::Reader<'a>,
                 at: $crate::wire::field::At,
             ) -> Result<Self, $crate::wire::WireError> {
                 $crate::wire::Message::read(reader, at.version)
             }
 
-            fn write(
+            fn write_at(
                 &self,
                 writer: &mut $crate::wire::Writer,
                 at: $crate::wire::field::At,
@@ -87,13 +87,13 @@ macro_rules! structs {
                 let inside = |name| move |error: $crate::wire::WireError| error.inside(stringify!($name), version, name);
                 $(
                     if const { $place }.is_plain(version) {
-                        this.$field = Field::read(reader, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
+                        this.$field = Field::read_at(reader, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
                     }
                 )*
                 reader.tagged_fields(|_reader, _tag| {
                     $(
                         if const { $place }.is_tagged(version) && const { $place }.tag == Some(_tag) {
-                            this.$field = Field::read(_reader, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
+                            this.$field = Field::read_at(_reader, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
                             return Ok(true);
                         }
                     )*
@@ -109,7 +109,7 @@ macro_rules! structs {
                 let inside = |name| move |error: $crate::wire::WireError| error.inside(stringify!($name), version, name);
                 $(
                     if const { $place }.is_plain(version) {
-                        Field::write(&self.$field, writer, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
+                        self.$field.write_at(writer, const { $place }.at(version)).map_err(inside(stringify!($field)))?;
                     } else if const { $place }.must_not_be_lost(version)
                         && self.$field != $crate::wire::define::default_or!($type $(, $default)?)
                     {
@@ -130,7 +130,7 @@ macro_rules! structs {
                         && self.$field != default.$field
                     {
                         writer
-                            .tagged_field(tag, |writer| Field::write(&self.$field, writer, const { $place }.at(version)))
+                            .tagged_field(tag, |writer| self.$field.write_at(writer, const { $place }.at(version)))
                             .map_err(inside(stringify!($field)))?;
                     }
                 )*

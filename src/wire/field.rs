@@ -73,8 +73,8 @@ pub(super) struct At {
 pub(super) trait Field<'a>: Sized {
     /// The least it takes on the wire at this version: what an array's count is held against.
     fn bytes_min(version: i16, flexible: bool) -> usize;
-    fn read(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError>;
-    fn write(&self, writer: &mut Writer, at: At) -> Result<(), WireError>;
+    fn read_at(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError>;
+    fn write_at(&self, writer: &mut Writer, at: At) -> Result<(), WireError>;
 
     /// A random value that may stand at this place.
     #[cfg(test)]
@@ -90,10 +90,10 @@ macro_rules! fixed_size {
             fn bytes_min(_: i16, _: bool) -> usize {
                 $bytes
             }
-            fn read(reader: &mut Reader<'_>, _: At) -> Result<Self, WireError> {
+            fn read_at(reader: &mut Reader<'_>, _: At) -> Result<Self, WireError> {
                 reader.$method()
             }
-            fn write(&self, writer: &mut Writer, _: At) -> Result<(), WireError> {
+            fn write_at(&self, writer: &mut Writer, _: At) -> Result<(), WireError> {
                 writer.$method(*self);
                 Ok(())
             }
@@ -170,7 +170,7 @@ impl<'a> Nullable<'a> for &'a [u8] {
     }
     #[cfg(test)]
     fn leaves_some(&self, path: &str, _: i16, out: &mut super::tests::Leaves) {
-        out.leaf(path, self);
+        out.leaf(path, &bytes::Bytes::copy_from_slice(self));
     }
 }
 
@@ -180,11 +180,11 @@ impl<'a, T: Field<'a>> Nullable<'a> for Vec<T> {
     }
     fn read_nullable(reader: &mut Reader<'a>, version: i16) -> Result<Option<Self>, WireError> {
         let element_bytes_min = T::bytes_min(version, reader.is_flexible());
-        reader.nullable_array(element_bytes_min, |reader| T::read(reader, At { version, nullable: false }))
+        reader.nullable_array(element_bytes_min, |reader| T::read_at(reader, At { version, nullable: false }))
     }
     fn write_nullable(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), WireError> {
         writer.nullable_array(value.map(Vec::as_slice), |writer, item| {
-            item.write(writer, At { version, nullable: false })
+            item.write_at(writer, At { version, nullable: false })
         })
     }
     #[cfg(test)]
@@ -206,10 +206,10 @@ macro_rules! never_null {
             fn bytes_min(_: i16, flexible: bool) -> usize {
                 <Self as Nullable<'a>>::bytes_min(flexible)
             }
-            fn read(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError> {
+            fn read_at(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError> {
                 Self::read_nullable(reader, at.version)?.ok_or_else(|| reader.error(Problem::Null))
             }
-            fn write(&self, writer: &mut Writer, at: At) -> Result<(), WireError> {
+            fn write_at(&self, writer: &mut Writer, at: At) -> Result<(), WireError> {
                 Self::write_nullable(Some(self), writer, at.version)
             }
             #[cfg(test)]
@@ -233,14 +233,14 @@ impl<'a, T: Nullable<'a>> Field<'a> for Option<T> {
     fn bytes_min(_: i16, flexible: bool) -> usize {
         T::bytes_min(flexible)
     }
-    fn read(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError> {
+    fn read_at(reader: &mut Reader<'a>, at: At) -> Result<Self, WireError> {
         let value = T::read_nullable(reader, at.version)?;
         if value.is_none() && !at.nullable {
             return Err(reader.error(Problem::Null));
         }
         Ok(value)
     }
-    fn write(&self, writer: &mut Writer, at: At) -> Result<(), WireError> {
+    fn write_at(&self, writer: &mut Writer, at: At) -> Result<(), WireError> {
         if self.is_none() && !at.nullable {
             return Err(writer.error(Problem::Null));
         }
