@@ -15,6 +15,7 @@ pub mod progress;
 pub mod generate;
 pub mod merge;
 pub mod topic;
+pub mod broker;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ pub enum Command {
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
+    /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop
+    Broker(broker::BrokerArgs),
 }
 
 /// Runs the one command that was typed.
@@ -51,6 +54,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Merge(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
+            Command::Broker(args) => args.run(&cx).await,
         }
     })
 }
