@@ -71,11 +71,10 @@ fn kind_of(error: &anyhow::Error) -> Kind {
             if cause.is::<UsageError>() {
                 return Some(Kind::Usage);
             }
-<<<<<<< HEAD
             if let Some(error) = cause.downcast_ref::<kmerge::client::ClientError>() {
-=======
+                return Some(error.kind());
+            }
             if let Some(error) = cause.downcast_ref::<kmerge::broker::BrokerError>() {
->>>>>>> broker
                 return Some(error.kind());
             }
             cause.downcast_ref::<kmerge::jobs::error::JobError>().map(kmerge::jobs::error::JobError::kind)
