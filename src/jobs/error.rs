@@ -79,9 +79,6 @@ pub enum JobError {
         /// The most that the output takes.
         bytes_max: usize,
     },
-    /// The cluster.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// The foreign client under the plain merge and the generator.
     #[error(transparent)]
     Plain(#[from] PlainError),
