@@ -1,6 +1,7 @@
 //! Words that every layer shares. They import nothing of ours.
 
 pub mod budget;
+pub mod ends;
 pub mod kind;
 pub mod place;
 pub mod shutdown;

@@ -74,17 +74,23 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     nearest(name, candidates).map(|near| format!(" (did you mean {}?)", visible(near))).unwrap_or_default()
 }
 
+/// Insertions, deletions, substitutions and swaps of neighbours: the slips that fingers make.
 fn edit_distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
     let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().flat_map(char::to_lowercase).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+    for i in 0..a.len() {
+        let mut next = Vec::with_capacity(row.len());
+        next.push(i + 1);
+        for j in 0..b.len() {
+            let mut least = (row[j] + usize::from(a[i] != b[j])).min(next[j] + 1).min(row[j + 1] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -111,5 +117,6 @@ mod tests {
         assert_eq!(nearest("data-inptu", ["data-input", "data-output"]), Some("data-input"));
         assert_eq!(nearest("zebra", ["data-input", "data-output"]), None);
         assert_eq!(did_you_mean("strng", ["string", "bytes"]), " (did you mean string?)");
+        assert_eq!(nearest("itn", ["int", "time"]), Some("int"));
     }
 }

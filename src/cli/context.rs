@@ -5,6 +5,7 @@ use super::global::Global;
 use super::output;
 use super::progress::Shown;
 use kmerge::base::shutdown::{Shutdown, Signal};
+use kmerge::jobs::JobContext;
 use kmerge::observe::progress::Progress;
 
 pub struct Context {
@@ -40,6 +41,26 @@ impl Context {
             .into());
         }
         Ok(list)
+    }
+
+    /// What a job on the cluster runs in.
+    pub fn job(&self) -> anyhow::Result<JobContext> {
+        Ok(self.job_on(self.brokers()?))
+    }
+
+    /// What a job runs in, on a cluster that the command itself knows.
+    pub fn job_on(&self, brokers: Vec<String>) -> JobContext {
+        JobContext {
+            brokers,
+            timeout: self.global.timeout,
+            shutdown: self.shutdown.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Tells on stderr, unless --quiet.
+    pub fn say(&self, text: &str) {
+        output::say(&self.global, text);
     }
 
     /// Shows the progress counters until the guard is dropped.

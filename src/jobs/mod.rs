@@ -1,2 +1,44 @@
-//! jobs
+//! Whole jobs: the only code that knows several stages. Each is `run(settings, context) -> report`.
+//!
+//! Settings are checked before they come here; reports know how to show themselves to people (`summary`) and as one JSON
+//! object (`to_json`). A job prints nothing: the command line does.
+
+// The main job, and data to try it on.
+pub mod merge;
+
+pub mod generate;
+
+// Is it sorted? Is the output what the inputs say? A look inside.
+pub mod check;
+
+pub mod verify;
+
+pub mod peek;
+
+
+// What jobs share.
+pub mod cursor;
+
+mod range;
+
 pub mod error;
+
+#[cfg(test)]
+mod testing;
+
+use crate::base::shutdown::Shutdown;
+use crate::observe::progress::Progress;
+use std::time::Duration;
+
+/// What every job runs in.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// Where the cluster is: `host:port` each.
+    pub brokers: Vec<String>,
+    /// How long to try to reach the cluster, and how long one request may take.
+    pub timeout: Duration,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+    /// Counters that the job moves.
+    pub progress: Progress,
+}

@@ -1,3 +1,8 @@
-//! The merge, pure: it orders, and answers "source i needs data"; it does no I/O and never waits.
+//! The merge, pure: it orders, and answers "source i needs data". It does no I/O and never waits; waiting is the job's part.
+//!
+//! The order is (key, source), and within a source the order of its offsets, so that the same inputs always give the same
+//! output, however their data arrives.
+
 mod streaming;
+
 pub use streaming::{Step, StreamingMerge};

@@ -1,30 +1,125 @@
+//! The streaming heap: k sources, one key of each in a binary heap, the smallest (key, source) at the top.
+//!
+//! ```text
+//!  source 0 ─ 3 ┐                 step() = Emit(1)    the job writes source 1's record,
+//!  source 1 ─ 1 ┼─▶ heap, top 1   step() = Needs(1)   fetches until it has the next one,
+//!  source 2 ─ 2 ┘                 offer(1, 4)         and the top sifts down: one pass, no pop and push
+//! ```
+//!
+//! Non-obvious: an emitted key stays at the top of the heap, *spent*, until its source offers the next one or is finished.
+//! That makes the step after it a single sift, and it keeps the key that the next one must not lie below: an input that runs
+//! backwards is found when the key is offered, before anything after it is emitted. So after the start at most one source
+//! is ever waited for: the one that was emitted last.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 /// What the merge wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The next record in order is the oldest one offered by this source.
+    /// The next record in order is the one this source offered last. It is taken by this answer.
     Emit(usize),
     /// Cannot go on before this source offers a key or is finished.
     Needs(usize),
     /// Every source is finished and everything was emitted.
     Done,
 }
+
+/// Where a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    /// Its next key is missing. Its last one, if there was one, is the spent top of the heap.
+    Wanted,
+    /// Its key is in the heap.
+    Held,
+    /// Its key is in the heap and no other will come.
+    HeldLast,
+    /// It has nothing more.
+    Finished,
+}
+
 /// A k-way streaming heap over (key, source); a source's keys come in its offset order, one at a time.
+#[derive(Debug)]
 pub struct StreamingMerge<K> {
-    _k: Vec<K>,
+    heap: BinaryHeap<Reverse<(K, usize)>>,
+    slots: Vec<Slot>,
+    /// The source at the top of the heap, once it was emitted and until its next key is there.
+    spent: Option<usize>,
+    /// Sources below this one have offered their first key or are finished.
+    started: usize,
 }
+
 impl<K: Ord> StreamingMerge<K> {
-    pub fn new(_sources: usize) -> Self {
-        unimplemented!()
+    /// A merge of `sources` sources, each of which is asked for a first key.
+    pub fn new(sources: usize) -> Self {
+        Self { heap: BinaryHeap::with_capacity(sources), slots: vec![Slot::Wanted; sources], spent: None, started: 0 }
     }
-    /// Offers the next key of `source`, which must have been asked for. An `Err` gives the key back: it lies below the one before it.
-    pub fn offer(&mut self, _source: usize, _key: K) -> Result<(), K> {
-        unimplemented!()
+
+    /// Offers the next key of `source`, which must be wanted. An `Err` gives the key back: it lies below the one before it,
+    /// and the source stays wanted.
+    ///
+    /// # Panics
+    /// If the source is not wanted: its key would be lost. That is a mistake in the job, whatever the data.
+    pub fn offer(&mut self, source: usize, key: K) -> Result<(), K> {
+        assert_eq!(self.slots[source], Slot::Wanted, "source {source} was offered a key it has no room for");
+        if self.spent == Some(source) {
+            if let Some(mut top) = self.heap.peek_mut() {
+                if key < top.0.0 {
+                    return Err(key);
+                }
+                top.0.0 = key; // sifts down when `top` goes
+            }
+            self.spent = None;
+        } else {
+            self.heap.push(Reverse((key, source)));
+        }
+        self.slots[source] = Slot::Held;
+        Ok(())
     }
-    pub fn finish(&mut self, _source: usize) {
-        unimplemented!()
+
+    /// Says that `source` has nothing after what it offered so far. Saying it twice is harmless.
+    pub fn finish(&mut self, source: usize) {
+        self.slots[source] = match self.slots[source] {
+            Slot::Held | Slot::HeldLast => Slot::HeldLast,
+            Slot::Wanted | Slot::Finished => {
+                self.drop_spent(source);
+                Slot::Finished
+            }
+        };
     }
-    /// `Emit` takes the head of that source; the source is asked for again on a later call.
+
+    /// What to do next. `Emit` takes the head of that source; the source is asked for again on a later call.
     pub fn step(&mut self) -> Step {
-        unimplemented!()
+        if let Some(source) = self.spent {
+            return Step::Needs(source);
+        }
+        while let Some(slot) = self.slots.get(self.started) {
+            if *slot == Slot::Wanted {
+                return Step::Needs(self.started);
+            }
+            self.started += 1;
+        }
+        let Some(Reverse((_, source))) = self.heap.peek() else {
+            return Step::Done;
+        };
+        let source = *source;
+        self.spent = Some(source);
+        if self.slots[source] == Slot::HeldLast {
+            self.drop_spent(source);
+            self.slots[source] = Slot::Finished;
+        } else {
+            self.slots[source] = Slot::Wanted;
+        }
+        Step::Emit(source)
+    }
+
+    fn drop_spent(&mut self, source: usize) {
+        if self.spent == Some(source) {
+            self.heap.pop();
+            self.spent = None;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Normalised keys: bytes that compare as the keys do, the first eight of them as one number.
+
+use super::Order;
+use super::number::Decimal;
+use crate::base::time::Time;
+
+/// A normalised key: comparing the bytes is comparing the keys. The first 64 bits are the prefix; an 8-byte key has no rest,
+/// and then nothing is allocated.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    prefix: u64,
+    rest: Box<[u8]>,
+}
+
+impl Key {
+    /// The first eight bytes, as a number that compares like them; a shorter key is padded.
+    pub fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
+    /// The bytes after the prefix; where there are none, the prefix is the whole key.
+    pub fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    /// The number that was normalised, if this is the key of a plan with one part of type `int` or `be64`, or `timestamp`.
+    pub fn as_i64(&self, order: Order) -> i64 {
+        let word = match order {
+            Order::Asc => self.prefix,
+            Order::Desc => !self.prefix,
+        };
+        (word ^ SIGN) as i64
+    }
+}
+
+/// Flipping the sign bit makes signed numbers compare as unsigned ones.
+const SIGN: u64 = 1 << 63;
+
+/// Ends a string. It is below every byte of a string's body, so a prefix comes first.
+const END: u8 = 0;
+/// What stands before the two bytes that may not appear in the body as they are: 0 becomes 1 1, and 1 becomes 1 2.
+const ESCAPE: u8 = 1;
+
+/// Puts a key together, part after part.
+#[derive(Debug)]
+pub(super) struct Normaliser {
+    prefix: u64,
+    /// How many bytes of the prefix are filled.
+    filled: u32,
+    rest: Vec<u8>,
+    order: Order,
+    alone: bool,
+}
+
+impl Normaliser {
+    /// `alone` says that one part will be the whole key.
+    pub(super) fn new(order: Order, alone: bool) -> Self {
+        Self { prefix: 0, filled: 0, rest: Vec::new(), order, alone }
+    }
+
+    /// Eight bytes.
+    pub(super) fn int(&mut self, number: i64) {
+        self.word(number as u64 ^ SIGN);
+    }
+
+    /// A time: milliseconds, and the nanoseconds after them.
+    ///
+    /// Alone it should be eight bytes, the whole prefix, and most times are whole milliseconds; so the nanoseconds are left
+    /// out where they are zero, and nothing sorts before something. Descending, the same must hold for the inverted bytes:
+    /// there the millisecond is the one *after* the time, and what follows is how long before it the time was.
+    pub(super) fn time(&mut self, time: Time) {
+        match (self.alone, self.order, time.nanos) {
+            (true, _, 0) => self.int(time.epoch_ms),
+            (true, Order::Desc, nanos) => {
+                self.int(time.epoch_ms_ceil());
+                self.bytes(&(!(1_000_000 - nanos)).to_be_bytes()); // inverted here, so that inverting it restores it
+            }
+            (_, _, nanos) => {
+                self.int(time.epoch_ms);
+                self.bytes(&nanos.to_be_bytes());
+            }
+        }
+    }
+
+    /// Two bytes of sign and exponent, then the digits from the most significant one, two a byte, each one up so that 0 can
+    /// end them. A negative number is a positive one inverted. Up to eleven digits stay within the prefix.
+    pub(super) fn decimal(&mut self, decimal: &Decimal) {
+        let digits = decimal.digits();
+        if digits.is_empty() {
+            return self.bytes(&0x8000u16.to_be_bytes());
+        }
+        let mask = if decimal.negative { 0xff } else { 0 };
+        let exponent = (i32::from(decimal.exponent) + 0xC000) as u16; // -0x3fff ..= 0x3fff to 0x8001 ..= 0xffff
+        for byte in exponent.to_be_bytes() {
+            self.byte(byte ^ mask);
+        }
+        for pair in digits.chunks(2) {
+            let low = pair.get(1).map_or(0, |digit| digit + 1);
+            self.byte((((pair[0] + 1) << 4) | low) ^ mask);
+        }
+        if digits.len() % 2 == 0 {
+            self.byte(mask);
+        }
+    }
+
+    /// The body with 0 and 1 escaped, then the end.
+    pub(super) fn string(&mut self, body: &[u8]) {
+        for stretch in body.chunk_by(|a, b| (*a > ESCAPE) == (*b > ESCAPE)) {
+            if stretch[0] > ESCAPE {
+                self.bytes(stretch);
+            } else {
+                for byte in stretch {
+                    self.byte(ESCAPE);
+                    self.byte(byte + 1);
+                }
+            }
+        }
+        self.byte(END);
+    }
+
+    /// The key. Inverting prefix-free bytes keeps them prefix-free and reverses their order.
+    pub(super) fn finish(mut self) -> Key {
+        if self.order == Order::Desc {
+            self.prefix = !self.prefix;
+            self.rest.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        Key { prefix: self.prefix, rest: self.rest.into_boxed_slice() }
+    }
+
+    fn word(&mut self, word: u64) {
+        if self.filled == 0 {
+            (self.prefix, self.filled) = (word, 8);
+        } else {
+            self.bytes(&word.to_be_bytes());
+        }
+    }
+
+    fn bytes(&mut self, mut bytes: &[u8]) {
+        while self.filled < 8 {
+            let Some((first, tail)) = bytes.split_first() else { return };
+            self.byte(*first);
+            bytes = tail;
+        }
+        self.rest.extend_from_slice(bytes);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if self.filled < 8 {
+            self.prefix |= u64::from(byte) << (56 - 8 * self.filled);
+            self.filled += 1;
+        } else {
+            self.rest.push(byte);
+        }
+    }
+}
