@@ -71,6 +71,12 @@ fn kind_of(error: &anyhow::Error) -> Kind {
             if cause.is::<UsageError>() {
                 return Some(Kind::Usage);
             }
+            if let Some(error) = cause.downcast_ref::<kmerge::client::ClientError>() {
+                return Some(error.kind());
+            }
+            if let Some(error) = cause.downcast_ref::<kmerge::broker::BrokerError>() {
+                return Some(error.kind());
+            }
             cause.downcast_ref::<kmerge::jobs::error::JobError>().map(kmerge::jobs::error::JobError::kind)
         })
         .unwrap_or(Kind::Failed)

@@ -7,10 +7,19 @@ mod support;
 
 // The main job and what it refuses.
 mod merge;
+mod plain_faults;
 mod refusals;
+
+// Data to try it on.
+mod generate;
 
 // The proof.
 mod check_verify;
 
+// The commands around them.
+mod commands;
+
 // The command line itself.
 mod cli;
+
+mod signals;

@@ -1,0 +1,350 @@
+//! A cluster: its metadata as far as it was needed, connections to its brokers, and the loop that follows a partition when
+//! it moves.
+//!
+//! Clones share everything. A call takes an idle connection to the broker in question, or opens one, and puts it back when
+//! the answer is in; so calls run side by side without waiting for each other, and a connection is never shared. Locks are
+//! held for a look-up, never across a wait.
+//!
+//! Metadata has one rule: what an error proves old is asked again, nothing is refreshed by the clock.
+
+use super::address::Address;
+use super::call::{ANSWER_BYTES_MAX, Answer, Connection};
+use super::deadline::Deadline;
+use super::error::{CallError, ClientError};
+use super::metadata::{self, BrokerInfo, TopicInfo, View};
+use super::probe::probe;
+use super::retry::Retry;
+use crate::base::place::TopicPartition;
+use crate::base::text::did_you_mean;
+use crate::wire::metadata::Metadata;
+use crate::wire::{Api, ErrorCode, Uuid};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Idle connections kept to one broker.
+const IDLE_MAX: usize = 8;
+
+/// The cluster as seen by one program. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bootstrap: Vec<Address>,
+    timeout: Duration,
+    known: Mutex<Known>,
+    idle: Mutex<HashMap<i32, Vec<Connection>>>,
+}
+
+/// What the brokers said so far.
+#[derive(Debug)]
+struct Known {
+    said_by: Address,
+    cluster_id: Option<String>,
+    controller: i32,
+    brokers: BTreeMap<i32, BrokerInfo>,
+    topics: HashMap<String, TopicInfo>,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Whoever is at hand.
+    Any,
+    /// The broker that changes topics.
+    Controller,
+    /// One broker.
+    Node(i32),
+}
+
+/// The broker that leads a partition, by what is known now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) node: i32,
+    pub(crate) epoch: i32,
+    pub(crate) topic_id: Uuid,
+}
+
+impl Cluster {
+    /// Finds the cluster through any of `brokers` (`HOST[:PORT]`). `timeout` is how long to try, and from then on how long
+    /// one operation may take with all its retries.
+    pub async fn connect(brokers: &[String], timeout: Duration) -> Result<Self, ClientError> {
+        let mut bootstrap = Vec::new();
+        for text in brokers {
+            let address = Address::parse(text).map_err(ClientError::Address)?;
+            if !bootstrap.contains(&address) {
+                bootstrap.push(address);
+            }
+        }
+        if bootstrap.is_empty() {
+            return Err(ClientError::Address("no broker address was given; write HOST:PORT".to_owned()));
+        }
+        let (connection, view) = probe(&bootstrap, Deadline::after(timeout)).await?;
+        tracing::debug!(
+            broker = %view.said_by,
+            cluster = view.cluster_id.as_deref().unwrap_or("-"),
+            brokers = view.brokers.len(),
+            "connected"
+        );
+        // Which of the brokers this connection leads to is not known unless the address is an advertised one.
+        let is_it = |broker: &&BrokerInfo| broker.address.as_ref() == Some(connection.broker());
+        let node = view.brokers.values().find(is_it).map_or(NODE_UNKNOWN, |broker| broker.node);
+        let known = Known {
+            said_by: view.said_by,
+            cluster_id: view.cluster_id,
+            controller: view.controller,
+            brokers: view.brokers,
+            topics: HashMap::new(),
+        };
+        let idle = Mutex::new(HashMap::from([(node, vec![connection])]));
+        Ok(Self { shared: Arc::new(Shared { bootstrap, timeout, known: Mutex::new(known), idle }) })
+    }
+
+    /// How long one operation may take.
+    pub fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
+    /// The cluster's id, if its brokers tell.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.known().cluster_id.clone()
+    }
+
+    /// The brokers, by what was said last.
+    pub fn brokers(&self) -> Vec<BrokerInfo> {
+        self.known().brokers.values().cloned().collect()
+    }
+
+    /// The broker whose metadata is held.
+    pub(crate) fn said_by(&self) -> Address {
+        self.known().said_by.clone()
+    }
+
+    /// The ids of the brokers, by what was said last.
+    pub(crate) fn nodes(&self) -> Vec<i32> {
+        self.known().brokers.keys().copied().collect()
+    }
+
+    /// Every topic there is now, by name.
+    pub async fn topics(&self) -> Result<Vec<TopicInfo>, ClientError> {
+        let deadline = self.deadline();
+        let mut retry = Retry::until(deadline);
+        let view = loop {
+            match self.refresh(Ask::Any, None, deadline).await {
+                Ok(view) => break view,
+                Err(error) => retry.after(error).await?,
+            };
+        };
+        let mut topics: Vec<_> = view.topics.into_iter().filter_map(|(_, info)| info.ok()).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// One topic as it is now. If there is none of that name, the error has the nearest one.
+    pub async fn topic(&self, name: &str) -> Result<TopicInfo, ClientError> {
+        self.topic_until(name, self.deadline()).await
+    }
+
+    pub(crate) async fn topic_until(&self, name: &str, deadline: Deadline) -> Result<TopicInfo, ClientError> {
+        let mut retry = Retry::until(deadline);
+        loop {
+            let error = match self.refresh(Ask::Any, Some(&[name]), deadline).await {
+                Ok(view) => match view.topic(name) {
+                    Some(Ok(info)) => return Ok(info.clone()),
+                    Some(Err(code)) if means_no_such_topic(*code) => return Err(self.unknown_topic(name).await),
+                    Some(Err(code)) => refused(&view.said_by, "Metadata", name, *code),
+                    None => ClientError::Protocol {
+                        broker: view.said_by.clone(),
+                        api: "Metadata",
+                        expected: format!("topic {name}"),
+                        got: "an answer without it".to_owned(),
+                    },
+                },
+                Err(error) => error,
+            };
+            retry.after(error).await?;
+        }
+    }
+
+    /// The error for a topic that is not there, with the nearest name that is.
+    pub(crate) async fn unknown_topic(&self, name: &str) -> ClientError {
+        let topics = self.topics().await.unwrap_or_default();
+        let hint = did_you_mean(name, topics.iter().filter(|topic| !topic.internal).map(|topic| topic.name.as_str()));
+        ClientError::UnknownTopic { topic: name.to_owned(), hint }
+    }
+
+    /// The leader of `partition`, asked for if it is not known.
+    pub(crate) async fn leader(&self, partition: &TopicPartition, deadline: Deadline) -> Result<Leader, ClientError> {
+        let known = self.known().topics.get(&*partition.topic).cloned();
+        let info = match known {
+            Some(info) => info,
+            None => self.topic_until(&partition.topic, deadline).await?,
+        };
+        let count = info.partitions.len();
+        let found = usize::try_from(partition.partition).ok().and_then(|index| info.partitions.get(index));
+        let Some(found) = found else {
+            return Err(ClientError::UnknownPartition { partition: partition.clone(), count });
+        };
+        if found.leader < 0 {
+            return Err(ClientError::NoLeader { partition: partition.clone(), replicas: found.replicas.clone() });
+        }
+        Ok(Leader { node: found.leader, epoch: found.leader_epoch, topic_id: info.topic_id })
+    }
+
+    /// Forgets what is known of a topic, so that the next look asks.
+    pub(crate) fn forget(&self, topic: &str) {
+        self.known().topics.remove(topic);
+    }
+
+    /// Asks one broker about `names`, or about all topics, and remembers the answer.
+    pub(crate) async fn refresh(
+        &self,
+        ask: Ask,
+        names: Option<&[&str]>,
+        deadline: Deadline,
+    ) -> Result<View, ClientError> {
+        let answer = self.call::<Metadata>(ask, &metadata::request(names), deadline).await?;
+        let response = answer.read().map_err(|error| call_error::<Metadata>(answer.broker(), error))?;
+        let view = View::of(answer.broker(), response)?;
+        let mut known = self.known();
+        known.said_by = view.said_by.clone();
+        known.controller = view.controller;
+        // A broker that has just started may not know the others yet; what we have is better than nothing.
+        if !view.brokers.is_empty() {
+            known.brokers = view.brokers.clone();
+        }
+        for (name, info) in &view.topics {
+            match info {
+                Ok(info) => known.topics.insert(name.clone(), info.clone()),
+                Err(_) => known.topics.remove(name),
+            };
+        }
+        drop(known);
+        Ok(view)
+    }
+
+    /// Calls one broker, once.
+    pub(crate) async fn call<A: Api>(
+        &self,
+        ask: Ask,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer<A>, ClientError> {
+        // One silent broker must not use up the time in which another could be asked.
+        let deadline = deadline.within(self.shared.timeout / 2);
+        let (node, mut connection) = self.take(ask, deadline).await?;
+        let result = connection.call::<A>(request, Vec::new(), ANSWER_BYTES_MAX, deadline).await;
+        let broker = connection.broker().clone();
+        self.put_back(node, connection);
+        result.map_err(|error| call_error::<A>(&broker, error))
+    }
+
+    /// The version of `A` that is spoken with who is asked, for requests that differ from one to the next.
+    pub(crate) async fn version<A: Api>(&self, ask: Ask, deadline: Deadline) -> Result<i16, ClientError> {
+        let (node, connection) = self.take(ask, deadline).await?;
+        let version = connection.version::<A>().map_err(|error| call_error::<A>(connection.broker(), error));
+        self.put_back(node, connection);
+        version
+    }
+
+    /// A connection to whoever is asked: an idle one, or a new one.
+    pub(crate) async fn take(&self, ask: Ask, deadline: Deadline) -> Result<(i32, Connection), ClientError> {
+        let node = match ask {
+            Ask::Node(node) => node,
+            Ask::Controller => self.known().controller,
+            Ask::Any => NODE_UNKNOWN,
+        };
+        // A controller that is not known to the broker that was asked last: any broker passes such requests on (KRaft).
+        if node == NODE_UNKNOWN {
+            return self.take_any(deadline).await;
+        }
+        match self.take_idle(|candidate| candidate == node) {
+            Some(idle) => Ok(idle),
+            None => Ok((node, self.open(node, deadline).await?)),
+        }
+    }
+
+    async fn take_any(&self, deadline: Deadline) -> Result<(i32, Connection), ClientError> {
+        if let Some(idle) = self.take_idle(|_| true) {
+            return Ok(idle);
+        }
+        let mut addresses = self.shared.bootstrap.clone();
+        for broker in self.brokers() {
+            addresses.extend(broker.address.filter(|address| !self.shared.bootstrap.contains(address)));
+        }
+        let (connection, _) = probe(&addresses, deadline).await?;
+        Ok((NODE_UNKNOWN, connection))
+    }
+
+    fn take_idle(&self, wanted: impl Fn(i32) -> bool) -> Option<(i32, Connection)> {
+        let mut idle = lock(&self.shared.idle);
+        let (node, connections) =
+            idle.iter_mut().find(|(node, connections)| wanted(**node) && !connections.is_empty())?;
+        Some((*node, connections.pop()?))
+    }
+
+    /// Gives a connection back, unless its last call did not end well.
+    pub(crate) fn put_back(&self, node: i32, connection: Connection) {
+        if !connection.is_usable() {
+            return;
+        }
+        let mut idle = lock(&self.shared.idle);
+        let connections = idle.entry(node).or_default();
+        if connections.len() < IDLE_MAX {
+            connections.push(connection);
+        }
+    }
+
+    /// Opens a connection to a broker at its advertised listener.
+    pub(crate) async fn open(&self, node: i32, deadline: Deadline) -> Result<Connection, ClientError> {
+        let (said_by, address) = {
+            let known = self.known();
+            (known.said_by.clone(), known.brokers.get(&node).and_then(|broker| broker.address.clone()))
+        };
+        let Some(advertised) = address else {
+            return Err(ClientError::NoSuchBroker { node, said_by });
+        };
+        Connection::open(&advertised, deadline).await.map_err(|(step, source)| ClientError::Listener {
+            node,
+            advertised,
+            said_by,
+            step,
+            source: Box::new(source),
+        })
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.shared.timeout)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.shared.known)
+    }
+}
+
+/// The id under which a connection is kept of which only the bootstrap address is known.
+const NODE_UNKNOWN: i32 = -1;
+
+/// Nothing is left half done under these locks, so a panic elsewhere does not make the contents wrong.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a code says that there is no such topic (rather than that it is not ready).
+pub(crate) fn means_no_such_topic(code: ErrorCode) -> bool {
+    // A name that no topic may have is not there either.
+    matches!(code, ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId | ErrorCode::InvalidTopicException)
+}
+
+/// A connection's error with the broker and the API it is about.
+pub(crate) fn call_error<A: Api>(broker: &Address, error: CallError) -> ClientError {
+    ClientError::Call { broker: broker.clone(), api: A::KEY.name(), source: Box::new(error) }
+}
+
+/// A broker's error code with what it is about.
+pub(crate) fn refused(broker: &Address, api: &'static str, what: impl ToString, code: ErrorCode) -> ClientError {
+    ClientError::Refused { broker: broker.clone(), api, what: what.to_string(), code, message: None }
+}

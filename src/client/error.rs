@@ -1,0 +1,513 @@
+//! What goes wrong between us and a cluster: [`CallError`] on one connection, [`ClientError`] for the caller, with the
+//! broker, topic, partition and offset it is about, what was expected, what came, and the way out.
+
+use super::address::Address;
+pub use super::frame::Stranger;
+use crate::base::kind::Kind;
+use crate::base::place::{Place, TopicPartition};
+use crate::base::text::visible;
+use crate::batch::BatchError;
+use crate::wire::{ErrorCode, WireError};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far a connection got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Looking the name up.
+    Dns,
+    /// Opening the TCP connection.
+    Connect,
+    /// The first request: which APIs and versions the broker has.
+    ApiVersions,
+    /// Asking for brokers and topics.
+    Metadata,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "DNS",
+            Self::Connect => "TCP connect",
+            Self::ApiVersions => "ApiVersions",
+            Self::Metadata => "Metadata",
+        })
+    }
+}
+
+/// What went wrong on one connection, or while opening it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The name could not be looked up.
+    #[error("{0}")]
+    Dns(#[source] io::Error),
+    /// The name has no address.
+    #[error("the name has no address")]
+    NoAddress,
+    /// No TCP connection; one entry for each address of the name.
+    #[error("{}", show_connects(.0))]
+    Connect(Vec<(std::net::SocketAddr, io::Error)>),
+    /// The connection broke.
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    /// Nothing, or not all of it, came in time.
+    #[error("no answer within {}", show_time(*.0))]
+    Timeout(Duration),
+    /// The connection was closed instead of an answer.
+    #[error("it closes the connection without an answer (a TLS or SASL listener does that to a plain client)")]
+    ClosedAtOnce,
+    /// The connection was closed in the place of an answer.
+    #[error("it closes the connection instead of answering")]
+    Hangup,
+    /// The connection ended in the middle of a frame.
+    #[error("the connection ended after {got} of {expected} bytes")]
+    Closed {
+        /// Bytes that came.
+        got: usize,
+        /// Bytes of the frame.
+        expected: usize,
+    },
+    /// It is no Kafka broker.
+    #[error("{0}")]
+    Stranger(Stranger),
+    /// A length below zero.
+    #[error("an answer of {0} bytes was announced")]
+    NegativeFrame(i32),
+    /// The answer is longer than we take.
+    #[error("an answer of {stated} bytes was announced, the most we take is {cap}")]
+    FrameTooLarge {
+        /// What the length field says.
+        stated: usize,
+        /// What we take.
+        cap: usize,
+    },
+    /// The answer belongs to another request.
+    #[error("the answer carries correlation id {got}, the request had {expected}")]
+    Correlation {
+        /// The id that was sent.
+        expected: i32,
+        /// The id that came.
+        got: i32,
+    },
+    /// The bytes are not what the protocol says.
+    #[error("malformed answer: {0}")]
+    Malformed(#[source] WireError),
+    /// We cannot write the request in the version both sides have.
+    #[error("the request cannot be written for this broker: {0}")]
+    Unwritable(#[source] WireError),
+    /// The broker does not have the API.
+    #[error("the broker does not offer {api}, which this needs")]
+    MissingApi {
+        /// The API.
+        api: &'static str,
+    },
+    /// Both sides have the API, in different versions.
+    #[error("no common version of {api}: the broker has {theirs_min} to {theirs_max}, kmerge {ours_min} to {ours_max}")]
+    NoCommonVersion {
+        /// The API.
+        api: &'static str,
+        /// The broker's lowest.
+        theirs_min: i16,
+        /// The broker's highest.
+        theirs_max: i16,
+        /// Our lowest.
+        ours_min: i16,
+        /// Our highest.
+        ours_max: i16,
+    },
+    /// The broker answers with an error.
+    #[error("it answers {0}")]
+    Refused(ErrorCode),
+    /// The broker answers, but not with a cluster.
+    #[error("{0}")]
+    NoCluster(String),
+}
+
+impl CallError {
+    /// Whether a later try may find another state of things: a broker that is starting, a network that comes back. What
+    /// is no broker, or speaks other versions, stays so.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            // A name may appear with its container; a port may be bound a moment later.
+            Self::Dns(_) | Self::NoAddress | Self::Connect(_) => true,
+            // A broker that goes down, or comes up, closes connections and leaves requests unanswered.
+            Self::Io(_) | Self::Timeout(_) | Self::ClosedAtOnce | Self::Hangup | Self::Closed { .. } => true,
+            // A starting broker answers so.
+            Self::NoCluster(_) => true,
+            Self::Refused(code) => super::retry::verdict_of_code(*code) != super::retry::Verdict::Stop,
+            // What came is not what was asked for, and would not be the next time.
+            Self::Stranger(_)
+            | Self::NegativeFrame(_)
+            | Self::FrameTooLarge { .. }
+            | Self::Malformed(_)
+            | Self::Unwritable(_) => false,
+            // An answer to something else may be a broken proxy's; a new connection counts from the start.
+            Self::Correlation { .. } => true,
+            Self::MissingApi { .. } | Self::NoCommonVersion { .. } => false,
+        }
+    }
+}
+
+/// One bootstrap address, how far it got, and what came back.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The address as it was given.
+    pub address: Address,
+    /// The step that failed.
+    pub step: Step,
+    /// Why.
+    pub error: CallError,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.address, self.step, self.error)
+    }
+}
+
+/// What went wrong between us and the cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// What was given as a broker address is none.
+    #[error("{0}")]
+    Address(String),
+    /// No bootstrap address led to a cluster.
+    #[error("no broker answers (tried for {}): {}", show_time(*.tried), show_attempts(.attempts))]
+    Unreachable {
+        /// How long it was tried.
+        tried: Duration,
+        /// The last attempt at each address.
+        attempts: Vec<Attempt>,
+    },
+    /// A request to a broker failed on the way.
+    #[error("{api} at broker {broker}: {source}")]
+    Call {
+        /// The broker's address.
+        broker: Address,
+        /// The API that was called.
+        api: &'static str,
+        /// What went wrong.
+        source: Box<CallError>,
+    },
+    /// A broker cannot be reached at the address the cluster gives for it.
+    #[error(
+        "broker {node} cannot be reached at its advertised listener {advertised} ({step}): {source}; that address was given \
+         by {said_by}, so either it is wrong for this network (advertised.listeners) or that broker is down"
+    )]
+    Listener {
+        /// The broker's id.
+        node: i32,
+        /// Its address, by the metadata.
+        advertised: Address,
+        /// The broker the metadata came from.
+        said_by: Address,
+        /// How far the connection got.
+        step: Step,
+        /// What went wrong.
+        source: Box<CallError>,
+    },
+    /// The cluster names a leader it gives no address for.
+    #[error("broker {node} is named in the metadata of {said_by} but has no usable address there")]
+    NoSuchBroker {
+        /// The broker's id.
+        node: i32,
+        /// The broker the metadata came from.
+        said_by: Address,
+    },
+    /// A broker answered with an error.
+    #[error("{api} of {what} at broker {broker}: {code}{}", show_message(.message))]
+    Refused {
+        /// The broker's address.
+        broker: Address,
+        /// The API that was called.
+        api: &'static str,
+        /// The topic, partition or resource it was about.
+        what: String,
+        /// The error code.
+        code: ErrorCode,
+        /// The broker's own words, if it sent any.
+        message: Option<String>,
+    },
+    /// There is no such topic.
+    #[error("there is no topic {}{hint}", visible(.topic))]
+    UnknownTopic {
+        /// The name that was asked for.
+        topic: String,
+        /// ` (did you mean X?)`, or nothing.
+        hint: String,
+    },
+    /// The topic has no such partition.
+    #[error("{partition} does not exist: the topic has {count} partition(s), counted from 0")]
+    UnknownPartition {
+        /// The partition that was asked for.
+        partition: TopicPartition,
+        /// How many there are.
+        count: usize,
+    },
+    /// A partition has no leader, so nobody can read or write it now.
+    #[error("{partition} has no leader: the brokers that hold it are down ({replicas:?})")]
+    NoLeader {
+        /// The partition.
+        partition: TopicPartition,
+        /// The ids of the brokers that hold it.
+        replicas: Vec<i32>,
+    },
+    /// The same thing failed again and again until its time was over.
+    #[error("given up after {} and {tries} tries: {last}", show_time(*.after))]
+    GaveUp {
+        /// How long it was tried.
+        after: Duration,
+        /// How often.
+        tries: u32,
+        /// How it failed the last time.
+        #[source]
+        last: Box<ClientError>,
+    },
+    /// The topic was deleted, and created again under the same name, while it was read.
+    #[error("topic {} was deleted and created again while it was in use (id {old}, now {new}): what was planned is gone", visible(.topic))]
+    Recreated {
+        /// The topic's name.
+        topic: Arc<str>,
+        /// The id it had.
+        old: String,
+        /// The id it has.
+        new: String,
+    },
+    /// The log no longer holds what was to be read.
+    #[error("{}", show_out_of_range(.partition, *.wanted, *.end, *.earliest, *.latest))]
+    OutOfRange {
+        /// The partition.
+        partition: TopicPartition,
+        /// The next offset to read.
+        wanted: i64,
+        /// Where the planned range ends (exclusive).
+        end: i64,
+        /// Where the log begins now.
+        earliest: i64,
+        /// Where the log ends now.
+        latest: i64,
+    },
+    /// A batch stays damaged however often it is fetched.
+    #[error("{at}: damaged batch, fetched {tries} times from broker {broker}: {source}")]
+    Damaged {
+        /// Where it should begin.
+        at: Place,
+        /// How often it was fetched.
+        tries: u32,
+        /// Who sent it.
+        broker: Address,
+        /// What is wrong with it.
+        source: BatchError,
+    },
+    /// A batch is longer than the reader takes.
+    #[error(
+        "{at}: a batch of {bytes} bytes is more than the {cap} bytes that may be fetched at once; allow more memory"
+    )]
+    BatchTooLarge {
+        /// Where it begins.
+        at: Place,
+        /// Its length (or that of the whole answer).
+        bytes: usize,
+        /// The most that is taken.
+        cap: usize,
+    },
+    /// A broker sent a batch that does not follow the one before it.
+    #[error(
+        "{partition}: broker {broker} sent a batch of offsets {first} to {last} where one at or after {expected} must come"
+    )]
+    Regressed {
+        /// The partition.
+        partition: TopicPartition,
+        /// Who sent it.
+        broker: Address,
+        /// The lowest offset that could follow.
+        expected: i64,
+        /// The batch's first offset.
+        first: i64,
+        /// The batch's last offset.
+        last: i64,
+    },
+    /// Nothing comes though the range is not at its end.
+    #[error("{}", show_stalled(.0))]
+    Stalled(Box<Stalled>),
+    /// A broker's answer lacks, or contradicts, what was asked for.
+    #[error("{api} at broker {broker}: expected {expected}, got {got}")]
+    Protocol {
+        /// The broker's address.
+        broker: Address,
+        /// The API that was called.
+        api: &'static str,
+        /// What was asked for.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+}
+
+/// Where a read came to a halt.
+#[derive(Debug)]
+pub struct Stalled {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The broker that was asked.
+    pub broker: Address,
+    /// The next offset to read.
+    pub position: i64,
+    /// Where the range ends (exclusive).
+    pub end: i64,
+    /// The first offset of the oldest open transaction, or the high watermark.
+    pub last_stable: i64,
+    /// The end of what is replicated.
+    pub high_watermark: i64,
+    /// How long nothing came.
+    pub waited: Duration,
+}
+
+impl ClientError {
+    /// The sort of failure, for the exit status.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Address(_) => Kind::Usage,
+            Self::Unreachable { .. } | Self::Call { .. } | Self::Listener { .. } | Self::NoSuchBroker { .. } => {
+                Kind::Unreachable
+            }
+            Self::Refused { code, .. } if is_denial(*code) => Kind::Unreachable,
+            Self::GaveUp { last, .. } => match last.kind() {
+                // Out of time, whatever the brokers answered meanwhile.
+                Kind::Failed => Kind::Unreachable,
+                kind => kind,
+            },
+            Self::NoLeader { .. } | Self::Stalled(_) => Kind::Unreachable,
+            Self::OutOfRange { .. } | Self::Damaged { .. } | Self::Recreated { .. } => Kind::Data,
+            Self::Refused { .. }
+            | Self::UnknownTopic { .. }
+            | Self::UnknownPartition { .. }
+            | Self::BatchTooLarge { .. }
+            | Self::Regressed { .. }
+            | Self::Protocol { .. } => Kind::Failed,
+        }
+    }
+
+    /// The broker's error code, if that is what this is, also behind [`ClientError::GaveUp`].
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            Self::GaveUp { last, .. } => last.code(),
+            _ => None,
+        }
+    }
+}
+
+/// Errors that mean "you may not", which the user tells apart from "it failed".
+fn is_denial(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TopicAuthorizationFailed
+            | ErrorCode::GroupAuthorizationFailed
+            | ErrorCode::ClusterAuthorizationFailed
+            | ErrorCode::TransactionalIdAuthorizationFailed
+            | ErrorCode::SaslAuthenticationFailed
+    )
+}
+
+/// A duration as people read it.
+pub(crate) fn show_time(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ 0..1000 => format!("{ms} ms"),
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{:.1} s", ms as f64 / 1000.0),
+    }
+}
+
+fn show_connects(failures: &[(std::net::SocketAddr, io::Error)]) -> String {
+    let one = |(address, error): &(std::net::SocketAddr, io::Error)| match failures.len() {
+        1 => error.to_string(),
+        _ => format!("{address}: {error}"),
+    };
+    failures.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn show_attempts(attempts: &[Attempt]) -> String {
+    attempts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn show_message(message: &Option<String>) -> String {
+    message.as_deref().filter(|text| !text.is_empty()).map(|text| format!(": {}", visible(text))).unwrap_or_default()
+}
+
+fn show_out_of_range(partition: &TopicPartition, wanted: i64, end: i64, earliest: i64, latest: i64) -> String {
+    if wanted < earliest {
+        let last = end.min(earliest) - 1;
+        format!(
+            "{partition}: offsets {wanted} to {last} are lost: the log now begins at {earliest} (retention or a deletion has \
+             passed the start of what was planned)"
+        )
+    } else {
+        format!(
+            "{partition}: offsets {wanted} to {} are lost: the log now holds {earliest} to {} only (was it truncated by an \
+             unclean leader election, or created anew?)",
+            end - 1,
+            latest - 1
+        )
+    }
+}
+
+fn show_stalled(stalled: &Stalled) -> String {
+    let Stalled { partition, broker, position, end, last_stable, high_watermark, waited } = stalled;
+    let why = if position >= high_watermark {
+        format!("the partition's high watermark is {high_watermark}: data was truncated, or its replicas lag")
+    } else if position >= last_stable {
+        format!(
+            "a transaction has been open since offset {last_stable}: its producer must commit, abort or time out first (or \
+             abort it with kafka-transactions.sh)"
+        )
+    } else {
+        "the broker sends no data though it should have some".to_owned()
+    };
+    format!(
+        "{partition}: no data from offset {position} on (of {end}) for {} from broker {broker}: {why}",
+        show_time(*waited)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_range_is_named_by_its_first_and_last_offset() {
+        let lost = |wanted, end, earliest, latest| {
+            show_out_of_range(&TopicPartition::new("t", 1), wanted, end, earliest, latest)
+        };
+        assert!(
+            lost(10, 100, 40, 100).starts_with("t partition 1: offsets 10 to 39 are lost: the log now begins at 40")
+        );
+        assert!(lost(10, 20, 40, 100).starts_with("t partition 1: offsets 10 to 19 are lost"));
+        assert!(
+            lost(50, 100, 0, 20).starts_with("t partition 1: offsets 50 to 99 are lost: the log now holds 0 to 19")
+        );
+    }
+
+    #[test]
+    fn a_stall_says_whether_a_transaction_holds_it_up() {
+        let stalled = |position, last_stable, high_watermark| {
+            ClientError::Stalled(Box::new(Stalled {
+                partition: TopicPartition::new("t", 0),
+                broker: Address { host: "h".into(), port: 1 },
+                position,
+                end: 50,
+                last_stable,
+                high_watermark,
+                waited: Duration::from_millis(1500),
+            }))
+            .to_string()
+        };
+        assert!(stalled(10, 10, 50).contains("for 1.5 s from broker h:1: a transaction has been open since offset 10"));
+        assert!(stalled(10, 10, 10).contains("high watermark is 10"));
+        assert!(stalled(10, 50, 50).contains("should have some"));
+    }
+}

@@ -1,0 +1,137 @@
+//! What is worth another try, and how long to wait before it.
+//!
+//! [`verdict_of_code`] is the only place that knows which broker errors pass; [`Retry`] spends one deadline on the tries.
+
+use super::deadline::Deadline;
+use super::error::ClientError;
+use crate::wire::ErrorCode;
+use std::time::Duration;
+
+const BACKOFF_FIRST: Duration = Duration::from_millis(40);
+const BACKOFF_MAX: Duration = Duration::from_millis(1000);
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Another try would fail the same way.
+    Stop,
+    /// Wait and ask the same broker again.
+    Again,
+    /// Wait, ask who leads, and ask that one.
+    Refresh,
+}
+
+/// Which broker errors pass, and why.
+pub(crate) fn verdict_of_code(code: ErrorCode) -> Verdict {
+    use ErrorCode as E;
+    match code {
+        // The partition has moved, or is moving; the metadata we hold is old.
+        E::NotLeaderOrFollower | E::LeaderNotAvailable | E::ReplicaNotAvailable => Verdict::Refresh,
+        // Our leader epoch is behind the broker's, or the broker's is behind ours: one of us learns.
+        E::FencedLeaderEpoch | E::UnknownLeaderEpoch => Verdict::Refresh,
+        // Right after creation not every broker knows the topic yet. Callers to whom "unknown" is an answer look at the
+        // code before they ask here.
+        E::UnknownTopicOrPartition | E::UnknownTopicId => Verdict::Refresh,
+        // The disk of that broker has failed: another one will lead.
+        E::KafkaStorageError => Verdict::Refresh,
+        // The controller has moved.
+        E::NotController => Verdict::Refresh,
+        // The leader was elected a moment ago and does not know its high watermark yet.
+        E::OffsetNotAvailable => Verdict::Again,
+        // The broker waited for others (replicas, the controller) longer than it was allowed to.
+        E::RequestTimedOut | E::NetworkException => Verdict::Again,
+        // Starting up, shutting down, or still loading.
+        E::BrokerNotAvailable | E::CoordinatorLoadInProgress | E::CoordinatorNotAvailable => Verdict::Again,
+        // The broker asks to be left alone for a moment.
+        E::ThrottlingQuotaExceeded => Verdict::Again,
+        // The broker found a damaged batch while reading; it may have been the page on its way from the disk.
+        E::CorruptMessage => Verdict::Again,
+        // Everything else is a fact (unsupported, denied, invalid, exists) or unknown to us: repeating it is not our call.
+        _ => Verdict::Stop,
+    }
+}
+
+/// The same for a whole error.
+pub(crate) fn verdict(error: &ClientError) -> Verdict {
+    match error {
+        ClientError::Refused { code, .. } => verdict_of_code(*code),
+        // The connection is gone. Nothing we send this way does harm when it arrives twice; who must know whether it
+        // arrived (creation, deletion) looks for itself.
+        ClientError::Call { source, .. } if source.may_pass() => Verdict::Refresh,
+        // That broker may be down: the partition will get another leader.
+        ClientError::Listener { source, .. } if source.may_pass() => Verdict::Refresh,
+        ClientError::NoLeader { .. } | ClientError::NoSuchBroker { .. } => Verdict::Refresh,
+        // No broker at all right now; the metadata we hold may be of a cluster that restarts.
+        ClientError::Unreachable { attempts, .. } if attempts.iter().any(|attempt| attempt.error.may_pass()) => {
+            Verdict::Again
+        }
+        _ => Verdict::Stop,
+    }
+}
+
+/// The tries of one operation, inside one deadline.
+pub(crate) struct Retry {
+    deadline: Deadline,
+    backoff: Backoff,
+    tries: u32,
+}
+
+impl Retry {
+    pub(crate) fn until(deadline: Deadline) -> Self {
+        Self { deadline, backoff: Backoff::default(), tries: 0 }
+    }
+
+    /// After a failure: waits and says how to go on, or gives the error back because it will not pass or time is over.
+    pub(crate) async fn after(&mut self, error: ClientError) -> Result<Verdict, ClientError> {
+        self.tries += 1;
+        let verdict = verdict(&error);
+        if verdict == Verdict::Stop {
+            return Err(error);
+        }
+        let wait = self.backoff.next();
+        if self.deadline.left() <= wait {
+            return Err(match self.tries {
+                1 => error,
+                tries => ClientError::GaveUp { after: self.deadline.whole(), tries, last: Box::new(error) },
+            });
+        }
+        tracing::debug!(%error, wait_ms = wait.as_millis() as u64, "trying again");
+        tokio::time::sleep(wait).await;
+        Ok(verdict)
+    }
+}
+
+/// Waits that double, each cut by a random part, so that clients that failed together do not come back together.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    waits: u32,
+}
+
+impl Backoff {
+    pub(crate) fn next(&mut self) -> Duration {
+        let whole = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(10)).min(BACKOFF_MAX);
+        self.waits += 1;
+        whole.mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<_> = (0..40).map(|_| backoff.next()).collect();
+        assert!(waits[0] <= BACKOFF_FIRST);
+        assert!(waits.iter().all(|wait| *wait <= BACKOFF_MAX));
+        assert!(waits[39] >= BACKOFF_MAX / 2);
+    }
+
+    #[test]
+    fn a_denial_is_not_repeated_and_a_move_is_followed() {
+        assert_eq!(verdict_of_code(ErrorCode::TopicAuthorizationFailed), Verdict::Stop);
+        assert_eq!(verdict_of_code(ErrorCode::Unknown(12_345)), Verdict::Stop);
+        assert_eq!(verdict_of_code(ErrorCode::NotLeaderOrFollower), Verdict::Refresh);
+    }
+}
