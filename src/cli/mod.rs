@@ -11,8 +11,20 @@ pub mod exit;
 pub mod output;
 pub mod progress;
 
-// The commands.
+// The commands, in the order of a first day.
+pub mod demo;
+
+pub mod merge;
+
+pub mod check;
+
+pub mod verify;
+
+pub mod generate;
+
 pub mod topic;
+
+pub mod broker;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -29,9 +41,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take the tour: an embedded cluster, sample data, the merge, the proof. Needs nothing.
+    Demo(demo::DemoArgs),
+    /// Merge the sorted partitions of topics into one totally ordered partition.
+    Merge(merge::MergeArgs),
+    /// Say whether each partition of a topic is sorted by a key, and where it is not.
+    Check(check::CheckArgs),
+    /// Prove an output against its inputs, record by record.
+    Verify(verify::VerifyArgs),
+    /// Make sample data: sorted partitions to merge.
+    Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
+    /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
+    Broker(broker::BrokerArgs),
 }
 
 /// Runs the one command that was typed.
@@ -42,7 +66,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
         match cli.command {
+            Command::Demo(args) => args.run(&cx).await,
+            Command::Merge(args) => args.run(&cx).await,
+            Command::Check(args) => args.run(&cx).await,
+            Command::Verify(args) => args.run(&cx).await,
+            Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
+            Command::Broker(args) => args.run(&cx).await,
         }
     })
 }
