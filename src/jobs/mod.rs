@@ -15,7 +15,6 @@ pub mod verify;
 
 pub mod peek;
 
-
 // What jobs share.
 pub mod cursor;
 
