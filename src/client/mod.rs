@@ -25,6 +25,7 @@ mod frame;
 mod versions;
 
 // What is worth another try, and what is not.
+mod call_error;
 pub mod error;
 mod retry;
 

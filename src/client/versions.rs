@@ -41,7 +41,6 @@ pub(crate) fn request() -> ApiVersionsRequest {
     ApiVersionsRequest {
         client_software_name: super::call::CLIENT_ID.to_owned(),
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..Default::default()
     }
 }
 
