@@ -5,13 +5,13 @@ use anyhow::Context as _;
 use clap::Args;
 use kmerge::base::place::TopicPartition;
 use kmerge::base::shutdown::Signal;
-use kmerge::base::units::{parse_size};
+use kmerge::base::units::parse_size;
 use kmerge::broker::{Broker, BrokerConfig};
 use kmerge::client::{Cluster, NewTopic};
 use kmerge::jobs::generate::{self, IntsSettings};
 use kmerge::jobs::merge::{self, MergeReport, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::peek;
 use kmerge::jobs::verify::{self, VerifyReport, VerifySettings};
-use kmerge::jobs::{JobContext, peek};
 use kmerge::keys::{KeyPlan, Order};
 use std::ops::Range;
 
@@ -71,7 +71,9 @@ impl DemoArgs {
         drop(shown);
         cx.say(&format!("   {}\n", indented(&merged.summary())));
 
-        cx.say("3. verify: inputs and output in lockstep, record by record, by another client than the one that merged");
+        cx.say(
+            "3. verify: inputs and output in lockstep, record by record, by another client than the one that merged",
+        );
         let shown = cx.show_progress();
         let verified = verify::run(&self.verify(&keys, &merged)?, &job).await.context("verify")?;
         drop(shown);
@@ -84,7 +86,7 @@ impl DemoArgs {
             }
         }
         cx.finish(&next_steps(&broker.bootstrap(), self.keep), &report(&merged, &verified))?;
-        verified.into_result()?;
+        verified.verdict()?;
         if self.keep {
             cx.say("\nThe broker stays up. Ctrl-C ends it.");
             let _: Signal = cx.shutdown.wait().await;

@@ -5,6 +5,7 @@
 // What was typed for every command, and what it runs in.
 pub mod context;
 pub mod global;
+pub mod order;
 
 // How it ends and what it shows.
 pub mod exit;
