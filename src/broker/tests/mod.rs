@@ -5,6 +5,7 @@
 mod admin;
 mod faults;
 mod fetch;
+mod kafka;
 mod offsets;
 mod produce;
 mod protocol;

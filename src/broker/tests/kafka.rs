@@ -1,0 +1,351 @@
+//! The same requests to Apache Kafka and to this broker get the same answers. Runs where `KMERGE_TEST_BROKERS` names a
+//! cluster; what differs on purpose is listed in [`differs`] with the reason.
+
+use super::*;
+use crate::broker::cluster::now_ms;
+use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
+use crate::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
+use crate::wire::delete_topics::{DeleteTopics, DeleteTopicsRequest};
+use crate::wire::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigs, IncrementalAlterConfigsRequest,
+};
+use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
+use crate::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use crate::wire::metadata::{Metadata, MetadataRequest, MetadataRequestTopic};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+/// What was asked, and what the answer was.
+type Observed = Vec<(String, String)>;
+
+/// A cluster under observation, with topics whose names nobody else uses.
+struct Peer {
+    bootstrap: Client,
+    prefix: String,
+    topics: Vec<String>,
+    seen: Observed,
+}
+
+impl Peer {
+    async fn new(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let random: u32 = rand::random();
+        let bootstrap = Client { stream, correlation_id: 0 };
+        Self { bootstrap, prefix: format!("broker-{random:08x}-"), topics: Vec::new(), seen: Vec::new() }
+    }
+
+    fn note(&mut self, what: impl Into<String>, answer: impl std::fmt::Debug) {
+        let answer = format!("{answer:?}").replace(&self.prefix, "");
+        self.seen.push((what.into(), answer));
+    }
+
+    fn wanted(&self, name: &str, partitions: i32, replicas: i16, configs: &[(&str, &str)]) -> CreatableTopic {
+        let config =
+            |(name, value): &(&str, &str)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) };
+        CreatableTopic {
+            name: format!("{}{name}", self.prefix),
+            num_partitions: partitions,
+            replication_factor: replicas,
+            configs: configs.iter().map(config).collect(),
+            ..Default::default()
+        }
+    }
+
+    async fn create(&mut self, topics: Vec<CreatableTopic>) -> Vec<i16> {
+        self.topics.extend(topics.iter().map(|topic| topic.name.clone()));
+        let request = CreateTopicsRequest { topics, timeout_ms: 20_000, validate_only: false };
+        self.bootstrap
+            .call::<CreateTopics, _>(7, &request, |r| r.topics.iter().map(|topic| topic.error_code).collect())
+            .await
+    }
+
+    /// A topic of one partition and a connection to its leader, once it has one.
+    async fn topic(&mut self, name: &str, configs: &[(&str, &str)]) -> (String, Client) {
+        let wanted = self.wanted(name, 1, 1, configs);
+        let name = wanted.name.clone();
+        assert_eq!(self.create(vec![wanted]).await, [0]);
+        loop {
+            let topics = vec![MetadataRequestTopic { name: Some(name.clone()), ..Default::default() }];
+            let request = MetadataRequest { topics: Some(topics), ..Default::default() };
+            let leader = self.bootstrap.call::<Metadata, _>(12, &request, |r| {
+                let leader = r.topics[0].partitions.first()?.leader_id;
+                r.brokers.iter().find(|b| b.node_id == leader).map(|b| format!("{}:{}", b.host, b.port))
+            });
+            if let Some(address) = leader.await {
+                let mut client = Client { stream: TcpStream::connect(address).await.unwrap(), correlation_id: 0 };
+                // A leader may be told before it knows.
+                if client.fetch_at(12, &fetch_request(&name, 0, 0)).await.error_code == 0 {
+                    return (name, client);
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn clean(mut self) -> Observed {
+        let request =
+            DeleteTopicsRequest { topic_names: self.topics.clone(), timeout_ms: 20_000, ..Default::default() };
+        self.bootstrap.call::<DeleteTopics, _>(5, &request, |_| ()).await;
+        self.seen
+    }
+}
+
+fn set_i32(at: usize, value: i32) -> impl FnOnce(&mut Vec<u8>) {
+    move |batch| batch[at..at + 4].copy_from_slice(&value.to_be_bytes())
+}
+
+async fn produce(peer: &mut Peer) {
+    let (name, mut client) = peer.topic("produce", &[]).await;
+    let good = || batch(3);
+    let late = now_ms() + 2 * 3_600_000;
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("good", good()),
+        ("base offset not 0", forged(good(), |b| b[7] = 1)),
+        ("record count too high", forged(good(), set_i32(57, 4))),
+        ("record count too low", forged(good(), set_i32(57, 2))),
+        ("count and last delta agree on a lie", forged(forged(good(), set_i32(57, 4)), set_i32(23, 3))),
+        ("last offset delta wrong", forged(good(), set_i32(23, 7))),
+        ("no records", forged(forged(good(), set_i32(57, 0)), set_i32(23, -1))),
+        (
+            "trailing bytes in the body",
+            forged(good(), |b| {
+                b.push(0);
+                let length = b.len() as i32 - 12;
+                b[8..12].copy_from_slice(&length.to_be_bytes());
+            }),
+        ),
+        ("a control batch", forged(good(), |b| b[22] |= 0x20)),
+        ("two batches", [good(), good()].concat()),
+        ("nothing", Vec::new()),
+        ("half a batch", good()[..40].to_vec()),
+        ("a sequence below zero", batch_from(5, 0, -1, 1)),
+        ("magic 1", forged(good(), |b| b[16] = 1)),
+        ("magic 3", forged(good(), |b| b[16] = 3)),
+        ("a length below a header's", forged(good(), set_i32(8, 3))),
+        ("a bad checksum", {
+            let mut bad = good();
+            bad[70] ^= 1;
+            bad
+        }),
+        ("two hours ahead", batch_of(Codec::None, &[late])),
+        ("two hours ahead, lz4", batch_of(Codec::Lz4, &[NOW, late])),
+        ("append time claimed", forged(good(), |b| b[22] |= 0x08)),
+        ("an unknown codec", forged(good(), |b| b[22] |= 0x07)),
+        ("transactional", forged(batch_from(5, 0, 0, 1), |b| b[22] |= 0x10)),
+        ("a garbage body", forged(good(), |b| b[61..].fill(0xff))),
+        ("a garbage body, zstd", forged(batch_of(Codec::Zstd, &[NOW; 9]), |b| b[61..].fill(0xff))),
+        ("a batch of a MiB too much", {
+            let mut writer = BatchWriter::new(Codec::None);
+            writer.push(NOW, None, Some(&vec![0; 1_048_588]), Headers::EMPTY).unwrap();
+            writer.finish().unwrap().to_vec()
+        }),
+        ("gzip", batch_of(Codec::Gzip, &[NOW; 9])),
+        ("snappy", batch_of(Codec::Snappy, &[NOW; 9])),
+        ("lz4", batch_of(Codec::Lz4, &[NOW; 9])),
+        ("zstd", batch_of(Codec::Zstd, &[NOW; 9])),
+        ("odd times", batch_of(Codec::None, &[-1, 1])),
+        ("a lie about the largest time", forged(batch_of(Codec::None, &[5, 9]), |b| b[35..43].fill(0))),
+    ];
+    for (what, records) in &cases {
+        let answer = client.produce_at(9, &produce_request(&name, 0, Some(records))).await;
+        let told = (answer.error_code, answer.base_offset, answer.log_append_time_ms, answer.log_start_offset);
+        let indexes: Vec<i32> = answer.record_errors.iter().map(|error| error.batch_index).collect();
+        peer.note(format!("produce {what}"), (told, indexes));
+    }
+    for (what, acks) in [("acks 1", 1), ("acks 2", 2), ("acks -2", -2)] {
+        let records = good();
+        let request = ProduceRequest { acks, ..produce_request(&name, 0, Some(&records)) };
+        let answer = client.produce_at(9, &request).await;
+        peer.note(format!("produce {what}"), (answer.error_code, answer.base_offset));
+    }
+    // All that was stored, byte for byte.
+    let mut request = fetch_request(&name, 0, 0);
+    request.topics[0].partitions[0].partition_max_bytes = 1 << 24;
+    let stored = client.fetch_at(12, &request).await;
+    peer.note("what is stored", (&stored.records, stored.high_watermark, stored.log_start, stored.last_stable));
+    for (what, topic, partition) in [("unknown topic", "no-such", 0), ("unknown partition", &*name, 7)] {
+        let records = good();
+        let answer = client.produce_at(9, &produce_request(topic, partition, Some(&records))).await;
+        peer.note(format!("produce to {what}"), (answer.error_code, answer.base_offset));
+    }
+}
+
+async fn idempotence(peer: &mut Peer) {
+    // Batches of one record unless it says otherwise: epoch, first sequence, records.
+    let scripts: &[&[(i16, i32, usize)]] = &[
+        &[(0, 0, 10), (0, 10, 10), (0, 10, 10), (0, 0, 10), (0, 5, 10), (0, 0, 5), (0, 10, 5), (0, 21, 1), (0, 20, 1)],
+        &[(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (0, 5, 1), (0, 5, 1), (0, 1, 1), (0, 0, 1)],
+        &[(0, 100, 1), (0, 101, 1), (0, 0, 1)],
+        &[(7, 55, 1), (7, 56, 1), (6, 57, 1)],
+        &[(0, i32::MAX, 3), (0, i32::MAX, 3), (0, 2, 1)],
+        &[(0, i32::MAX - 1, 2), (0, 0, 1)],
+        &[(0, 0, 1), (1, 10, 1), (1, 0, 1), (0, 1, 1), (0, 0, 1), (1, 1, 1)],
+    ];
+    for (row, script) in scripts.iter().enumerate() {
+        let (name, mut client) = peer.topic(&format!("idempotence-{row}"), &[]).await;
+        for (epoch, sequence, records) in *script {
+            let records = forged(batch_from(77_000, *epoch, *sequence, *records), |_| ());
+            let answer = client.produce_at(9, &produce_request(&name, 0, Some(&records))).await;
+            peer.note(format!("row {row}: {epoch} {sequence}"), (answer.error_code, answer.base_offset));
+        }
+    }
+    let (_, mut client) = peer.topic("ids", &[]).await;
+    for (what, producer_id, producer_epoch) in [("half an identity", 5, -1), ("the other half", -1, 5)] {
+        let request = InitProducerIdRequest { producer_id, producer_epoch, ..Default::default() };
+        let code = client.call::<InitProducerId, _>(4, &request, |r| r.error_code).await;
+        peer.note(format!("producer id with {what}"), code);
+    }
+    let request = InitProducerIdRequest { transactional_id: Some(String::new()), ..Default::default() };
+    let code = client.call::<InitProducerId, _>(4, &request, |r| r.error_code).await;
+    peer.note("producer id with an empty transactional id", code);
+}
+
+async fn offsets_and_fetch(peer: &mut Peer) {
+    let (name, mut client) = peer.topic("offsets", &[]).await;
+    let start = now_ms() - 100_000;
+    for (codec, times) in
+        [(Codec::None, [100, 300, 200]), (Codec::Zstd, [100, 300, 200]), (Codec::Gzip, [250, 900, 900])]
+    {
+        let records = batch_of(codec, &times.map(|time| start + time));
+        assert_eq!(client.produce_at(9, &produce_request(&name, 0, Some(&records))).await.error_code, 0);
+    }
+    let size = batch(3).len() as i32;
+    for isolation in [0, 1] {
+        for time in [-1, -2, -3, -4, 0, 100, 101, 250, 301, 900, 901] {
+            let timestamp = if time > 0 { start + time } else { time };
+            let partition = ListOffsetsPartition { timestamp, ..Default::default() };
+            let topics = vec![ListOffsetsTopic { name: name.clone(), partitions: vec![partition] }];
+            let request =
+                ListOffsetsRequest { isolation_level: isolation, topics, timeout_ms: 10_000, ..Default::default() };
+            let found = client.call::<ListOffsets, _>(10, &request, |r| {
+                let p = &r.topics[0].partitions[0];
+                (p.error_code, if p.timestamp > 0 { p.timestamp - start } else { p.timestamp }, p.offset)
+            });
+            let found = found.await;
+            peer.note(format!("offset at {time}, isolation {isolation}"), found);
+        }
+        for (offset, epoch, max) in [
+            (0, -1, 1 << 20),
+            (4, -1, 1 << 20),
+            (9, -1, 1 << 20),
+            (10, -1, 100),
+            (-1, -1, 100),
+            (0, 0, 100),
+            (0, 5, 100),
+            (0, -1, size),
+            (0, -1, 1),
+        ] {
+            let mut request = fetch_request(&name, 0, offset);
+            request.isolation_level = isolation;
+            request.topics[0].partitions[0].current_leader_epoch = epoch;
+            request.topics[0].partitions[0].partition_max_bytes = max;
+            let fetched = client.fetch_at(12, &request).await;
+            let told =
+                (fetched.error_code, fetched.high_watermark, fetched.log_start, fetched.last_stable, &fetched.aborted);
+            peer.note(
+                format!("fetch {offset} epoch {epoch} max {max}, isolation {isolation}"),
+                (told, fetched.bases()),
+            );
+        }
+    }
+    for (id, epoch) in [(0, 1), (5, 1), (5, 0)] {
+        let request = FetchRequest { session_id: id, session_epoch: epoch, ..fetch_request(&name, 0, 0) };
+        let code = client.call::<Fetch, _>(12, &request, |r| r.error_code).await;
+        peer.note(format!("fetch session {id} epoch {epoch}"), code);
+    }
+    for offset in [4, 2, 10, -2, -1] {
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+        let topics = vec![DeleteRecordsTopic { name: name.clone(), partitions }];
+        let request = DeleteRecordsRequest { topics, timeout_ms: 10_000 };
+        let told = client.call::<DeleteRecords, _>(2, &request, |r| {
+            let p = &r.topics[0].partitions[0];
+            (p.error_code, p.low_watermark)
+        });
+        let told = told.await;
+        peer.note(format!("delete records up to {offset}"), told);
+        let fetched = client.fetch_at(12, &fetch_request(&name, 0, 4)).await;
+        peer.note(format!("fetch 4 then ({offset})"), (fetched.error_code, fetched.bases()));
+    }
+}
+
+async fn topics(peer: &mut Peer) {
+    let repeated = peer.wanted("twice", 1, 1, &[]);
+    let wanted = vec![
+        ("good", peer.wanted("a.b", 1, 1, &[])),
+        ("again", peer.wanted("a.b", 1, 1, &[])),
+        ("colliding", peer.wanted("a_b", 1, 1, &[])),
+        ("illegal", peer.wanted("a b", 1, 1, &[])),
+        ("no partitions", peer.wanted("p0", 0, 1, &[])),
+        ("partitions -2", peer.wanted("p2", -2, 1, &[])),
+        ("too many replicas", peer.wanted("r9", 1, 99, &[])),
+        ("no replicas", peer.wanted("r0", 1, 0, &[])),
+        ("unknown configuration", peer.wanted("c1", 1, 1, &[("no.such", "1")])),
+        ("wrong configuration", peer.wanted("c2", 1, 1, &[("max.message.bytes", "many")])),
+        ("wrong policy", peer.wanted("c3", 1, 1, &[("cleanup.policy", "shred")])),
+    ];
+    for (what, topic) in wanted {
+        let codes = peer.create(vec![topic]).await;
+        peer.note(format!("create {what}"), codes);
+    }
+    let codes = peer.create(vec![repeated.clone(), repeated]).await;
+    peer.note("create twice in one request", codes);
+    let (compacted, mut client) = peer.topic("compacted", &[("cleanup.policy", "compact")]).await;
+    let mut writer = BatchWriter::new(Codec::None);
+    for key in [Some(&b"k"[..]), None, None] {
+        writer.push(NOW, key, Some(b"v"), Headers::EMPTY).unwrap();
+    }
+    let records = writer.finish().unwrap().to_vec();
+    let answer = client.produce_at(9, &produce_request(&compacted, 0, Some(&records))).await;
+    peer.note("no key on a compacted topic", (answer.error_code, answer.base_offset));
+    let changes: &[(&str, i8, &str, Option<&str>)] = &[
+        ("set", 0, "max.message.bytes", Some("100")),
+        ("delete", 1, "max.message.bytes", None),
+        ("append", 2, "cleanup.policy", Some("delete")),
+        ("subtract", 3, "cleanup.policy", Some("delete")),
+        ("set wrongly", 0, "max.message.bytes", Some("-5")),
+        ("set to null", 0, "max.message.bytes", None),
+        ("set unknown", 0, "no.such", Some("1")),
+        ("append to a number", 2, "max.message.bytes", Some("1")),
+    ];
+    for (what, config_operation, name, value) in changes {
+        let value = value.map(str::to_owned);
+        let configs = vec![AlterableConfig { name: (*name).into(), config_operation: *config_operation, value }];
+        let resources = vec![AlterConfigsResource { resource_type: 2, resource_name: compacted.clone(), configs }];
+        let request = IncrementalAlterConfigsRequest { resources, validate_only: false };
+        let code = peer.bootstrap.call::<IncrementalAlterConfigs, _>(1, &request, |r| r.responses[0].error_code).await;
+        peer.note(format!("alter: {what}"), code);
+    }
+}
+
+async fn observe(address: &str) -> Observed {
+    let mut peer = Peer::new(address).await;
+    produce(&mut peer).await;
+    idempotence(&mut peer).await;
+    offsets_and_fetch(&mut peer).await;
+    topics(&mut peer).await;
+    peer.clean().await
+}
+
+/// Why an answer may differ: asked, and the reason.
+fn differs(what: &str) -> bool {
+    BTreeMap::<&str, &str>::from([]).contains_key(what)
+}
+
+#[tokio::test]
+async fn kafka_answers_the_same() {
+    let Some(brokers) = std::env::var("KMERGE_TEST_BROKERS").ok().filter(|brokers| !brokers.is_empty()) else {
+        let _ = writeln!(std::io::stderr(), "skipped: KMERGE_TEST_BROKERS names no cluster");
+        return;
+    };
+    let broker = broker_with(BrokerConfig { nodes: 2, ..Default::default() }).await;
+    let kafka = observe(brokers.split(',').next().unwrap()).await;
+    let ours = observe(&broker.addresses()[0]).await;
+    assert_eq!(kafka.len(), ours.len());
+    let different: Vec<String> = kafka
+        .iter()
+        .zip(&ours)
+        .filter(|(kafka, ours)| kafka != ours && !differs(&kafka.0))
+        .map(|(kafka, ours)| format!("{}: Kafka {}, ours {}", kafka.0, kafka.1, ours.1))
+        .collect();
+    assert!(different.is_empty(), "{} of {} answers differ:\n{}", different.len(), kafka.len(), different.join("\n"));
+}
