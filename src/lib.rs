@@ -12,17 +12,17 @@
 //! ```
 //!
 //! Data runs sideways through a job; imports only run down the page, in the order of the `mod` lines below, and may skip
-//! layers. A test (`tests/tidy.rs`) holds both the order and this map to the truth.
+//! layers. A test (`tests/tidy/`) holds both the order and this map to the truth.
 //!
 //! # The modules, in reading order
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the plain merge, counting),
 //!   `verify` (the proof of an output), `check` (is it sorted?), `generate` (sample data).
-//! - [`merge`]: the k-way merge itself. Pure and synchronous: it answers "source i needs data", the job waits.
+//! - [`merge`]: the k-way merge itself (`streaming`: a heap). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: a plain connection, metadata, administration, a reader of raw batches; and in
 //!   `rskafka.rs` the foreign client that the plain merge runs on.
-//! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request.
+//! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API.
 //! - [`ports`]: the narrow line between an engine and whoever feeds it.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.

@@ -81,7 +81,9 @@ public class Foreign {
         switch (args[0]) {
             case "create" -> {
                 try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
-                    admin.createTopics(List.of(new NewTopic(topic, Optional.of(PARTITIONS), Optional.empty()))).all().get();
+                    // The records carry old timestamps; the usual retention would remove them under the reader's eyes.
+                    var wanted = new NewTopic(topic, Optional.of(PARTITIONS), Optional.empty()).configs(Map.of("retention.ms", "-1"));
+                    admin.createTopics(List.of(wanted)).all().get();
                 }
             }
             case "delete" -> {

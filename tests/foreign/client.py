@@ -10,6 +10,8 @@ import time
 import records
 
 PATIENCE_SECONDS = 120
+# The records carry old timestamps; with the usual retention a real broker removes them under the reader's eyes.
+TOPIC_CONFIG = {"retention.ms": "-1"}
 
 
 class KafkaPython:
@@ -22,7 +24,7 @@ class KafkaPython:
         from kafka.admin import KafkaAdminClient, NewTopic
 
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        admin.create_topics([NewTopic(topic, records.PARTITIONS, -1)])
+        admin.create_topics([NewTopic(topic, records.PARTITIONS, -1, topic_configs=TOPIC_CONFIG)])
         admin.close()
 
     def delete(self, topic):
@@ -54,7 +56,6 @@ class KafkaPython:
     def consume(self, topic, deadline):
         from kafka import KafkaConsumer, TopicPartition
 
-        # With auto_offset_reset at its default an assigned partition is put at its end in the background, which may overtake a seek.
         consumer = KafkaConsumer(
             bootstrap_servers=self.bootstrap,
             auto_offset_reset="earliest",
@@ -82,7 +83,7 @@ class ConfluentKafka:
         from confluent_kafka.admin import AdminClient, NewTopic
 
         admin = AdminClient(self.config)  # held until the answer is there
-        for future in admin.create_topics([NewTopic(topic, records.PARTITIONS, -1)]).values():
+        for future in admin.create_topics([NewTopic(topic, records.PARTITIONS, -1, config=TOPIC_CONFIG)]).values():
             future.result()
 
     def delete(self, topic):

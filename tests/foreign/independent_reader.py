@@ -20,7 +20,6 @@ def read(bootstrap, topic, start=None):
     """Every record of a topic up to the ends of now, as (partition, offset, content)."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap.split(","),
-        # An assigned partition is put at the latest offset otherwise, in the background, where it overtakes a seek.
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         max_poll_records=20_000,

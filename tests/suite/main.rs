@@ -17,5 +17,10 @@ mod generate;
 // The proof.
 mod check_verify;
 
+// The commands around them.
+mod commands;
+
 // The command line itself.
 mod cli;
+
+mod signals;

@@ -1,0 +1,112 @@
+//! What must not be in the tree, each with what to write instead.
+
+use crate::source::Source;
+
+const LINES_MAX: usize = 500;
+
+/// The tokens, what to do instead.
+const BANNED: &[(&[&str], &str)] = &[
+    (&["todo", "!"], "write it, or return an error that says what is missing"),
+    (&["unimplemented", "!"], "write it, or return an error that says what is missing"),
+    (&["dbg", "!"], "tracing::debug! in src/, the assertion's message in tests"),
+    (&["#", "[", "ignore"], "a test that needs something absent says \"skipped\" on stderr and returns"),
+];
+
+/// Whose folders a path begins with when it only holds on one machine.
+const MACHINE: &[&str] = &["work", "root", "home", "Users"];
+
+/// A file that is more than one idea.
+pub(crate) fn too_long(source: &Source) -> Option<String> {
+    let lines = source.text.lines().count();
+    (lines > LINES_MAX).then(|| {
+        format!(
+            "{} has {lines} lines, at most {LINES_MAX}: give each idea a file; tests may move to a tests.rs beside it",
+            source.path
+        )
+    })
+}
+
+pub(crate) fn banned(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, token) in source.tokens.iter().enumerate() {
+        for (tokens, instead) in BANNED {
+            if source.stands(at, tokens) {
+                found.push(format!("{}:{}: no {}: {instead}", source.path, token.line, tokens.concat()));
+            }
+        }
+    }
+    found
+}
+
+/// Sleeping in tests: either too short for a slow machine or too long for every other one.
+pub(crate) fn sleeps(source: &Source) -> Vec<String> {
+    let all_is_test =
+        !source.path.starts_with("src/") || source.path.ends_with("/tests.rs") || source.path.ends_with("/testing.rs");
+    let calls = (0..source.tokens.len()).filter(|&at| source.stands(at, &["sleep", "("]));
+    calls
+        .map(|at| &source.tokens[at])
+        .filter(|token| all_is_test || token.in_test)
+        .filter(|token| !source.commented.contains(&token.line) && !source.commented.contains(&(token.line - 1)))
+        .map(|token| {
+            format!("{}:{}: no sleep in tests: wait for the condition, within a deadline; if the pause itself is meant, say why in a comment on this line or the one above", source.path, token.line)
+        })
+        .collect()
+}
+
+/// Paths of one machine in any text.
+pub(crate) fn machine_paths(path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (line, text) in text.lines().enumerate() {
+        for folder in MACHINE {
+            let needle = format!("/{folder}/");
+            let starts = text
+                .match_indices(&needle)
+                .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || "_-.}".contains(c)));
+            if starts {
+                found.push(format!("{path}:{}: {needle} is there on one machine only; start from the package's folder, or from a variable", line + 1));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source::new(path, text)
+    }
+
+    #[test]
+    fn a_long_file_is_found() {
+        assert!(too_long(&source("src/a.rs", &"x\n".repeat(LINES_MAX))).is_none());
+        assert!(too_long(&source("src/a.rs", &"x\n".repeat(LINES_MAX + 1))).is_some());
+    }
+
+    #[test]
+    fn leftovers_are_found_but_not_their_mention() {
+        for bad in
+            ["fn f() { todo!() }", "unimplemented!(\"x\")", "dbg!(x)", "#[ignore]\nfn f() {}", "#[ignore = \"slow\"]"]
+        {
+            assert_eq!(banned(&source("src/a.rs", bad)).len(), 1, "{bad}");
+        }
+        assert_eq!(banned(&source("src/a.rs", "// todo!()\nlet x = \"dbg!\"; ignore();")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_sleep_in_a_test_needs_a_reason() {
+        let bad = "#[cfg(test)] mod tests { fn f() { std::thread::sleep(x); } }";
+        assert_eq!(sleeps(&source("src/a.rs", bad)).len(), 1);
+        assert_eq!(sleeps(&source("tests/a.rs", "tokio::time::sleep(x).await;")).len(), 1);
+        assert_eq!(sleeps(&source("src/a.rs", "fn f() { sleep(x) }")).len(), 0, "not a test");
+        assert_eq!(sleeps(&source("tests/a.rs", "// Between two looks at the condition.\nsleep(x);")).len(), 0);
+    }
+
+    #[test]
+    fn a_path_of_one_machine_is_found() {
+        let [first, ..] = MACHINE else { unreachable!() };
+        assert_eq!(machine_paths("a", &format!("cd /{first}/x")).len(), 1);
+        assert_eq!(machine_paths("a", &format!("see example.org/{first}/x and $top/{first}/x}}")).len(), 0);
+    }
+}
