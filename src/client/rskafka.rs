@@ -20,7 +20,7 @@ use crate::base::place::{Place, TopicPartition};
 use crate::base::text::visible;
 use ::rskafka::BackoffConfig;
 use ::rskafka::chrono::DateTime;
-use ::rskafka::client::error::{Error, ProtocolError};
+use ::rskafka::client::error::{Error, ProtocolError, RequestError};
 use ::rskafka::client::partition::{PartitionClient, UnknownTopicHandling};
 use ::rskafka::client::{Client, ClientBuilder};
 use std::collections::BTreeMap;
@@ -57,6 +57,14 @@ pub enum PlainError {
         what: String,
         /// How long we waited.
         after: Duration,
+    },
+    /// The cluster could not be reached for as long as we try.
+    #[error("{what}: tried again and again (--timeout), at last: {detail}")]
+    GaveUp {
+        /// What was asked, and of which partition.
+        what: String,
+        /// The last failure.
+        detail: String,
     },
     /// The broker no longer has the record.
     #[error(
@@ -146,7 +154,7 @@ impl PlainError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect { .. } | Self::Timeout { .. } => Kind::Unreachable,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } => Kind::Unreachable,
             _ => Kind::Failed,
         }
     }
@@ -365,7 +373,10 @@ fn of_fetch(at: Place, error: &Error) -> PlainError {
         return PlainError::Codec { at, codec };
     }
     match error {
-        Error::Request(_) | Error::InvalidResponse(_) => PlainError::Corrupt { at, detail },
+        Error::Request(
+            RequestError::ReadError(_) | RequestError::ReadVersionedError(_) | RequestError::TooMuchData { .. },
+        )
+        | Error::InvalidResponse(_) => PlainError::Corrupt { at, detail },
         _ => general(format!("fetch {at}"), error),
     }
 }
@@ -377,6 +388,7 @@ fn general(what: String, error: &Error) -> PlainError {
             code: protocol_error.to_string(),
             detail: error_message.as_deref().map(|m| format!(" ({})", visible(m))).unwrap_or_default(),
         },
+        Error::RetryFailed(_) => PlainError::GaveUp { what, detail: chain(error) },
         _ => PlainError::Client { what, detail: chain(error) },
     }
 }

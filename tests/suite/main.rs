@@ -7,6 +7,7 @@ mod support;
 
 // The main job and what it refuses.
 mod merge;
+mod memory;
 mod plain_faults;
 mod refusals;
 

@@ -16,7 +16,7 @@ macro_rules! on_the_embedded_broker {
             #[test]
             fn $name() {
                 run_embedded(stringify!($name), async |$cluster| {
-                    let $broker = $cluster.embedded.as_ref().expect("this broker is in this process");
+                    let $broker: &Broker = $cluster.embedded.as_ref().expect("this broker is in this process");
                     $body
                 });
             }
@@ -62,7 +62,8 @@ on_the_embedded_broker! {
     async fn another_writer_in_the_output_is_noticed(cluster: &Cluster, broker: &Broker) {
         let (input, output) = topics(cluster).await;
         let held = broker.faults().add(Rule::on(ApiKey::Produce).partition(&output, 0), Fault::Hold);
-        let merging = cluster.run(&["merge", "--from", &input, "--to", &output]);
+        let args = ["merge", "--from", &input, "--to", &output];
+        let merging = cluster.run(&args);
         let meddling = async {
             held.hit().await;
             broker.append_raw(&output, 0, &one_record(b"7")).unwrap();
@@ -110,7 +111,8 @@ on_the_embedded_broker! {
     async fn a_leader_that_moves_is_followed(cluster: &Cluster, broker: &Broker) {
         let (input, output) = topics(cluster).await;
         let held = broker.faults().add(Rule::on(ApiKey::Fetch).partition(&input, 0), Fault::Hold);
-        let merging = cluster.run(&["merge", "--from", &input, "--to", &output]);
+        let args = ["merge", "--from", &input, "--to", &output];
+        let merging = cluster.run(&args);
         let moving = async {
             held.hit().await;
             for (topic, partition) in [(&input, 0), (&input, 1), (&output, 0)] {
@@ -156,7 +158,8 @@ on_the_embedded_broker! {
     async fn retention_that_passes_the_merge_is_an_error_and_no_gap(cluster: &Cluster, broker: &Broker) {
         let (input, output) = topics(cluster).await;
         let held = broker.faults().add(Rule::on(ApiKey::Fetch).partition(&input, 1), Fault::Hold);
-        let merging = cluster.run(&["merge", "--from", &input, "--to", &output]);
+        let args = ["merge", "--from", &input, "--to", &output];
+        let merging = cluster.run(&args);
         let deleting = async {
             held.hit().await;
             broker.set_log_start(&input, 1, 50).unwrap();

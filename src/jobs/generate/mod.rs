@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use std::ops::RangeInclusive;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Records in a batch: enough to make requests rare, small enough to be read in little memory.
-const BATCH_RECORDS: usize = 8192;
+/// Records in a batch: enough to make requests rare, few enough to be decoded whole in little memory.
+const BATCH_RECORDS: usize = 2048;
 /// Partitions written at the same time.
 const PARTITIONS_AT_ONCE: usize = 16;
 /// Kafka's own limit is higher; this one keeps a slip of the fingers from costing a cluster its health.

@@ -33,7 +33,7 @@ const SHARED_QUARTERS: usize = 3;
 /// Objects of tiny records are this many times larger than the same records in the log.
 const OBJECTS_PER_LOG_BYTE: usize = 24;
 const FETCH_BYTES_MIN: usize = 4 << 10;
-const FETCH_BYTES_MAX: usize = 8 << 20;
+const FETCH_BYTES_MAX: usize = 4 << 20;
 
 /// The least budget with which `sources` sources can be read ahead.
 pub(crate) fn least_bytes(sources: usize) -> usize {
@@ -100,14 +100,18 @@ impl Ahead {
         self.records.next()
     }
 
-    /// Waits for more records; `false` once the range is exhausted.
+    /// Waits for more records; `false` once the range is exhausted, which it says once.
     pub(crate) async fn wait(&mut self) -> Result<bool, JobError> {
         loop {
             // Dropping what the last window held is what lets the next but one be fetched.
             self.records = Vec::new().into_iter();
             self.held = None;
             let Some(window) = self.windows.recv().await else {
-                return Ok(false);
+                // A task that died must not look like the end of its partition.
+                return match (&mut self.task).await {
+                    Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+                    _ => Ok(false),
+                };
             };
             let window = window?;
             let paid = match window.paid {
@@ -146,7 +150,7 @@ async fn fetch_ahead(
 ) {
     let slots = Arc::new(Semaphore::new(WINDOWS as usize));
     let mut next = range.start;
-    let mut fetch_bytes = (window_bytes_aimed / OBJECTS_PER_LOG_BYTE).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+    let mut fetch_bytes = first_fetch_bytes(window_bytes_aimed);
     let mut slots_needed = 1;
     while next < range.end {
         let Ok(mut taken) = slots.clone().acquire_many_owned(slots_needed).await else { return };
@@ -178,8 +182,13 @@ async fn fetch_ahead(
     }
 }
 
+/// The first fetch, before anything is known of the records.
+pub(crate) fn first_fetch_bytes(aimed: usize) -> usize {
+    (aimed / OBJECTS_PER_LOG_BYTE).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX)
+}
+
 /// Aims the next fetch at a full window, at most four times the last one: the next batches may be denser.
-fn next_fetch_bytes(last_fetch: usize, last_window: usize, aimed: usize) -> usize {
+pub(crate) fn next_fetch_bytes(last_fetch: usize, last_window: usize, aimed: usize) -> usize {
     let scaled = (last_fetch as u128 * aimed as u128 / last_window.max(1) as u128).min(last_fetch as u128 * 4);
     (scaled as usize).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX)
 }

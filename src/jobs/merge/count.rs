@@ -11,6 +11,7 @@
 //! be mistaken for) is refused while the output is still untouched. What such a record cannot tell is when it was made: the
 //! output carries the time of the plan.
 
+use super::ahead::{first_fetch_bytes, next_fetch_bytes};
 use super::output::{Closed, Output};
 use super::preflight::{Floor, interruptible};
 use super::record::{payload_bytes, window_bytes};
@@ -29,10 +30,6 @@ use tokio::task::JoinSet;
 const DISTINCT_BYTES: usize = 96;
 /// Keys are paid for by so many at once.
 const DISTINCT_STEP: usize = 256;
-/// Objects of tiny records are this many times larger than the same records in the log.
-const OBJECTS_PER_LOG_BYTE: usize = 24;
-const FETCH_BYTES_MIN: usize = 4 << 10;
-const FETCH_BYTES_MAX: usize = 1 << 20;
 
 /// Counts what `plan` says and writes it. Tells what was appended, however it ended.
 pub(super) async fn count(
@@ -117,7 +114,7 @@ impl Worker {
         let mut counts: HashMap<i64, u64> = HashMap::new();
         let mut paid = Vec::new();
         let mut next = self.source.range.start;
-        let mut fetch_bytes = (self.window_bytes_aimed / OBJECTS_PER_LOG_BYTE).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+        let mut fetch_bytes = first_fetch_bytes(self.window_bytes_aimed);
         while next < self.source.range.end {
             let records = self.from.fetch(next, self.source.range.end, fetch_bytes as i32).await?;
             let Some(last) = records.last() else { break };
@@ -137,8 +134,7 @@ impl Worker {
                 }
             }
             self.progress.add(records.len() as u64, payload);
-            fetch_bytes =
-                (fetch_bytes * self.window_bytes_aimed / bytes.max(1)).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+            fetch_bytes = next_fetch_bytes(fetch_bytes, bytes, self.window_bytes_aimed);
             drop(room);
         }
         Ok((counts, paid))

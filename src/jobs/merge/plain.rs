@@ -73,8 +73,8 @@ async fn pump(
     loop {
         match heap.step() {
             Step::Emit(source) => {
-                let Some(input) = inputs.get_mut(source) else { continue };
-                let Some(RecordAndOffset { record, offset }) = input.head.take() else { continue };
+                let input = &mut inputs[source];
+                let RecordAndOffset { record, offset } = input.head.take().expect("the heap emits what was offered");
                 if let Some(floor) = floor.take() {
                     floor.check(keys, &record, || input.ahead.partition().at(offset))?;
                 }
@@ -86,7 +86,7 @@ async fn pump(
                 }
             }
             Step::Needs(source) => {
-                let Some(input) = inputs.get_mut(source) else { continue };
+                let input = &mut inputs[source];
                 match input.next(cx).await? {
                     None => heap.finish(source),
                     Some(next) => {
