@@ -31,6 +31,8 @@ mod reader;
 // The way back.
 mod writer;
 
+mod out;
+
 mod patch;
 
 pub mod control;

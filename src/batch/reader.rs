@@ -66,10 +66,11 @@ impl State {
 
     /// Puts a record together and counts it.
     #[inline(always)]
-    fn place<'a>(&mut self, body: Body<'a>) -> Result<Record<'a>, Flaw> {
+    fn place<'a>(&mut self, body: Body<'a>) -> Result<Record<'a>, BatchError> {
         let delta = body.offset_delta;
         if delta <= self.previous_delta || delta > self.last_offset_delta {
-            return Err(Flaw { what: "its offset delta", stated: delta.into(), limit: self.last_offset_delta.into() });
+            let (stated, limit) = (delta.into(), self.last_offset_delta.into());
+            return Err(self.flawed(Flaw { what: "its offset delta", stated, limit }));
         }
         self.previous_delta = delta;
         self.index += 1;
@@ -166,8 +167,10 @@ impl RecordReader {
                 }
             }
         };
-        let record = read_body(&window.take(end)[body..]).and_then(|body| state.place(body));
-        record.map(Some).map_err(|flaw| state.flawed(flaw))
+        match read_body(&window.take(end)[body..]) {
+            Ok(body) => state.place(body).map(Some),
+            Err(flaw) => Err(state.flawed(flaw)),
+        }
     }
 
     /// After the last record: nothing may be left, unread or still compressed.
@@ -199,16 +202,14 @@ impl RecordReader {
         if state.done {
             return Ok(None);
         }
-        let read = split(rest).and_then(|found| match found {
-            Split::Whole { body, end } => {
-                state.at += end;
-                read_body(&rest[body..end]).and_then(|body| state.place(body)).map(Some)
-            }
-            Split::Needs(_) => Ok(None),
-        });
-        match read {
-            Ok(Some(record)) => Ok(Some(record)),
-            Ok(None) => Err(state.missing()),
+        let (body, end) = match split(rest) {
+            Ok(Split::Whole { body, end }) => (body, end),
+            Ok(Split::Needs(_)) => return Err(state.missing()),
+            Err(flaw) => return Err(state.flawed(flaw)),
+        };
+        state.at += end;
+        match read_body(&rest[body..end]) {
+            Ok(body) => state.place(body).map(Some),
             Err(flaw) => Err(state.flawed(flaw)),
         }
     }

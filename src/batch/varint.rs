@@ -1,6 +1,6 @@
 //! Zigzag variable-length integers, as records use them.
 //!
-//! Nearly all of them are one byte, so that path is inline and the rest is not. A value that does not fit its type is
+//! Nearly all of them are one to three bytes, so that path is inline and the rest is not. A value that does not fit its type is
 //! refused (Apache's reader drops the bits that are too many); one that takes more bytes than it needs is accepted.
 
 /// Bytes of the longest encoded `i32`.
@@ -19,24 +19,47 @@ fn zigzag(value: i64) -> u64 {
 /// Takes an `i64` off the front; `None` if the bytes end in it or it does not fit.
 #[inline(always)]
 pub(super) fn take_i64(bytes: &mut &[u8]) -> Option<i64> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < 0x80 {
-        *bytes = rest;
-        return Some(unzigzag(u64::from(first)));
+    match take_short(bytes) {
+        Some(raw) => Some(unzigzag(raw.into())),
+        None => {
+            let (raw, rest) = long(bytes)?;
+            *bytes = rest;
+            Some(unzigzag(raw))
+        }
     }
-    take_long(bytes).map(unzigzag)
 }
 
 /// Takes an `i32` off the front; `None` if the bytes end in it or it does not fit.
 #[inline(always)]
 pub(super) fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
-    let (&first, rest) = bytes.split_first()?;
-    if first < 0x80 {
-        *bytes = rest;
-        return Some(unzigzag(u64::from(first)) as i32);
+    match take_short(bytes) {
+        Some(raw) => Some(unzigzag(raw.into()) as i32),
+        None => {
+            let (raw, rest) = long(bytes)?;
+            *bytes = rest;
+            i32::try_from(unzigzag(raw)).ok()
+        }
     }
-    let raw = take_long(bytes)?;
-    i32::try_from(unzigzag(raw)).ok()
+}
+
+/// One to three bytes, which is what offsets and lengths take; longer ones are left where they are.
+#[inline(always)]
+fn take_short(bytes: &mut &[u8]) -> Option<u32> {
+    match **bytes {
+        [b0, ref rest @ ..] if b0 < 0x80 => {
+            *bytes = rest;
+            Some(b0.into())
+        }
+        [b0, b1, ref rest @ ..] if b1 < 0x80 => {
+            *bytes = rest;
+            Some(u32::from(b0 & 0x7f) | u32::from(b1) << 7)
+        }
+        [b0, b1, b2, ref rest @ ..] if b2 < 0x80 => {
+            *bytes = rest;
+            Some(u32::from(b0 & 0x7f) | u32::from(b1 & 0x7f) << 7 | u32::from(b2) << 14)
+        }
+        _ => None,
+    }
 }
 
 /// Takes a length that may be "null": any negative number, as Apache's reader has it, is given as -1.
@@ -45,8 +68,11 @@ pub(super) fn take_len(bytes: &mut &[u8]) -> Option<i32> {
     take_i32(bytes).map(|len| len.max(-1))
 }
 
+/// Any length. Takes and gives the bytes by value: a cursor that is lent out of line would live in memory, not in
+/// registers, which doubles the cost of a small record.
+#[cold]
 #[inline(never)]
-fn take_long(bytes: &mut &[u8]) -> Option<u64> {
+fn long(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().enumerate().take(I64_BYTES_MAX) {
         let bits = u64::from(byte & 0x7f);
@@ -56,8 +82,7 @@ fn take_long(bytes: &mut &[u8]) -> Option<u64> {
         }
         value |= bits << shift;
         if byte < 0x80 {
-            *bytes = bytes.get(index + 1..)?;
-            return Some(value);
+            return Some((value, bytes.get(index + 1..)?));
         }
     }
     None
@@ -72,8 +97,17 @@ pub(super) fn len_of(value: i64) -> usize {
 
 /// Writes `value` at `at`, which must leave room for it, and returns the place behind it.
 #[inline(always)]
-pub(super) fn put(into: &mut [u8], mut at: usize, value: i64) -> usize {
-    let mut raw = zigzag(value);
+pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
+    let raw = zigzag(value);
+    if raw < 0x80 {
+        into[at] = raw as u8;
+        return at + 1;
+    }
+    put_long(into, at, raw)
+}
+
+#[inline]
+fn put_long(into: &mut [u8], mut at: usize, mut raw: u64) -> usize {
     while raw >= 0x80 {
         into[at] = raw as u8 | 0x80;
         raw >>= 7;

@@ -7,11 +7,12 @@ use super::codec::Fold;
 use super::header::{
     ATTRIBUTES_AT, CODEC_MASK, CONTROL_BIT, CRC_AT, DELETE_HORIZON_BIT, LENGTH_END, LOG_APPEND_BIT, TRANSACTIONAL_BIT,
 };
+use super::out::{Out, SLACK_BYTES, copy};
 use super::varint::{self, I32_BYTES_MAX, I64_BYTES_MAX, len_of};
 use super::{BatchError, BatchHeader, Codec, HEADER_BYTES, Headers, batches};
 
-/// The most bytes in a record before its key.
-const HEAD_BYTES_MAX: usize = I32_BYTES_MAX + 1 + I64_BYTES_MAX + I32_BYTES_MAX + I32_BYTES_MAX;
+/// A record's bytes before its key are put together aside and copied as one.
+const _: () = assert!(I32_BYTES_MAX + 1 + I64_BYTES_MAX + I32_BYTES_MAX + I32_BYTES_MAX <= SLACK_BYTES);
 /// The length field counts everything behind it in 31 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 
@@ -19,7 +20,7 @@ const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 pub struct BatchWriter {
     fold: Fold,
     /// Room for the header, then the records, uncompressed.
-    plain: Vec<u8>,
+    plain: Out,
     /// The same, compressed; not used without a codec.
     folded: Vec<u8>,
     record_count: i32,
@@ -55,7 +56,7 @@ impl BatchWriter {
         };
         Self {
             fold: Fold::new(codec),
-            plain: vec![0; HEADER_BYTES],
+            plain: Out::new(HEADER_BYTES),
             folded: Vec::new(),
             record_count: 0,
             next_delta: 0,
@@ -80,14 +81,11 @@ impl BatchWriter {
     ) -> Result<(), BatchError> {
         self.begin();
         let (count, bytes) = headers.raw();
-        self.push_head(timestamp, key, value, len_of(count.into()) + bytes.len())?;
-        if count == 0 {
-            self.plain.push(0);
-        } else {
-            self.put_varint(count.into());
-            self.plain.extend_from_slice(bytes);
-        }
-        Ok(())
+        let count_bytes = if count == 0 { 1 } else { len_of(count.into()) };
+        self.push_record(timestamp, key, value, count_bytes + bytes.len(), |out, at| {
+            let at = varint::put(out, at, count.into());
+            copy(out, at, bytes)
+        })
     }
 
     /// The same with headers given as pairs.
@@ -101,13 +99,14 @@ impl BatchWriter {
         self.begin();
         let bytes = |bytes: &[u8]| len_of(bytes.len() as i64) + bytes.len();
         let each = headers.iter().map(|(name, value)| bytes(name) + value.map_or(1, bytes));
-        self.push_head(timestamp, key, value, len_of(headers.len() as i64) + each.sum::<usize>())?;
-        self.put_varint(headers.len() as i64);
-        for (name, value) in headers {
-            self.put_bytes(Some(name));
-            self.put_bytes(*value);
-        }
-        Ok(())
+        let headers_bytes = len_of(headers.len() as i64) + each.sum::<usize>();
+        self.push_record(timestamp, key, value, headers_bytes, |out, at| {
+            let at = varint::put(out, at, headers.len() as i64);
+            headers.iter().fold(at, |at, (name, value)| {
+                let at = put_bytes(out, at, Some(name));
+                put_bytes(out, at, *value)
+            })
+        })
     }
 
     /// Leaves out `count` offsets before the next record, as compaction does.
@@ -120,14 +119,15 @@ impl BatchWriter {
         Ok(())
     }
 
-    /// Everything of a record up to its headers, which take `headers_bytes`.
+    /// Appends a record whose headers take `headers_bytes` and are put by `put_headers`.
     #[inline(always)]
-    fn push_head(
+    fn push_record(
         &mut self,
         timestamp: i64,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers_bytes: usize,
+        put_headers: impl FnOnce(&mut [u8], usize) -> usize,
     ) -> Result<(), BatchError> {
         let base_timestamp =
             if self.record_count == 0 { self.delete_horizon.unwrap_or(timestamp) } else { self.base_timestamp };
@@ -148,16 +148,18 @@ impl BatchWriter {
             return Err(self.full(whole));
         }
 
-        let mut head = [0; HEAD_BYTES_MAX];
+        let out = self.plain.ahead(I32_BYTES_MAX + body);
+        let mut head = [0; SLACK_BYTES];
         let mut at = varint::put(&mut head, 0, body as i64);
         at += 1; // attributes: none defined
         at = varint::put(&mut head, at, timestamp_delta);
         at = varint::put(&mut head, at, self.next_delta.into());
         at = varint::put(&mut head, at, key_len);
-        self.plain.extend_from_slice(&head[..at]);
-        self.plain.extend_from_slice(key.unwrap_or_default());
-        self.put_varint(value_len);
-        self.plain.extend_from_slice(value.unwrap_or_default());
+        out[..SLACK_BYTES].copy_from_slice(&head);
+        at = copy(out, at, key.unwrap_or_default());
+        at = put_bytes(out, at, value);
+        at = put_headers(out, at);
+        self.plain.advance(at);
 
         self.base_timestamp = base_timestamp;
         self.max_timestamp = if self.record_count == 0 { timestamp } else { self.max_timestamp.max(timestamp) };
@@ -176,18 +178,6 @@ impl BatchWriter {
             };
         }
         BatchError::Unwritable { what: "a batch in bytes", value: bytes as u64, limit: BATCH_BYTES_MAX as u64 }
-    }
-
-    #[inline(always)]
-    fn put_varint(&mut self, value: i64) {
-        let mut bytes = [0; I64_BYTES_MAX];
-        let end = varint::put(&mut bytes, 0, value);
-        if end == 1 { self.plain.push(bytes[0]) } else { self.plain.extend_from_slice(&bytes[..end]) }
-    }
-
-    fn put_bytes(&mut self, bytes: Option<&[u8]>) {
-        self.put_varint(bytes.map_or(-1, |bytes| bytes.len() as i64));
-        self.plain.extend_from_slice(bytes.unwrap_or_default());
     }
 
     /// Empties the buffers if the batch in them was closed.
@@ -298,15 +288,27 @@ impl BatchWriter {
         };
         self.finished = true;
         let batch = if matches!(self.fold, Fold::None) {
-            &mut self.plain
+            self.plain.written_mut()
         } else {
             self.folded.clear();
             self.folded.resize(HEADER_BYTES, 0);
-            self.fold.fold(&self.plain[HEADER_BYTES..], &mut self.folded)?;
+            self.fold.fold(&self.plain.written()[HEADER_BYTES..], &mut self.folded)?;
             &mut self.folded
         };
         seal(batch, header)?;
         Ok(batch)
+    }
+}
+
+/// Puts bytes and their length before them, and returns the place behind.
+#[inline(always)]
+fn put_bytes(into: &mut [u8], at: usize, bytes: Option<&[u8]>) -> usize {
+    match bytes {
+        Some(bytes) => {
+            let at = varint::put(into, at, bytes.len() as i64);
+            copy(into, at, bytes)
+        }
+        None => varint::put(into, at, -1),
     }
 }
 

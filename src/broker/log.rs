@@ -192,7 +192,6 @@ impl Log {
         }
         self.aborted.retain(|aborted| aborted.last_offset >= self.start);
     }
-
 }
 
 #[cfg(test)]

@@ -45,12 +45,22 @@ impl Context {
 
     /// What a job on the cluster runs in.
     pub fn job(&self) -> anyhow::Result<JobContext> {
-        Ok(JobContext {
-            brokers: self.brokers()?,
+        Ok(self.job_on(self.brokers()?))
+    }
+
+    /// What a job runs in, on a cluster that the command itself knows.
+    pub fn job_on(&self, brokers: Vec<String>) -> JobContext {
+        JobContext {
+            brokers,
             timeout: self.global.timeout,
             shutdown: self.shutdown.clone(),
             progress: self.progress.clone(),
-        })
+        }
+    }
+
+    /// Tells on stderr, unless --quiet.
+    pub fn say(&self, text: &str) {
+        output::say(&self.global, text);
     }
 
     /// Shows the progress counters until the guard is dropped.

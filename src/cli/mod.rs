@@ -5,16 +5,26 @@
 // What was typed for every command, and what it runs in.
 pub mod context;
 pub mod global;
+pub mod order;
 
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
 pub mod progress;
 
-// The commands.
-pub mod generate;
+// The commands, in the order of a first day.
+pub mod demo;
+
 pub mod merge;
+
+pub mod check;
+
+pub mod verify;
+
+pub mod generate;
+
 pub mod topic;
+
 pub mod broker;
 
 use anyhow::Context as _;
@@ -32,14 +42,20 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take the tour: an embedded cluster, sample data, the merge, the proof. Needs nothing.
+    Demo(demo::DemoArgs),
     /// Merge the sorted partitions of topics into one totally ordered partition.
     Merge(merge::MergeArgs),
+    /// Say whether each partition of a topic is sorted by a key, and where it is not.
+    Check(check::CheckArgs),
+    /// Prove an output against its inputs, record by record.
+    Verify(verify::VerifyArgs),
     /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
-    /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop
+    /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
     Broker(broker::BrokerArgs),
 }
 
@@ -51,7 +67,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
         match cli.command {
+            Command::Demo(args) => args.run(&cx).await,
             Command::Merge(args) => args.run(&cx).await,
+            Command::Check(args) => args.run(&cx).await,
+            Command::Verify(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,

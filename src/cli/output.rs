@@ -37,11 +37,15 @@ pub fn write_stdout(text: &str) -> anyhow::Result<()> {
     }
 }
 
-pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> anyhow::Result<()> {
+pub fn say(global: &Global, text: &str) {
     if !global.quiet {
         // stderr may be closed as well; a summary nobody reads is no failure.
-        let _ = writeln!(io::stderr().lock(), "{}", summary.trim_end());
+        let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> anyhow::Result<()> {
+    say(global, summary.trim_end());
     match global.output {
         OutputForm::Json => write_stdout(&format!("{report}\n")),
         OutputForm::Text => Ok(()),

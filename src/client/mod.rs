@@ -45,8 +45,6 @@ pub mod fetch;
 pub mod rskafka;
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 
 pub use address::Address;

@@ -77,7 +77,9 @@ pub enum PlainError {
         at: Place,
     },
     /// A header without a value, which rskafka cannot read.
-    #[error("a record at or after {at} has a header whose value is null (or a negative length): this client cannot read it")]
+    #[error(
+        "a record at or after {at} has a header whose value is null (or a negative length): this client cannot read it"
+    )]
     NullHeader {
         /// The first offset of the fetch that met it.
         at: Place,
@@ -183,8 +185,7 @@ impl PlainClient {
     /// A connection of its own to the leader of `partition`.
     pub async fn partition(&self, partition: &TopicPartition) -> Result<PlainPartition, PlainError> {
         // Metadata of a topic that was created a moment ago may not have reached every broker.
-        let opening =
-            self.client.partition_client(&*partition.topic, partition.partition, UnknownTopicHandling::Retry);
+        let opening = self.client.partition_client(&*partition.topic, partition.partition, UnknownTopicHandling::Retry);
         let what = || format!("find the leader of {partition}");
         match tokio::time::timeout(self.timeout, opening).await {
             Ok(Ok(client)) => Ok(PlainPartition { partition: partition.clone(), client, timeout: self.timeout }),

@@ -31,6 +31,9 @@ pub enum JobError {
         /// That record's key, for people.
         previous_key: String,
     },
+    /// The cluster cannot be reached, refuses, or does not give what it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A record's key cannot be read.
     #[error("{at}: {error}")]
     Key {
@@ -76,9 +79,6 @@ pub enum JobError {
         /// The most that the output takes.
         bytes_max: usize,
     },
-    /// The cluster.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// The foreign client under the plain merge and the generator.
     #[error(transparent)]
     Plain(#[from] PlainError),

@@ -8,8 +8,17 @@ pub mod merge;
 
 pub mod generate;
 
+// Is it sorted? Is the output what the inputs say? A look inside.
+pub mod check;
+
+pub mod verify;
+
+pub mod peek;
+
 // What jobs share.
 pub mod cursor;
+
+mod range;
 
 pub mod error;
 

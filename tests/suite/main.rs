@@ -16,5 +16,10 @@ mod generate;
 // The proof.
 mod check_verify;
 
+// The commands around them.
+mod commands;
+
 // The command line itself.
 mod cli;
+
+mod signals;

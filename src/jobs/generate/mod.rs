@@ -14,7 +14,7 @@ use super::error::JobError;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
 use crate::client::rskafka::{Appended, Compression, PlainClient, record_of_value};
-use crate::client::{Cluster, ClientError, NewTopic, OffsetAt};
+use crate::client::{ClientError, Cluster, NewTopic, OffsetAt};
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use ints::{SortedInts, share_out};
 use serde_json::{Value, json};

@@ -137,7 +137,8 @@ impl Worker {
                 }
             }
             self.progress.add(records.len() as u64, payload);
-            fetch_bytes = (fetch_bytes * self.window_bytes_aimed / bytes.max(1)).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+            fetch_bytes =
+                (fetch_bytes * self.window_bytes_aimed / bytes.max(1)).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX);
             drop(room);
         }
         Ok((counts, paid))
@@ -235,7 +236,8 @@ mod tests {
         for (text, number) in [("0", 0), ("7", 7), ("-7", -7), ("10", 10), ("-9223372036854775808", i64::MIN)] {
             assert_eq!(canonical(text.as_bytes()), Some(number), "{text}");
         }
-        for text in ["", "-", "+7", "-0", "00", "007", "-07", " 7", "7 ", "7.0", "x", "9223372036854775808", "\u{663}"] {
+        for text in ["", "-", "+7", "-0", "00", "007", "-07", " 7", "7 ", "7.0", "x", "9223372036854775808", "\u{663}"]
+        {
             assert_eq!(canonical(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -91,7 +91,18 @@ mod tests {
 
     #[test]
     fn variable_length_integers_grow_at_the_known_borders() {
-        for (value, bytes) in [(0, 1), (-1, 1), (63, 1), (-64, 1), (64, 2), (-65, 2), (8191, 2), (8192, 3), (i64::MAX, 10), (i64::MIN, 10)] {
+        for (value, bytes) in [
+            (0, 1),
+            (-1, 1),
+            (63, 1),
+            (-64, 1),
+            (64, 2),
+            (-65, 2),
+            (8191, 2),
+            (8192, 3),
+            (i64::MAX, 10),
+            (i64::MIN, 10),
+        ] {
             assert_eq!(varint_bytes(value), bytes, "{value}");
         }
     }

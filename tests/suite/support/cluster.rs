@@ -29,8 +29,7 @@ pub struct Cluster {
 /// Runs a story on an embedded cluster of two nodes.
 pub fn run_embedded(name: &str, story: impl AsyncFnOnce(&Cluster)) {
     runtime().block_on(async {
-        let broker = Broker::start(BrokerConfig { nodes: 2, ..BrokerConfig::default() }).await.expect("the embedded broker starts");
-        let cluster = Cluster::new(name, broker.bootstrap(), Some(broker));
+        let cluster = Cluster::embedded(name).await;
         story(&cluster).await;
     });
 }
@@ -61,6 +60,13 @@ impl Cluster {
         // Topic names take 249 characters, test names do not come near that.
         let prefix = format!("kmerge-test-{}-{}-{name}", std::process::id(), NEXT_TEST.fetch_add(1, Relaxed));
         Self { brokers, embedded, prefix, created: Mutex::default() }
+    }
+
+    /// An embedded cluster of two nodes, for tests that need its faults.
+    pub async fn embedded(name: &str) -> Self {
+        let config = BrokerConfig { nodes: 2, ..BrokerConfig::default() };
+        let broker = Broker::start(config).await.expect("the embedded broker starts");
+        Self::new(name, broker.bootstrap(), Some(broker))
     }
 
     pub async fn client(&self) -> Client {

@@ -36,7 +36,11 @@ impl Peer {
         let cluster = peer.call::<Metadata>(METADATA, &request).await;
         let found = cluster.topics.iter().flat_map(|t| &t.partitions).find(|p| p.partition_index == partition);
         let leader = found.unwrap_or_else(|| panic!("no {topic}-{partition}")).leader_id;
-        let node = cluster.brokers.iter().find(|b| b.node_id == leader).unwrap_or_else(|| panic!("{topic}-{partition} has no leader"));
+        let node = cluster
+            .brokers
+            .iter()
+            .find(|b| b.node_id == leader)
+            .unwrap_or_else(|| panic!("{topic}-{partition} has no leader"));
         Self::connect(&format!("{}:{}", node.host, node.port)).await
     }
 
@@ -55,7 +59,8 @@ impl Peer {
     /// Appends one batch, acknowledged by all replicas.
     pub async fn produce(&mut self, topic: &str, partition: i32, batch: &[u8]) {
         let data = PartitionProduceData { index: partition, records: Some(batch), ..Default::default() };
-        let topic_data = vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
+        let topic_data =
+            vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
         let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data, ..Default::default() };
         let answer = self.call::<Produce>(PRODUCE, &request).await;
         assert_eq!(answer.responses[0].partition_responses[0].error_code, 0, "{answer:?}");
@@ -78,9 +83,15 @@ impl Peer {
 
     /// The batches from `offset` on, as many as come at once.
     pub async fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> Vec<u8> {
-        let partitions = vec![FetchPartition { partition, fetch_offset: offset, partition_max_bytes: 8 << 20, ..Default::default() }];
+        let partitions = vec![FetchPartition {
+            partition,
+            fetch_offset: offset,
+            partition_max_bytes: 8 << 20,
+            ..Default::default()
+        }];
         let topics = vec![FetchTopic { topic: topic.into(), partitions, ..Default::default() }];
-        let request = FetchRequest { max_wait_ms: 10_000, min_bytes: 1, max_bytes: 8 << 20, topics, ..Default::default() };
+        let request =
+            FetchRequest { max_wait_ms: 10_000, min_bytes: 1, max_bytes: 8 << 20, topics, ..Default::default() };
         let answer = self.call::<Fetch>(FETCH, &request).await;
         let answer = &answer.responses[0].partitions[0];
         assert_eq!(answer.error_code, 0, "{answer:?}");

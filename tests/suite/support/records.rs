@@ -1,6 +1,6 @@
 //! Records as tests state and compare them.
 
-use kmerge::batch::{Batch, Batches, BatchWriter, Codec, RecordReader};
+use kmerge::batch::{Batch, BatchWriter, Batches, Codec, RecordReader};
 
 /// A timestamp for tests that do not care: long ago and always the same.
 const STAMP: i64 = 1_700_000_000_000;
@@ -36,9 +36,12 @@ impl Rec {
 
 impl std::fmt::Debug for Rec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or("null".into(), |b| String::from_utf8_lossy(b).into_owned());
+        let show =
+            |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or("null".into(), |b| String::from_utf8_lossy(b).into_owned());
         write!(f, "{}={}@{}", show(&self.key), show(&self.value), self.timestamp)?;
-        self.headers.iter().try_for_each(|(name, value)| write!(f, " {}:{}", String::from_utf8_lossy(name), show(value)))
+        self.headers
+            .iter()
+            .try_for_each(|(name, value)| write!(f, " {}:{}", String::from_utf8_lossy(name), show(value)))
     }
 }
 

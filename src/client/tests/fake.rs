@@ -84,12 +84,21 @@ impl Call {
 
     /// A cluster of one broker, advertised at `advertised`, that leads `t` partition 0.
     pub(super) fn metadata(&self, advertised: SocketAddr) -> Reply {
+        self.metadata_of(advertised, TOPIC_ID)
+    }
+
+    /// The fake's own metadata, with another id for the topic `t`.
+    pub(super) fn metadata_with(&self, topic_id: [u8; 16]) -> Reply {
+        self.metadata_of(self.here, Uuid(topic_id))
+    }
+
+    fn metadata_of(&self, advertised: SocketAddr, topic_id: Uuid) -> Reply {
         let request = self.read::<Metadata>();
         let asked = request.topics.map(|topics| topics.into_iter().filter_map(|topic| topic.name).collect::<Vec<_>>());
         let topic = |name: String| match name.as_str() {
             "t" => MetadataResponseTopic {
                 name: Some(name),
-                topic_id: TOPIC_ID,
+                topic_id,
                 partitions: vec![MetadataResponsePartition {
                     leader_id: 1,
                     leader_epoch: 5,

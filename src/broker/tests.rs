@@ -1,1 +1,0 @@
-//! Requests over a socket, with messages of `wire` on the client side.

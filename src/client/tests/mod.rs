@@ -1,0 +1,13 @@
+//! The client against brokers by script, and against a real Kafka.
+
+// A broker that answers what a closure says.
+mod fake;
+
+// Connections and calls that go wrong.
+mod calls;
+
+// A partition, read through every sort of answer.
+mod reads;
+
+// The same on Apache Kafka, where one is given.
+mod kafka;
