@@ -34,6 +34,12 @@ impl<'a> BatchMut<'a> {
         self.seal();
     }
 
+    /// Sets the largest timestamp of the records, and computes the checksum again.
+    pub fn set_max_timestamp(&mut self, time: i64) {
+        self.put(MAX_TIMESTAMP_AT, &time.to_be_bytes());
+        self.seal();
+    }
+
     /// Sets the producer's identity and the first sequence number, and computes the checksum again.
     pub fn set_producer(&mut self, id: i64, epoch: i16, base_sequence: i32) {
         self.put(PRODUCER_AT, &id.to_be_bytes());

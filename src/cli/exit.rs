@@ -74,6 +74,9 @@ fn kind_of(error: &anyhow::Error) -> Kind {
             if let Some(error) = cause.downcast_ref::<kmerge::client::ClientError>() {
                 return Some(error.kind());
             }
+            if let Some(error) = cause.downcast_ref::<kmerge::broker::BrokerError>() {
+                return Some(error.kind());
+            }
             cause.downcast_ref::<kmerge::jobs::error::JobError>().map(kmerge::jobs::error::JobError::kind)
         })
         .unwrap_or(Kind::Failed)

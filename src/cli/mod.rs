@@ -12,7 +12,14 @@ pub mod output;
 pub mod progress;
 
 // The commands.
+pub mod generate;
+pub mod merge;
+
+pub mod check;
+
+pub mod verify;
 pub mod topic;
+pub mod broker;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -29,9 +36,19 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Merge the sorted partitions of topics into one totally ordered partition.
+    Merge(merge::MergeArgs),
+    /// Is a topic sorted by a key, partition by partition?
+    Check(check::CheckArgs),
+    /// Prove that an output is the merge of its inputs, record by record.
+    Verify(verify::VerifyArgs),
+    /// Make sample data: sorted partitions to merge.
+    Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
+    /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop
+    Broker(broker::BrokerArgs),
 }
 
 /// Runs the one command that was typed.
@@ -42,7 +59,12 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
         match cli.command {
+            Command::Merge(args) => args.run(&cx).await,
+            Command::Check(args) => args.run(&cx).await,
+            Command::Verify(args) => args.run(&cx).await,
+            Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
+            Command::Broker(args) => args.run(&cx).await,
         }
     })
 }

@@ -12,7 +12,7 @@ pub struct ClosedPipe;
 pub fn start_log(global: &Global) {
     let default = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) => "warn,kmerge=info",
+        (_, 0) => "warn,rskafka=off,kmerge=info",
         (_, 1) => "info,kmerge=debug",
         _ => "debug,kmerge=trace",
     };

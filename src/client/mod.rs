@@ -41,6 +41,9 @@ mod offsets;
 mod aborted;
 pub mod fetch;
 
+// The foreign client, for the plain merge and the generator.
+pub mod rskafka;
+
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,12 @@
 //! What stops a job: every error names what it is about, and its kind decides the exit status.
 
 use crate::base::kind::Kind;
-use crate::base::place::Place;
+use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Signal;
+use crate::base::units::show_count;
 use crate::batch::BatchError;
 use crate::client::ClientError;
+use crate::client::rskafka::{NotAdjacent, PlainError};
 use crate::keys::KeyError;
 
 /// Why a job stopped.
@@ -29,9 +31,6 @@ pub enum JobError {
         /// That record's key, for people.
         previous_key: String,
     },
-    /// The cluster cannot be reached, refuses, or does not give what it should.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// A record's key cannot be read.
     #[error("{at}: {error}")]
     Key {
@@ -50,6 +49,9 @@ pub enum JobError {
         #[source]
         error: BatchError,
     },
+    /// The records are not what the settings ask for; nothing was written.
+    #[error("{0}")]
+    Unfit(String),
     /// A source gave a record that it had already passed.
     #[error("{at} came again: the next offset had to be {expected} or later")]
     Order {
@@ -61,6 +63,55 @@ pub enum JobError {
     /// The report says that the data is not what was promised.
     #[error("{0}")]
     Difference(String),
+    /// A record does not fit into the largest batch that the output takes.
+    #[error(
+        "{at}: in a batch of its own the record takes {bytes} bytes, the output takes {bytes_max} (max.message.bytes). Raise \
+         that of the output topic, or leave the record out"
+    )]
+    RecordTooLarge {
+        /// The record.
+        at: Place,
+        /// What it takes, before compression.
+        bytes: usize,
+        /// The most that the output takes.
+        bytes_max: usize,
+    },
+    /// The cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The foreign client under the plain merge and the generator.
+    #[error(transparent)]
+    Plain(#[from] PlainError),
+    /// The output's offsets do not follow each other.
+    #[error(transparent)]
+    NotAdjacent(#[from] NotAdjacent),
+    /// The output's writer has stopped; why, it says itself. Never leaves a job.
+    #[error("the output was closed")]
+    OutputClosed,
+    /// Something stopped the job when it had begun to write.
+    #[error("{error}. {}", show_written(output, written, *planned))]
+    Stopped {
+        /// What.
+        error: Box<JobError>,
+        /// Where the job writes.
+        output: TopicPartition,
+        /// The offsets that it wrote, all in order.
+        written: std::ops::Range<i64>,
+        /// How many records it was to write at most.
+        planned: u64,
+    },
+    /// Something stopped the generator.
+    #[error("{error}. {} of {} records are written; the topic is not complete: delete it with kmerge topic delete {topic}", show_count(*records), show_count(*planned))]
+    HalfMade {
+        /// What.
+        error: Box<JobError>,
+        /// The topic.
+        topic: String,
+        /// Records written.
+        records: u64,
+        /// Records asked for.
+        planned: u64,
+    },
     /// A signal asked us to stop.
     #[error("interrupted")]
     Interrupted(Signal),
@@ -71,10 +122,27 @@ impl JobError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
-            Self::Usage(_) => Kind::Usage,
+            Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
             Self::Client(error) => error.kind(),
-            Self::Unsorted { .. } | Self::Key { .. } | Self::Difference(_) => Kind::Data,
+            Self::Plain(error) => error.kind(),
+            Self::Stopped { error, .. } | Self::HalfMade { error, .. } => error.kind(),
+            Self::Usage(_) => Kind::Usage,
+            Self::Unsorted { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }
+}
+
+fn show_written(output: &TopicPartition, written: &std::ops::Range<i64>, planned: u64) -> String {
+    let records = written.end.abs_diff(written.start);
+    if records == 0 {
+        return "Nothing was written".to_owned();
+    }
+    format!(
+        "Written before that: {} of {} records, {output} offsets {} to {}, in order but not complete",
+        show_count(records),
+        show_count(planned),
+        written.start,
+        written.end - 1
+    )
 }

@@ -3,6 +3,11 @@
 //! Settings are checked before they come here; reports know how to show themselves to people (`summary`) and as one JSON
 //! object (`to_json`). A job prints nothing: the command line does.
 
+// The main job, and data to try it on.
+pub mod merge;
+
+pub mod generate;
+
 // Is it sorted? Is the output what the inputs say?
 pub mod check;
 

@@ -1,0 +1,272 @@
+//! Fetch: whole batches from an offset on, as they are stored; waits for more where the client says so.
+//!
+//! - Versions: all that `wire` speaks; topics by id from v13.
+//! - Waits up to `max_wait_ms` until `min_bytes` are there; an error in any partition answers at once. A client that
+//!   hangs up while it waits is let go.
+//! - `max_bytes` and the partitions' own limits hold for whole batches; the first batch of the first partition that has
+//!   one is given whatever its size, so that a reader with small buffers gets on. At most 55 MiB an answer, as Kafka.
+//! - Readers of committed data get what lies below the last stable offset, and the aborted transactions in it.
+//! - No sessions: session id 0 is answered, which tells the client to name all partitions each time, as Kafka does when
+//!   its session cache is full. A session id that was never given is FETCH_SESSION_ID_NOT_FOUND.
+//! - Left out: followers (a replica id is not looked at), reading from the nearest replica, diverging epochs (nothing is
+//!   ever truncated), quotas.
+
+use super::{Call, led_partition, resolve};
+use crate::base::place::TopicPartition;
+use crate::broker::faults::Fault;
+use crate::broker::log::{Aborted, Block, Slice};
+use crate::broker::topic::Partition;
+use crate::wire::fetch::{
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use crate::wire::{ErrorCode, Uuid};
+use futures::future::select_all;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// `fetch.max.bytes`: the most bytes of batches in an answer.
+pub(super) const ANSWER_BYTES_MAX: usize = 55 << 20;
+
+const READ_COMMITTED: i8 = 1;
+const NO_OFFSET: i64 = -1;
+
+/// The epoch of a request that opens a session, and of one that wants none.
+const SESSION_EPOCHS_FULL: [i32; 2] = [-1, 0];
+
+/// An answer before it is written: it shares the log's batches.
+pub(super) struct Fetched {
+    error: ErrorCode,
+    throttle_ms: i32,
+    topics: Vec<FetchedTopic>,
+}
+
+struct FetchedTopic {
+    name: String,
+    topic_id: Uuid,
+    partitions: Vec<FetchedPartition>,
+}
+
+struct FetchedPartition {
+    index: i32,
+    error: ErrorCode,
+    read: Read,
+    /// The batches in one piece, where that is not a single stored one.
+    joined: Option<Vec<u8>>,
+}
+
+/// What was read from a partition.
+struct Read {
+    high_watermark: i64,
+    last_stable: i64,
+    log_start: i64,
+    slice: Slice,
+    aborted: Option<Vec<Aborted>>,
+}
+
+/// One look at all partitions.
+struct Look {
+    topics: Vec<FetchedTopic>,
+    bytes: usize,
+    failed: bool,
+    /// The partitions that may grow.
+    watched: Vec<Arc<Partition>>,
+}
+
+pub(super) fn partitions(call: &Call<'_>, request: &FetchRequest) -> Vec<TopicPartition> {
+    let mut partitions = Vec::new();
+    for topic in &request.topics {
+        let Some(name) = super::name_of(call.cluster, &topic.topic, topic.topic_id) else { continue };
+        partitions.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), p.partition)));
+    }
+    partitions
+}
+
+pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
+    let session_error = match (request.session_id, request.session_epoch) {
+        (0, epoch) if SESSION_EPOCHS_FULL.contains(&epoch) => ErrorCode::None,
+        (0, _) => ErrorCode::InvalidFetchSessionEpoch,
+        _ => ErrorCode::FetchSessionIdNotFound,
+    };
+    if session_error != ErrorCode::None {
+        return Fetched { error: session_error, throttle_ms: 0, topics: Vec::new() };
+    }
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = Instant::now() + wait;
+    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
+    let mut look = look(call, &request);
+    while !look.failed && look.bytes < bytes_min && Instant::now() < deadline && !look.watched.is_empty() {
+        let watched = std::mem::take(&mut look.watched);
+        let mut changes: Vec<_> = watched.iter().map(|partition| Box::pin(partition.changed.notified())).collect();
+        // From here on no change is missed; what changed since the first look is found by a second one.
+        for change in &mut changes {
+            change.as_mut().enable();
+        }
+        look = self::look(call, &request);
+        if look.failed || look.bytes >= bytes_min {
+            break;
+        }
+        tokio::select! {
+            _ = select_all(changes) => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = call.hung_up() => break,
+        }
+        look = self::look(call, &request);
+    }
+    let mut fetched = Fetched { error: ErrorCode::None, throttle_ms: call.throttle_ms(), topics: look.topics };
+    fetched.join(call);
+    fetched
+}
+
+fn look(call: &Call<'_>, request: &FetchRequest) -> Look {
+    let answer_max = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
+    let committed = request.isolation_level == READ_COMMITTED;
+    let mut look =
+        Look { topics: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false, watched: Vec::new() };
+    for topic in &request.topics {
+        let found = resolve(call, &topic.topic, topic.topic_id);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let limits =
+                Limits { left: answer_max.saturating_sub(look.bytes), one_at_least: look.bytes == 0, committed };
+            let outcome = match &found {
+                Err(error) => Err(*error),
+                Ok(topic) => match call.forced(Some((&topic.name, wanted.partition))) {
+                    Some(error) => Err(error),
+                    None => topic.partition(wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition).and_then(
+                        |partition| {
+                            let outcome = read(call, &partition, wanted, &limits);
+                            look.watched.push(partition);
+                            outcome
+                        },
+                    ),
+                },
+            };
+            look.failed |= outcome.is_err();
+            let (error, read) = match outcome {
+                Ok(read) => (ErrorCode::None, read),
+                Err(error) => (error, Read::nothing()),
+            };
+            look.bytes = look.bytes.saturating_add(read.slice.bytes);
+            partitions.push(FetchedPartition { index: wanted.partition, error, read, joined: None });
+        }
+        look.topics.push(FetchedTopic { name: topic.topic.clone(), topic_id: topic.topic_id, partitions });
+    }
+    look
+}
+
+struct Limits {
+    left: usize,
+    one_at_least: bool,
+    committed: bool,
+}
+
+fn read(call: &Call<'_>, partition: &Partition, wanted: &FetchPartition, limits: &Limits) -> Result<Read, ErrorCode> {
+    let state = led_partition(call, partition, wanted.current_leader_epoch)?;
+    let log = &state.log;
+    let (start, end) = (log.start(), log.end());
+    if !(start..=end).contains(&wanted.fetch_offset) {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let upper = if limits.committed { log.last_stable() } else { end };
+    let bytes_max = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(limits.left);
+    let slice = log.read(wanted.fetch_offset, upper, bytes_max, limits.one_at_least);
+    let aborted = limits.committed.then(|| log.aborted_between(wanted.fetch_offset, upper));
+    Ok(Read { high_watermark: end, last_stable: log.last_stable(), log_start: start, slice, aborted })
+}
+
+impl Read {
+    fn nothing() -> Self {
+        Self {
+            high_watermark: NO_OFFSET,
+            last_stable: NO_OFFSET,
+            log_start: NO_OFFSET,
+            slice: Slice::default(),
+            aborted: None,
+        }
+    }
+}
+
+impl Fetched {
+    /// Puts the batches of each partition into one piece, and damages them where a test wants that.
+    fn join(&mut self, call: &Call<'_>) {
+        for topic in &mut self.topics {
+            let name = super::name_of(call.cluster, &topic.name, topic.topic_id);
+            for partition in &mut topic.partitions {
+                let blocks = &partition.read.slice.blocks;
+                let place = name.as_deref().map(|name| (name, partition.index));
+                let damages = |fault: &Fault| matches!(fault, Fault::Corrupt | Fault::Truncate);
+                let damage: Vec<&Fault> = call.struck_with(place).filter(|fault| damages(fault)).collect();
+                if blocks.is_empty() || (blocks.len() == 1 && damage.is_empty()) {
+                    continue;
+                }
+                let mut joined = Vec::with_capacity(partition.read.slice.bytes);
+                blocks.iter().for_each(|block| joined.extend_from_slice(block.bytes()));
+                let last = blocks.last().map_or(0, |block| block.bytes().len());
+                for fault in damage {
+                    spoil(&mut joined, last, fault);
+                }
+                partition.joined = Some(joined);
+            }
+        }
+    }
+
+    /// The message, borrowing the batches.
+    pub(super) fn response(&self) -> FetchResponse<'_> {
+        FetchResponse {
+            throttle_time_ms: self.throttle_ms,
+            error_code: self.error.code(),
+            responses: self.topics.iter().map(FetchedTopic::response).collect(),
+            ..Default::default()
+        }
+    }
+
+    /// How many bytes of batches it carries.
+    pub(super) fn bytes(&self) -> usize {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.read.slice.bytes).sum()
+    }
+}
+
+fn spoil(records: &mut Vec<u8>, last_batch_bytes: usize, fault: &Fault) {
+    match fault {
+        Fault::Corrupt => {
+            // The middle of the last batch's body: header and length stay whole, the checksum does not.
+            let at = records.len() - (last_batch_bytes / 4).max(1);
+            if let Some(byte) = records.get_mut(at) {
+                *byte ^= 0x40;
+            }
+        }
+        Fault::Truncate => records.truncate(records.len() - last_batch_bytes / 2),
+        _ => {}
+    }
+}
+
+impl FetchedTopic {
+    fn response(&self) -> FetchableTopicResponse<'_> {
+        FetchableTopicResponse {
+            topic: self.name.clone(),
+            topic_id: self.topic_id,
+            partitions: self.partitions.iter().map(FetchedPartition::response).collect(),
+        }
+    }
+}
+
+impl FetchedPartition {
+    fn response(&self) -> PartitionData<'_> {
+        let tell = |aborted: &Aborted| AbortedTransaction {
+            producer_id: aborted.producer_id,
+            first_offset: aborted.first_offset,
+        };
+        let single = || self.read.slice.blocks.first().map_or(&[][..], |block: &Arc<Block>| block.bytes());
+        PartitionData {
+            partition_index: self.index,
+            error_code: self.error.code(),
+            high_watermark: self.read.high_watermark,
+            last_stable_offset: self.read.last_stable,
+            log_start_offset: self.read.log_start,
+            aborted_transactions: self.read.aborted.as_ref().map(|aborted| aborted.iter().map(tell).collect()),
+            records: Some(self.joined.as_deref().unwrap_or_else(single)),
+            ..Default::default()
+        }
+    }
+}

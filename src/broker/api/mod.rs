@@ -1,0 +1,354 @@
+//! From a request's frame to its answer: one file per API, each headed by versions, behaviour, omissions.
+//!
+//! ```text
+//! frame ── header ── noted for tests ── faults before ── decode ── handle ── encode ── faults after ── answer
+//! ```
+//!
+//! [`SERVED`] is what ApiVersions tells. Groups and transactions would be more files and more lines in [`SERVED`] and
+//! [`run`]; until then they are not told, and asking for them ends the connection as Kafka ends it.
+
+// The first requests of every client.
+mod api_versions;
+mod metadata;
+
+// The data path.
+mod fetch;
+mod list_offsets;
+mod produce;
+
+mod delete_records;
+mod init_producer_id;
+
+// Administration.
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod incremental_alter_configs;
+
+use super::cluster::Cluster;
+use super::faults::{Fault, Seen, Struck};
+use super::topic::{Partition, State, Topic};
+use super::validate::Refusal;
+use crate::base::place::TopicPartition;
+use crate::wire::header::RequestHeader;
+use crate::wire::{Api, ApiKey, ErrorCode, Reader, Uuid, WireError, frame};
+pub(crate) use create_topics::PARTITIONS_MAX;
+use std::sync::{Arc, MutexGuard};
+use tokio::net::TcpStream;
+
+/// An API that is served, in which versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Served {
+    key: ApiKey,
+    first: i16,
+    last: i16,
+}
+
+const fn served<A: Api>() -> Served {
+    Served { key: A::KEY, first: *A::VERSIONS.start(), last: *A::VERSIONS.end() }
+}
+
+/// Everything that is served, in the order of the APIs' numbers.
+const SERVED: &[Served] = &[
+    // Told from 0 on as Kafka 4 does, see `produce`.
+    Served { first: 0, ..served::<crate::wire::produce::Produce>() },
+    served::<crate::wire::fetch::Fetch>(),
+    served::<crate::wire::list_offsets::ListOffsets>(),
+    served::<crate::wire::metadata::Metadata>(),
+    served::<crate::wire::api_versions::ApiVersions>(),
+    served::<crate::wire::create_topics::CreateTopics>(),
+    served::<crate::wire::delete_topics::DeleteTopics>(),
+    served::<crate::wire::delete_records::DeleteRecords>(),
+    served::<crate::wire::init_producer_id::InitProducerId>(),
+    served::<crate::wire::describe_configs::DescribeConfigs>(),
+    served::<crate::wire::create_partitions::CreatePartitions>(),
+    served::<crate::wire::incremental_alter_configs::IncrementalAlterConfigs>(),
+    served::<crate::wire::describe_cluster::DescribeCluster>(),
+];
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The answer stands in the buffer.
+    Answer,
+    /// The client wants none.
+    Silence,
+    /// The connection ends.
+    Close,
+}
+
+/// Why a request cannot be answered; the connection ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("API {key} version {version} is not spoken here")]
+    NotServed { key: i16, version: i16 },
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// One request on its way through a handler.
+pub(crate) struct Call<'a> {
+    pub(crate) cluster: &'a Arc<Cluster>,
+    pub(crate) node: i32,
+    pub(crate) version: i16,
+    struck: &'a [Struck],
+    stream: Option<&'a TcpStream>,
+}
+
+impl<'a> Call<'a> {
+    /// The error that a test wants for this part of the request in place of handling it.
+    fn forced(&self, partition: Option<(&str, i32)>) -> Option<ErrorCode> {
+        self.struck_with(partition).find_map(|fault| match fault {
+            Fault::Error(code) => Some(*code),
+            _ => None,
+        })
+    }
+
+    /// The error that a test wants to be answered although the request was handled.
+    fn forced_after(&self, partition: Option<(&str, i32)>) -> Option<ErrorCode> {
+        self.struck_with(partition).find_map(|fault| match fault {
+            Fault::ErrorAfter(code) => Some(*code),
+            _ => None,
+        })
+    }
+
+    fn refuse_if_forced(&self) -> Result<(), Refusal> {
+        self.forced(None).map_or(Ok(()), |code| Err(Refusal::new(code, "asked for by a test")))
+    }
+
+    fn throttle_ms(&self) -> i32 {
+        let throttle = |fault: &Fault| match fault {
+            Fault::Throttle(ms) => Some(*ms),
+            _ => None,
+        };
+        self.struck_with(None).find_map(throttle).unwrap_or(0)
+    }
+
+    fn struck_with(&self, partition: Option<(&str, i32)>) -> impl Iterator<Item = &'a Fault> {
+        let struck: &'a [Struck] = self.struck;
+        struck.iter().filter(move |struck| struck.concerns(partition)).map(Struck::fault)
+    }
+
+    /// Waits until the client has hung up. Never, if it has already sent its next request.
+    async fn hung_up(&self) {
+        if let Some(stream) = self.stream
+            && !matches!(stream.peek(&mut [0]).await, Ok(1))
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Handles one frame (without its length prefix) that came in at a node; a whole answer frame is appended to `out`.
+pub(crate) async fn answer(
+    cluster: &Arc<Cluster>,
+    node: i32,
+    stream: Option<&TcpStream>,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Outcome, RequestError> {
+    let mut ahead = Reader::new(bytes, false);
+    let (code, version, correlation_id) = (ahead.i16()?, ahead.i16()?, ahead.i32()?);
+    let not_served = RequestError::NotServed { key: code, version };
+    let Some(served) = SERVED.iter().find(|served| served.key.code() == code) else { return Err(not_served) };
+    let key = served.key;
+    let spoken = (served.first..=served.last).contains(&version);
+    if !spoken && key == ApiKey::ApiVersions {
+        let response = api_versions::unsupported();
+        frame::write_response::<crate::wire::api_versions::ApiVersions>(out, 0, correlation_id, &response)?;
+        return Ok(Outcome::Answer);
+    }
+    if !spoken {
+        return Err(not_served);
+    }
+    let mut body = Reader::new(bytes, false);
+    let header = RequestHeader::read(&mut body)?;
+    tracing::trace!(node, %key, version, client = header.client_id, "request");
+    let faults = &cluster.faults;
+    faults.note(Seen { api: key, version, node });
+    let unstruck = Call { cluster, node, version, struck: &[], stream };
+    let struck = faults.strike(key, node, || partitions(&unstruck, key, body.clone()).unwrap_or_default());
+    for struck in &struck {
+        match struck.fault() {
+            Fault::Hold => struck.released().await,
+            Fault::Delay(time) => tokio::time::sleep(*time).await,
+            Fault::DropBefore => return Ok(Outcome::Close),
+            _ => {}
+        }
+    }
+    let call = Call { struck: &struck, ..unstruck };
+    let outcome = run(&call, key, correlation_id, body.clone(), out).await?;
+    for struck in &struck {
+        match struck.fault() {
+            Fault::Repeat => {
+                run(&call, key, correlation_id, body.clone(), &mut Vec::new()).await?;
+            }
+            Fault::HoldAnswer => struck.released().await,
+            Fault::DropAfter => return Ok(Outcome::Close),
+            _ => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// Decodes, handles and encodes one request.
+async fn run(
+    call: &Call<'_>,
+    key: ApiKey,
+    correlation_id: i32,
+    body: Reader<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, RequestError> {
+    use crate::wire;
+    match key {
+        ApiKey::Produce => {
+            let request = decode::<wire::produce::Produce>(call, body)?;
+            match produce::handle(call, request) {
+                produce::Produced::Silence => return Ok(Outcome::Silence),
+                produce::Produced::Close => return Ok(Outcome::Close),
+                produce::Produced::Answer(response) => {
+                    frame::write_response::<wire::produce::Produce>(out, call.version, correlation_id, &response)?;
+                }
+            }
+        }
+        ApiKey::Fetch => {
+            let request = decode::<wire::fetch::Fetch>(call, body)?;
+            let fetched = fetch::handle(call, request).await;
+            out.reserve(fetched.bytes());
+            frame::write_response::<wire::fetch::Fetch>(out, call.version, correlation_id, &fetched.response())?;
+        }
+        ApiKey::ListOffsets => {
+            simple::<wire::list_offsets::ListOffsets>(call, correlation_id, body, out, list_offsets::handle)?;
+        }
+        ApiKey::Metadata => simple::<wire::metadata::Metadata>(call, correlation_id, body, out, metadata::handle)?,
+        ApiKey::ApiVersions => {
+            simple::<wire::api_versions::ApiVersions>(call, correlation_id, body, out, api_versions::handle)?;
+        }
+        ApiKey::CreateTopics => {
+            simple::<wire::create_topics::CreateTopics>(call, correlation_id, body, out, create_topics::handle)?;
+        }
+        ApiKey::DeleteTopics => {
+            simple::<wire::delete_topics::DeleteTopics>(call, correlation_id, body, out, delete_topics::handle)?;
+        }
+        ApiKey::DeleteRecords => {
+            simple::<wire::delete_records::DeleteRecords>(call, correlation_id, body, out, delete_records::handle)?;
+        }
+        ApiKey::InitProducerId => {
+            simple::<wire::init_producer_id::InitProducerId>(
+                call,
+                correlation_id,
+                body,
+                out,
+                init_producer_id::handle,
+            )?;
+        }
+        ApiKey::DescribeConfigs => {
+            simple::<wire::describe_configs::DescribeConfigs>(
+                call,
+                correlation_id,
+                body,
+                out,
+                describe_configs::handle,
+            )?;
+        }
+        ApiKey::CreatePartitions => {
+            simple::<wire::create_partitions::CreatePartitions>(
+                call,
+                correlation_id,
+                body,
+                out,
+                create_partitions::handle,
+            )?;
+        }
+        ApiKey::IncrementalAlterConfigs => {
+            simple::<wire::incremental_alter_configs::IncrementalAlterConfigs>(
+                call,
+                correlation_id,
+                body,
+                out,
+                incremental_alter_configs::handle,
+            )?;
+        }
+        ApiKey::DescribeCluster => {
+            simple::<wire::describe_cluster::DescribeCluster>(
+                call,
+                correlation_id,
+                body,
+                out,
+                describe_cluster::handle,
+            )?;
+        }
+        other => return Err(RequestError::NotServed { key: other.code(), version: call.version }),
+    }
+    Ok(Outcome::Answer)
+}
+
+/// A request that is answered at once from what it holds.
+fn simple<'r, A: Api>(
+    call: &Call<'_>,
+    correlation_id: i32,
+    body: Reader<'r>,
+    out: &mut Vec<u8>,
+    handle: impl FnOnce(&Call<'_>, A::Request<'r>) -> A::Response<'r>,
+) -> Result<(), RequestError> {
+    let request = decode::<A>(call, body)?;
+    let response = handle(call, request);
+    Ok(frame::write_response::<A>(out, call.version, correlation_id, &response)?)
+}
+
+fn decode<'r, A: Api>(call: &Call<'_>, mut body: Reader<'r>) -> Result<A::Request<'r>, WireError> {
+    frame::read_request::<A>(&mut body, call.version)
+}
+
+/// The partitions that a request names, for faults that befall one of them.
+fn partitions(call: &Call<'_>, key: ApiKey, body: Reader<'_>) -> Result<Vec<TopicPartition>, WireError> {
+    use crate::wire;
+    Ok(match key {
+        ApiKey::Produce => produce::partitions(call, &decode::<wire::produce::Produce>(call, body)?),
+        ApiKey::Fetch => fetch::partitions(call, &decode::<wire::fetch::Fetch>(call, body)?),
+        ApiKey::ListOffsets => list_offsets::partitions(&decode::<wire::list_offsets::ListOffsets>(call, body)?),
+        ApiKey::DeleteRecords => {
+            delete_records::partitions(&decode::<wire::delete_records::DeleteRecords>(call, body)?)
+        }
+        _ => Vec::new(),
+    })
+}
+
+/// The topic that a request names, by id where it gives one.
+fn resolve(call: &Call<'_>, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
+    if id.is_zero() {
+        return call.cluster.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition);
+    }
+    call.cluster.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)
+}
+
+fn name_of(cluster: &Cluster, name: &str, id: Uuid) -> Option<Arc<str>> {
+    if id.is_zero() { Some(name.into()) } else { cluster.topic_by_id(id).map(|topic| topic.name.clone()) }
+}
+
+/// A partition's state, if this node leads it and the client does not think of another epoch (-1: it thinks of none).
+fn led_partition<'p>(
+    call: &Call<'_>,
+    partition: &'p Partition,
+    client_epoch: i32,
+) -> Result<MutexGuard<'p, State>, ErrorCode> {
+    let state = partition.state();
+    if state.leader != call.node {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
+    match client_epoch {
+        -1 => Ok(state),
+        epoch if epoch < state.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
+        epoch if epoch > state.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(state),
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Refusal::new(code, code.name())
+    }
+}

@@ -1,0 +1,222 @@
+//! What the nodes of one cluster share: topics, addresses, memory, the next producer id.
+//!
+//! There is one copy of everything. A node is a listener and the set of partitions it leads; what is asked of the wrong
+//! node is refused as a real cluster refuses it, so that a client must find its way.
+
+use super::configs::TopicConfig;
+use super::faults::Faults;
+use super::memory::Memory;
+use super::topic::{Partition, Topic};
+use crate::base::place::TopicPartition;
+use crate::wire::Uuid;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// One listener and where clients reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) id: i32,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) id: String,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) memory: Memory,
+    pub(crate) faults: Faults,
+    topics: RwLock<Topics>,
+    next_producer_id: AtomicI64,
+    /// Moves on by one partition at a time, so that leaders are spread also over topics of one partition.
+    next_leader: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+/// Why a topic could not be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotAdded {
+    Exists,
+    /// Metrics once wrote dots as underscores, so Kafka keeps such names apart.
+    Collides(Arc<str>),
+    NoMemory,
+}
+
+impl Cluster {
+    pub(crate) fn new(nodes: Vec<Node>, memory_bytes: usize) -> Self {
+        let random: u64 = rand::random();
+        Self {
+            id: format!("kmerge{random:016x}"),
+            nodes,
+            memory: Memory::new(memory_bytes),
+            faults: Faults::default(),
+            topics: RwLock::default(),
+            next_producer_id: AtomicI64::new(1),
+            next_leader: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn node(&self, id: i32) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The node that is told as the controller. Any node does its work.
+    pub(crate) fn controller(&self) -> i32 {
+        self.nodes.first().map_or(-1, |node| node.id)
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        read(&self.topics).by_name.get(name).cloned()
+    }
+
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        read(&self.topics).by_id.get(&id).cloned()
+    }
+
+    /// All topics by name.
+    pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
+        read(&self.topics).by_name.values().cloned().collect()
+    }
+
+    pub(crate) fn partition(&self, at: &TopicPartition) -> Option<Arc<Partition>> {
+        self.topic(&at.topic)?.partition(at.partition)
+    }
+
+    pub(crate) fn next_producer_id(&self) -> i64 {
+        self.next_producer_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The nodes that hold a new partition, its leader first.
+    pub(crate) fn place(&self, replicas: usize) -> Vec<i32> {
+        let first = self.next_leader.fetch_add(1, Ordering::Relaxed);
+        let nodes = self.nodes.iter().cycle().skip(first % self.nodes.len().max(1));
+        nodes.take(replicas.min(self.nodes.len())).map(|node| node.id).collect()
+    }
+
+    /// Whether a topic of that name could be added now.
+    pub(crate) fn may_add(&self, name: &str) -> Result<(), NotAdded> {
+        may_add(&read(&self.topics), name)
+    }
+
+    /// Adds a topic with one partition for each list of replicas.
+    pub(crate) fn add_topic(
+        &self,
+        name: &str,
+        placement: Vec<Vec<i32>>,
+        config: TopicConfig,
+    ) -> Result<Arc<Topic>, NotAdded> {
+        let mut topics = write(&self.topics);
+        may_add(&topics, name)?;
+        let topic = Topic::new(name, Uuid(rand::random()), config);
+        topic.add_partitions(placement, &self.memory).ok_or(NotAdded::NoMemory)?;
+        let topic = Arc::new(topic);
+        topics.by_id.insert(topic.id, topic.clone());
+        topics.by_name.insert(topic.name.clone(), topic.clone());
+        Ok(topic)
+    }
+
+    /// Forgets a topic and its records; readers that wait for more are woken to find it gone.
+    pub(crate) fn remove_topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let topic = {
+            let mut topics = write(&self.topics);
+            let topic = topics.by_name.remove(name)?;
+            topics.by_id.remove(&topic.id);
+            topic
+        };
+        for partition in topic.partitions() {
+            partition.changed.notify_waiters();
+        }
+        Some(topic)
+    }
+}
+
+fn may_add(topics: &Topics, name: &str) -> Result<(), NotAdded> {
+    if topics.by_name.contains_key(name) {
+        return Err(NotAdded::Exists);
+    }
+    let collides = |other: &&Arc<str>| other.len() == name.len() && unified(other) == unified(name);
+    if name.contains(['.', '_'])
+        && let Some(other) = topics.by_name.keys().find(collides)
+    {
+        return Err(NotAdded::Collides(other.clone()));
+    }
+    Ok(())
+}
+
+fn unified(name: &str) -> String {
+    name.replace('.', "_")
+}
+
+/// A lock is only poisoned by a panic, which leaves our plain data usable.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since the epoch, as Kafka writes times.
+pub(crate) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(nodes: i32) -> Cluster {
+        let nodes = (1..=nodes).map(|id| Node { id, host: "h".into(), port: 9000 + id as u16 }).collect();
+        Cluster::new(nodes, 1 << 20)
+    }
+
+    #[test]
+    fn leaders_are_spread_over_the_nodes_also_by_topics_of_one_partition() {
+        let cluster = cluster(3);
+        assert_eq!(cluster.place(1), [1]);
+        assert_eq!(cluster.place(2), [2, 3]);
+        assert_eq!(cluster.place(2), [3, 1]);
+        assert_eq!(cluster.place(9), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_name_that_differs_only_by_dot_and_underscore_collides() {
+        let cluster = cluster(1);
+        cluster.add_topic("a.b", vec![vec![1]], TopicConfig::default()).unwrap();
+        assert_eq!(cluster.may_add("a.b"), Err(NotAdded::Exists));
+        assert_eq!(cluster.may_add("a_b"), Err(NotAdded::Collides("a.b".into())));
+        assert_eq!(cluster.may_add("a-b"), Ok(()));
+    }
+
+    #[test]
+    fn a_removed_topic_gives_its_memory_back() {
+        let cluster = cluster(1);
+        let topic = cluster.add_topic("t", vec![vec![1]; 10], TopicConfig::default()).unwrap();
+        let id = topic.id;
+        assert!(cluster.memory.used_bytes() > 0);
+        assert!(cluster.topic_by_id(id).is_some());
+        drop((topic, cluster.remove_topic("t")));
+        assert_eq!(cluster.memory.used_bytes(), 0);
+        assert!(cluster.topic("t").is_none() && cluster.topic_by_id(id).is_none());
+    }
+
+    #[test]
+    fn a_topic_whose_partitions_do_not_fit_is_not_added() {
+        let cluster = cluster(1);
+        let placement = vec![vec![1]; 100_000];
+        assert_eq!(cluster.add_topic("t", placement, TopicConfig::default()).unwrap_err(), NotAdded::NoMemory);
+        assert_eq!(cluster.memory.used_bytes(), 0);
+    }
+}

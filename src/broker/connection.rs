@@ -1,0 +1,98 @@
+//! One connection: frames in, answers out, one request at a time and in order, as Kafka mutes a connection while it works
+//! on its request. What a client sends ahead waits in the socket.
+//!
+//! One task per connection; its buffers are reused and given back after a large frame. A frame's stated length is a claim:
+//! room is made as its bytes arrive.
+
+use super::api::{self, Outcome};
+use super::cluster::Cluster;
+use crate::wire::frame;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// `socket.request.max.bytes`, as in Kafka.
+pub(crate) const FRAME_BYTES_MAX: usize = 100 << 20;
+
+/// What a connection keeps of its buffers between requests.
+const BUFFER_BYTES_KEPT: usize = 4 << 20;
+
+/// What is made room for on a frame's word alone.
+const FRAME_BYTES_TRUSTED: usize = 1 << 20;
+
+/// How long accepting pauses when the system has no more sockets to give.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Accepts connections of one node until it is aborted, which ends its connections too.
+pub(crate) async fn accept(listener: TcpListener, cluster: Arc<Cluster>, node: i32) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(serve(stream, peer, cluster.clone(), node));
+                }
+                Err(error) => {
+                    tracing::warn!(node, "cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(mut stream: TcpStream, peer: SocketAddr, cluster: Arc<Cluster>, node: i32) {
+    tracing::trace!(node, %peer, "connected");
+    let _ = stream.set_nodelay(true);
+    match converse(&mut stream, &cluster, node).await {
+        Ok(()) => tracing::trace!(node, %peer, "disconnected"),
+        Err(error) => tracing::debug!(node, %peer, "connection ended: {error}"),
+    }
+}
+
+async fn converse(stream: &mut TcpStream, cluster: &Arc<Cluster>, node: i32) -> io::Result<()> {
+    let mut request = Vec::new();
+    let mut answer = Vec::new();
+    while read_frame(stream, &mut request).await? {
+        answer.clear();
+        match api::answer(cluster, node, Some(stream), &request, &mut answer).await {
+            Ok(Outcome::Answer) => stream.write_all(&answer).await?,
+            Ok(Outcome::Silence) => {}
+            Ok(Outcome::Close) => return Ok(()),
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+        give_back(&mut request);
+        give_back(&mut answer);
+    }
+    Ok(())
+}
+
+/// Reads a frame without its length; `false` where the client has hung up between two.
+async fn read_frame(stream: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<bool> {
+    let mut prefix = [0; frame::PREFIX_BYTES];
+    match stream.read_exact(&mut prefix).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let length = frame::length(prefix, FRAME_BYTES_MAX).map_err(invalid)?;
+    into.clear();
+    into.reserve(length.min(FRAME_BYTES_TRUSTED));
+    let read = stream.take(length as u64).read_to_end(into).await?;
+    if read < length {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{read} of {length} bytes of a frame came")));
+    }
+    Ok(true)
+}
+
+fn give_back(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > BUFFER_BYTES_KEPT {
+        buffer.clear();
+        buffer.shrink_to(BUFFER_BYTES_KEPT);
+    }
+}

@@ -1,0 +1,1 @@
+//! Requests over a socket, with messages of `wire` on the client side.

@@ -1,0 +1,206 @@
+//! What a batch must be before it is stored, in the order in which Kafka looks, and with its error codes.
+//!
+//! | what is wrong | code |
+//! |---|---|
+//! | not exactly one batch, format v0 or v1, base offset not 0, count and offsets disagree, control batch, producer id without sequence, a record that cannot be read, bytes left over, no key on a compacted topic | 87 INVALID_RECORD |
+//! | checksum, unknown magic, a length shorter than a header | 2 CORRUPT_MESSAGE |
+//! | longer than `max.message.bytes` | 10 MESSAGE_TOO_LARGE |
+//! | timestamp out of the topic's bounds, or claimed to be the broker's | 32 INVALID_TIMESTAMP |
+//! | zstd before Produce v7, an unknown codec | 76 UNSUPPORTED_COMPRESSION_TYPE |
+//! | transactional | 48 INVALID_TXN_STATE (there are no transactions here) |
+//!
+//! Where this broker is stricter than Kafka: offset deltas inside an uncompressed batch must count up by one (Kafka
+//! stores whatever a faulty producer sends); part of a second batch behind the first is refused (Kafka drops it); a
+//! body that cannot be read is always 87 (Kafka sometimes answers -1).
+//!
+//! As in Kafka, the header's largest timestamp is not believed: it is put right from the records.
+
+use super::configs::TopicConfig;
+use super::producers::Stamp;
+use crate::batch::{Batch, BatchError, BatchMut, Codec, RecordReader, TimestampType};
+use crate::wire::ErrorCode;
+
+/// What a batch's decompressed window may take while it is looked through.
+const WINDOW_BYTES_MAX: usize = 64 << 20;
+
+/// Kafka's way to say that a record or a producer has none.
+const NONE: i64 = -1;
+
+/// The version of Produce from which zstd is allowed.
+const ZSTD_FROM_VERSION: i16 = 7;
+
+const MESSAGE_CHARS_MAX: usize = 1000;
+
+/// A batch that may be stored.
+#[derive(Debug)]
+pub(crate) struct Valid {
+    /// The batch, its header put right where that was due.
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) last_offset_delta: i32,
+    pub(crate) max_timestamp: i64,
+    /// Its place among the batches of an idempotent producer.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+/// Why a request, or a part of it, is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+    /// The record that is wrong, counted from 0 within its batch.
+    pub(crate) record: Option<i32>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // Messages quote what clients sent, and a string on the wire has at most 32,767 bytes.
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+            message.truncate(end);
+        }
+        Self { code, message, record: None }
+    }
+
+    fn of_record(code: ErrorCode, record: i32, message: impl Into<String>) -> Self {
+        Self { record: Some(record), ..Self::new(code, message) }
+    }
+}
+
+/// Keeps the decompressor's buffers from batch to batch.
+pub(crate) struct Validator {
+    reader: RecordReader,
+}
+
+impl Default for Validator {
+    fn default() -> Self {
+        Self { reader: RecordReader::new(WINDOW_BYTES_MAX) }
+    }
+}
+
+impl Validator {
+    /// Looks a partition's share of a Produce request through.
+    pub(crate) fn validate(
+        &mut self,
+        records: Option<&[u8]>,
+        version: i16,
+        config: &TopicConfig,
+        now_ms: i64,
+    ) -> Result<Valid, Refusal> {
+        let batch = one_batch(records.unwrap_or_default())?;
+        check_header(&batch, version, config)?;
+        let found_timestamp = self.check_records(&batch, config, now_ms)?;
+        let header = &batch.header;
+        let mut bytes: Box<[u8]> = batch.bytes().into();
+        let max_timestamp = if config.log_append_time { now_ms } else { found_timestamp };
+        if config.log_append_time {
+            patch(&mut bytes)?.set_append_time(max_timestamp);
+        } else if max_timestamp != header.max_timestamp {
+            patch(&mut bytes)?.set_max_timestamp(max_timestamp);
+        }
+        let stamp = (header.producer_id != NONE).then_some(Stamp {
+            producer_id: header.producer_id,
+            epoch: header.producer_epoch,
+            first_sequence: header.base_sequence,
+            record_count: header.record_count,
+        });
+        Ok(Valid { bytes, last_offset_delta: header.last_offset_delta, max_timestamp, stamp })
+    }
+
+    /// Walks the records; gives their largest timestamp.
+    fn check_records(&mut self, batch: &Batch<'_>, config: &TopicConfig, now_ms: i64) -> Result<i64, Refusal> {
+        let earliest_ms = now_ms.saturating_sub(config.timestamp_before_max_ms);
+        let latest_ms = now_ms.saturating_add(config.timestamp_after_max_ms);
+        let check_time = !config.log_append_time;
+        let mut max_timestamp = NONE;
+        let mut index = 0;
+        self.reader.start(batch).map_err(unreadable)?;
+        while let Some(record) = self.reader.next(batch).map_err(unreadable)? {
+            if config.is_compacted && record.key.is_none() {
+                let message = "Compacted topic cannot accept message without key";
+                return Err(Refusal::of_record(ErrorCode::InvalidRecord, index, message));
+            }
+            let timestamp = record.timestamp;
+            if check_time && timestamp != NONE && !(earliest_ms..=latest_ms).contains(&timestamp) {
+                let message = format!("timestamp {timestamp} is not within [{earliest_ms}, {latest_ms}]");
+                return Err(Refusal::of_record(ErrorCode::InvalidTimestamp, index, message));
+            }
+            max_timestamp = max_timestamp.max(timestamp);
+            index += 1;
+        }
+        Ok(max_timestamp)
+    }
+}
+
+/// The one batch that an entry must be.
+fn one_batch(bytes: &[u8]) -> Result<Batch<'_>, Refusal> {
+    let invalid = |what: String| Refusal::new(ErrorCode::InvalidRecord, what);
+    if bytes.is_empty() {
+        return Err(invalid("the partition's entry holds no record batch, it must hold exactly one".into()));
+    }
+    let batch = Batch::read(bytes).map_err(|error| match error {
+        BatchError::Magic(0 | 1) => invalid(format!("only record format v2 can be produced: {error}")),
+        BatchError::Magic(_) => Refusal::new(ErrorCode::CorruptMessage, error.to_string()),
+        BatchError::Header { field: "batch_length", .. } => Refusal::new(ErrorCode::CorruptMessage, error.to_string()),
+        error => invalid(error.to_string()),
+    })?;
+    let left_over = bytes.len() - batch.bytes().len();
+    if left_over > 0 {
+        return Err(invalid(format!("{left_over} bytes follow the record batch, an entry must hold exactly one")));
+    }
+    Ok(batch)
+}
+
+fn check_header(batch: &Batch<'_>, version: i16, config: &TopicConfig) -> Result<(), Refusal> {
+    let header = &batch.header;
+    let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRecord, what));
+    let codec = header.codec().map_err(unreadable)?;
+    if codec == Codec::Zstd && version < ZSTD_FROM_VERSION {
+        let message = format!("Produce v{version} cannot carry zstd, v{ZSTD_FROM_VERSION} can");
+        return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, message));
+    }
+    if header.base_offset != 0 {
+        return invalid(format!("the base offset must be 0, it is {}", header.base_offset));
+    }
+    let bytes = batch.bytes().len();
+    if bytes > config.message_bytes_max {
+        let message = format!("the batch has {bytes} bytes, max.message.bytes is {}", config.message_bytes_max);
+        return Err(Refusal::new(ErrorCode::MessageTooLarge, message));
+    }
+    batch.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?;
+    if header.record_count < 1 {
+        return invalid(format!("the record count is {}", header.record_count));
+    }
+    if i64::from(header.last_offset_delta) + 1 != i64::from(header.record_count) {
+        return invalid(format!(
+            "the record count is {}, the last offset delta {}",
+            header.record_count, header.last_offset_delta
+        ));
+    }
+    if header.is_control() {
+        return invalid("clients cannot write control records".into());
+    }
+    if header.producer_id != NONE && header.base_sequence < 0 {
+        return invalid(format!("producer {} sent sequence {}", header.producer_id, header.base_sequence));
+    }
+    if header.is_transactional() {
+        let message = "the embedded broker has no transactions";
+        return Err(Refusal::new(ErrorCode::InvalidTxnState, message));
+    }
+    if header.timestamp_type() == TimestampType::LogAppend {
+        let message = "a producer cannot claim that the broker set the timestamps";
+        return Err(Refusal::new(ErrorCode::InvalidTimestamp, message));
+    }
+    Ok(())
+}
+
+fn unreadable(error: BatchError) -> Refusal {
+    match error {
+        BatchError::Record { index, .. } => Refusal::of_record(ErrorCode::InvalidRecord, index, error.to_string()),
+        BatchError::UnknownCodec(_) => Refusal::new(ErrorCode::UnsupportedCompressionType, error.to_string()),
+        _ => Refusal::new(ErrorCode::InvalidRecord, error.to_string()),
+    }
+}
+
+fn patch(bytes: &mut [u8]) -> Result<BatchMut<'_>, Refusal> {
+    BatchMut::new(bytes).map_err(unreadable)
+}

@@ -1,0 +1,153 @@
+//! `kmerge broker`: the embedded broker on its own, until Ctrl-C or until the command it runs has ended.
+
+use super::context::Context;
+use super::exit::ChildStatus;
+use super::output;
+use anyhow::Context as _;
+use kmerge::base::units::{parse_size, show_size};
+use kmerge::broker::{Broker, BrokerConfig};
+use std::net::IpAddr;
+use std::process::ExitStatus;
+
+/// Examples and limits, shown behind the options.
+pub const HELP: &str = "\
+Examples:
+  kmerge broker --port 9092 --topic data-input:10 --topic data-output:1
+  kmerge broker --topic t:3 --exec 'kcat -L -b $KAFKA_BOOTSTRAP_SERVERS'
+
+Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0.
+Everything is in memory and gone at the end; nothing expires; there is one copy of the data. Not for production.";
+
+/// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct BrokerArgs {
+    /// Where to listen: an address of this machine, or its name. 0.0.0.0 lets the network in, unprotected.
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    pub listen: String,
+
+    /// The host that clients are told to connect to; by default --listen, or this machine's name for 0.0.0.0.
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Option<String>,
+
+    /// The first node's port, the others follow it; 0 picks free ones.
+    #[arg(long, default_value_t = 9092)]
+    pub port: u16,
+
+    /// How many nodes to be; partition leaders are spread over them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub nodes: u16,
+
+    /// A topic to create, with its number of partitions; repeatable. Topics are never created by writing to them.
+    #[arg(long = "topic", value_name = "NAME:PARTITIONS", value_parser = parse_topic)]
+    pub topics: Vec<(String, i32)>,
+
+    /// The most bytes to hold; writers are refused beyond it.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    pub memory: usize,
+
+    /// A command line to run (by sh -c, on Windows cmd /C) with KAFKA_BOOTSTRAP_SERVERS set; its status is ours.
+    #[arg(long, value_name = "CMD")]
+    pub exec: Option<String>,
+}
+
+impl BrokerArgs {
+    pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let (listen, named) = resolve(&self.listen).await?;
+        let config = BrokerConfig {
+            nodes: self.nodes,
+            listen,
+            port: self.port,
+            advertise: self.advertise.or(named),
+            topics: self.topics,
+            memory_bytes: self.memory,
+        };
+        let broker = Broker::start(config).await.context("start the broker")?;
+        let bootstrap = broker.bootstrap();
+        tracing::info!(
+            "the embedded broker answers at {bootstrap}, holding at most {}; Ctrl-C ends it",
+            show_size(self.memory as u64)
+        );
+        let ended = match self.exec {
+            Some(command) => exec(&command, &bootstrap, cx).await,
+            None => {
+                output::write_stdout(&format!("BROKERS={bootstrap}\n"))?;
+                cx.shutdown.wait().await;
+                Ok(())
+            }
+        };
+        broker.stop().await;
+        ended
+    }
+}
+
+/// The address to bind, and the name that was given for it.
+async fn resolve(host: &str) -> anyhow::Result<(IpAddr, Option<String>)> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse() {
+        return Ok((address, None));
+    }
+    let mut found = tokio::net::lookup_host((host, 0)).await.with_context(|| format!("look up --listen {host}"))?;
+    let address = found.next().with_context(|| format!("look up --listen {host}: it has no address"))?;
+    Ok((address.ip(), Some(host.to_owned())))
+}
+
+/// Runs the command until it ends, or ends it when we are asked to.
+async fn exec(command: &str, bootstrap: &str, cx: &Context) -> anyhow::Result<()> {
+    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let mut child = tokio::process::Command::new(shell)
+        .args([flag, command])
+        .env("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("start {shell} for --exec"))?;
+    let status = tokio::select! {
+        status = child.wait() => status.context("wait for the command of --exec")?,
+        signal = cx.shutdown.wait() => {
+            // Ctrl-C reaches the command from the terminal as well; another signal came to us alone.
+            child.kill().await.context("end the command of --exec")?;
+            return Err(ChildStatus(super::exit::of_signal(signal)).into());
+        }
+    };
+    match status_byte(status) {
+        0 => Ok(()),
+        status => Err(ChildStatus(status).into()),
+    }
+}
+
+/// The status as a shell tells it: 128 and the signal for a command that a signal ended.
+fn status_byte(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return u8::try_from(128 + signal).unwrap_or(1);
+    }
+    status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1))
+}
+
+fn parse_topic(text: &str) -> Result<(String, i32), String> {
+    let (name, partitions) = text.rsplit_once(':').unwrap_or((text, "1"));
+    let number = partitions.parse().ok().filter(|number| *number >= 1);
+    let number = number.ok_or_else(|| format!("{partitions:?} is no number of partitions: write it like events:10"))?;
+    Ok((name.to_owned(), number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_a_name_and_a_number_of_partitions() {
+        assert_eq!(parse_topic("data-input:10"), Ok(("data-input".into(), 10)));
+        assert_eq!(parse_topic("one"), Ok(("one".into(), 1)));
+        for wrong in ["t:0", "t:-1", "t:", "t:x"] {
+            assert!(parse_topic(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_needs_no_name_and_a_name_is_told_to_clients() {
+        assert_eq!(resolve("127.0.0.1").await.unwrap(), ([127, 0, 0, 1].into(), None));
+        assert_eq!(resolve("[::1]").await.unwrap().0, "::1".parse::<IpAddr>().unwrap());
+        assert_eq!(resolve("localhost").await.unwrap().1.as_deref(), Some("localhost"));
+    }
+}

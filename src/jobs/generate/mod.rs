@@ -1,0 +1,244 @@
+//! Sample data, straight into a topic: what a stranger merges first, and what tests and benchmarks merge.
+//!
+//! ```text
+//!  ints.rs: SortedInts of partition i ──▶ batch ──▶ produce (one in flight a partition) ──▶ offsets checked
+//! ```
+//!
+//! The promise is that each partition is sorted, so a topic that holds records already is refused: what is added would
+//! begin again at the smallest value.
+
+pub mod ints;
+
+use super::JobContext;
+use super::error::JobError;
+use crate::base::place::TopicPartition;
+use crate::base::units::{show_count, show_size};
+use crate::client::rskafka::{Appended, Compression, PlainClient, record_of_value};
+use crate::client::{Cluster, ClientError, NewTopic, OffsetAt};
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+use ints::{SortedInts, share_out};
+use serde_json::{Value, json};
+use std::ops::RangeInclusive;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Records in a batch: enough to make requests rare, small enough to be read in little memory.
+const BATCH_RECORDS: usize = 8192;
+/// Partitions written at the same time.
+const PARTITIONS_AT_ONCE: usize = 16;
+/// Kafka's own limit is higher; this one keeps a slip of the fingers from costing a cluster its health.
+const PARTITIONS_MAX: u32 = 10_000;
+
+/// What is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntsSettings {
+    /// The topic; created if it is missing.
+    pub topic: String,
+    /// How many partitions; 10 for a new topic, what is there for an old one, if absent.
+    pub partitions: Option<u32>,
+    /// Replicas of a new topic's partitions; the cluster's default, if absent.
+    pub replication_factor: Option<i16>,
+    /// Records in total.
+    pub records: u64,
+    /// The values, both ends included.
+    pub range: RangeInclusive<i64>,
+    /// The same seed gives the same records.
+    pub seed: u64,
+    /// The share of the records that partition 0 gets, 0 to 1; even, if absent.
+    pub skew: Option<f64>,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerateReport {
+    /// The topic.
+    pub topic: String,
+    /// Whether it was created.
+    pub created: bool,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// Records written.
+    pub records: u64,
+    /// Their values.
+    pub bytes: u64,
+    /// From the first look at the cluster to the last acknowledged batch.
+    pub seconds: f64,
+    /// What they were drawn from.
+    pub seed: u64,
+}
+
+/// The partitions of a new topic, where nobody says.
+pub const PARTITIONS_DEFAULT: u32 = 10;
+
+/// Makes a topic of sorted integers.
+pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateReport, JobError> {
+    let began = Instant::now();
+    check_settings(settings)?;
+    cx.progress.begin("look", 0);
+    let (created, ends, client) = tokio::select! {
+        biased;
+        signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+        looked = look(settings, cx) => looked?,
+    };
+    let partitions = ends.len() as u32;
+    cx.progress.begin("generate", settings.records);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let counts = share_out(settings.records, partitions, settings.skew);
+    let fills = counts.into_iter().zip(ends).zip(0..).map(|((count, end), partition)| {
+        let values = SortedInts::new(settings.seed, partition, settings.range.clone(), count);
+        let to = TopicPartition::new(settings.topic.as_str(), partition as i32);
+        fill(&client, Appended::at_end(to, end), values, now_ms, cx)
+    });
+    let written: Result<Vec<u64>, JobError> =
+        futures::stream::iter(fills).buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await;
+    let records = written.map_err(|error| half_made(error, &settings.topic, cx))?.into_iter().sum();
+    Ok(GenerateReport {
+        topic: settings.topic.clone(),
+        created,
+        partitions,
+        records,
+        bytes: cx.progress.snapshot().bytes_done,
+        seconds: began.elapsed().as_secs_f64(),
+        seed: settings.seed,
+    })
+}
+
+fn check_settings(settings: &IntsSettings) -> Result<(), JobError> {
+    let usage = |message: String| Err(JobError::Usage(message));
+    if settings.range.is_empty() {
+        return usage(format!("--min {} is above --max {}", settings.range.start(), settings.range.end()));
+    }
+    if settings.skew.is_some_and(|skew| !(0.0..=1.0).contains(&skew)) {
+        return usage("--skew is the share of the records that partition 0 gets: 0 to 1".to_owned());
+    }
+    if settings.partitions.is_some_and(|partitions| !(1..=PARTITIONS_MAX).contains(&partitions)) {
+        return usage(format!("--partitions must be 1 to {}", show_count(PARTITIONS_MAX.into())));
+    }
+    Ok(())
+}
+
+/// Finds the topic or makes it, sees that it is empty, and tells where each partition ends.
+async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<(bool, Vec<i64>, PlainClient), JobError> {
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let created = match cluster.topic(&settings.topic).await {
+        Ok(_) => false,
+        Err(ClientError::UnknownTopic { .. }) => {
+            let partitions = settings.partitions.unwrap_or(PARTITIONS_DEFAULT);
+            cluster.create_topic(&new_topic(settings, partitions)).await?;
+            true
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let topic = cluster.topic(&settings.topic).await?;
+    let count = topic.partitions.len() as u32;
+    if let Some(asked) = settings.partitions
+        && asked != count
+    {
+        return Err(JobError::Refused(format!(
+            "{} has {count} partitions, not {asked}: leave --partitions out, or name another topic",
+            settings.topic
+        )));
+    }
+    let partitions: Vec<_> =
+        topic.partitions.iter().map(|p| TopicPartition::new(settings.topic.as_str(), p.index)).collect();
+    let earliest = cluster.offsets(&partitions, OffsetAt::Earliest).await?;
+    let latest = cluster.offsets(&partitions, OffsetAt::Latest).await?;
+    if let Some(at) = earliest.iter().zip(&latest).position(|(earliest, latest)| earliest < latest) {
+        return Err(JobError::Refused(format!(
+            "{} holds records already: what is added would begin again at the smallest value, and the partition would not \
+             be sorted. Name another topic, or delete this one: kmerge topic delete {}",
+            partitions[at], settings.topic
+        )));
+    }
+    let client = PlainClient::connect(&cx.brokers, cx.timeout).await?;
+    Ok((created, latest, client))
+}
+
+fn new_topic(settings: &IntsSettings, partitions: u32) -> NewTopic {
+    let mut topic = NewTopic::new(settings.topic.as_str(), partitions as i32);
+    if let Some(replicas) = settings.replication_factor {
+        topic.replication_factor = replicas;
+    }
+    topic
+}
+
+/// Writes one partition, one batch after the other.
+async fn fill(
+    client: &PlainClient,
+    mut appended: Appended,
+    mut values: SortedInts,
+    timestamp_ms: i64,
+    cx: &JobContext,
+) -> Result<u64, JobError> {
+    let mut to = None;
+    loop {
+        if let Some(signal) = cx.shutdown.requested() {
+            return Err(JobError::Interrupted(signal));
+        }
+        let mut bytes = 0;
+        let batch: Vec<_> = values
+            .by_ref()
+            .take(BATCH_RECORDS)
+            .map(|value| {
+                let text = value.to_string().into_bytes();
+                bytes += text.len() as u64;
+                record_of_value(text, timestamp_ms)
+            })
+            .collect();
+        if batch.is_empty() {
+            return Ok(appended.records());
+        }
+        let records = batch.len() as u64;
+        let to = match &mut to {
+            Some(to) => to,
+            none => none.insert(client.partition(appended.partition()).await?),
+        };
+        let base = to.produce(batch, Compression::NoCompression).await?;
+        appended.take(base, records as i64)?;
+        cx.progress.add(records, bytes);
+    }
+}
+
+/// Says that the topic is not what was asked for.
+fn half_made(error: JobError, topic: &str, cx: &JobContext) -> JobError {
+    let made = cx.progress.snapshot();
+    JobError::HalfMade {
+        error: Box::new(error),
+        topic: topic.to_owned(),
+        records: made.records_done,
+        planned: made.records_total,
+    }
+}
+
+impl GenerateReport {
+    /// The report as one JSON object.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "topic": self.topic,
+            "created": self.created,
+            "partitions": self.partitions,
+            "records": self.records,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "records_per_second": self.records_per_second().round(),
+            "seed": self.seed,
+        })
+    }
+
+    /// The report for people.
+    pub fn summary(&self) -> String {
+        format!(
+            "{} {}: {} integers ({}) in {} partitions, each sorted, in {:.2} s: {} records/s",
+            if self.created { "made" } else { "filled" },
+            self.topic,
+            show_count(self.records),
+            show_size(self.bytes),
+            self.partitions,
+            self.seconds,
+            show_count(self.records_per_second() as u64),
+        )
+    }
+
+    fn records_per_second(&self) -> f64 {
+        self.records as f64 / self.seconds.max(1e-9)
+    }
+}

@@ -1,0 +1,150 @@
+// Foreign create|produce|consume|delete BOOTSTRAP TOPIC COUNT WRITER
+//
+// Apache's own client, with its defaults (the producer is idempotent), on the records of records.py. Exits non-zero on the first
+// difference.
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+public class Foreign {
+    static final int PARTITIONS = 6;
+    static final long TIMESTAMP_BASE = 1_700_000_000_000L;
+    static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
+    static final long PATIENCE_MS = 120_000;
+
+    record Rec(byte[] key, byte[] value, List<Header> headers, long timestamp) {
+        String difference(ConsumerRecord<byte[], byte[]> found) {
+            if (!Arrays.equals(key, found.key())) return "the key differs";
+            if (!Arrays.equals(value, found.value())) return "the value differs";
+            if (!headers.equals(Arrays.asList(found.headers().toArray()))) return "the headers differ: " + found.headers();
+            if (timestamp != found.timestamp()) return "the timestamp is " + found.timestamp() + ", expected " + timestamp;
+            return null;
+        }
+    }
+
+    static long mix(long i) {
+        long z = i + 0x9E3779B97F4A7C15L;
+        z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
+        z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+        return z ^ (z >>> 31);
+    }
+
+    static byte[] repeated(byte[] noise, int length) {
+        byte[] out = new byte[length];
+        for (int i = 0; i < length; i++) out[i] = noise[i % noise.length];
+        return out;
+    }
+
+    static Rec rec(long i, String writer) {
+        long h = mix(i);
+        byte[] noise = ByteBuffer.allocate(8).putLong(h).array();
+        byte[] key;
+        if (i % 7 == 0) key = null;
+        else if (i % 11 == 0) key = new byte[0];
+        else key = ("key-" + Long.remainderUnsigned(h, 1000)).getBytes(StandardCharsets.UTF_8);
+        byte[] value;
+        if (i % 13 == 0 && key != null) value = null;
+        else if (i % 5000 == 1) value = repeated(noise, 100_000);
+        else value = repeated(noise, (int) Long.remainderUnsigned(h, 201));
+        List<Header> headers = switch ((int) (i % 4)) {
+            case 0 -> List.of();
+            case 1 -> List.of(new RecordHeader("n", noise));
+            case 2 -> List.of(new RecordHeader("a", new byte[] {'1'}), new RecordHeader("a", new byte[] {'2'}),
+                new RecordHeader("b", writer.equals("kafka-python") ? new byte[0] : null));
+            default -> List.of(new RecordHeader("\u00fc", new byte[0]));
+        };
+        return new Rec(key, value, headers, TIMESTAMP_BASE + i);
+    }
+
+    public static void main(String[] args) throws Exception {
+        String bootstrap = args[1], topic = args[2];
+        long count = Long.parseLong(args[3]);
+        switch (args[0]) {
+            case "create" -> {
+                try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+                    admin.createTopics(List.of(new NewTopic(topic, Optional.of(PARTITIONS), Optional.empty()))).all().get();
+                }
+            }
+            case "delete" -> {
+                try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+                    admin.deleteTopics(List.of(topic)).all().get();
+                }
+            }
+            case "produce" -> produce(bootstrap, topic, count);
+            case "consume" -> consume(bootstrap, topic, count, args[4]);
+            default -> fail("no such verb: " + args[0]);
+        }
+    }
+
+    static void produce(String bootstrap, String topic, long count) throws Exception {
+        long block = (count + CODECS.length - 1) / CODECS.length;
+        for (int c = 0; c < CODECS.length; c++) {
+            Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "compression.type", CODECS[c]);
+            try (var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
+                List<Future<RecordMetadata>> answers = new ArrayList<>();
+                long first = c * block, end = Math.min(first + block, count);
+                for (long i = first; i < end; i++) {
+                    Rec r = rec(i, "java");
+                    answers.add(producer.send(
+                        new ProducerRecord<>(topic, (int) (i % PARTITIONS), r.timestamp, r.key, r.value, r.headers)));
+                }
+                producer.flush();
+                for (long i = first; i < end; i++) {
+                    long offset = answers.get((int) (i - first)).get().offset();
+                    if (offset != i / PARTITIONS) fail("record " + i + " was acknowledged at offset " + offset);
+                }
+            }
+        }
+    }
+
+    static void consume(String bootstrap, String topic, long count, String writer) {
+        Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "none");
+        try (var consumer = new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            List<TopicPartition> assigned = new ArrayList<>();
+            for (int p = 0; p < PARTITIONS; p++) assigned.add(new TopicPartition(topic, p));
+            consumer.assign(assigned);
+            consumer.seekToBeginning(assigned);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(assigned);
+            for (TopicPartition tp : assigned) {
+                long expected = (count - tp.partition() + PARTITIONS - 1) / PARTITIONS;
+                if (ends.get(tp) != expected) fail(tp + " ends at " + ends.get(tp) + ", expected " + expected);
+            }
+            long[] following = new long[PARTITIONS];
+            long read = 0, deadline = System.currentTimeMillis() + PATIENCE_MS;
+            while (read < count) {
+                if (System.currentTimeMillis() > deadline) fail("read " + read + " of " + count + " records in time");
+                for (var found : consumer.poll(Duration.ofSeconds(1))) {
+                    int p = found.partition();
+                    if (found.offset() != following[p]++) fail("partition " + p + ": offset " + found.offset() + " came out of turn");
+                    String difference = rec(found.offset() * PARTITIONS + p, writer).difference(found);
+                    if (difference != null) fail("partition " + p + ", offset " + found.offset() + ": " + difference);
+                    read++;
+                }
+            }
+        }
+    }
+
+    static void fail(String what) {
+        System.err.println(what);
+        System.exit(1);
+    }
+}

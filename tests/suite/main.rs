@@ -1,0 +1,20 @@
+//! One suite for every broker: each test runs on the embedded broker, and on real Kafka where `KMERGE_TEST_BROKERS` names one.
+//!
+//! A test drives the binary as a user would, puts records into topics of its own, and looks at what is there afterwards.
+
+#[macro_use]
+mod support;
+
+// The main job and what it refuses.
+mod merge;
+mod plain_faults;
+mod refusals;
+
+// Data to try it on.
+mod generate;
+
+// The proof.
+mod check_verify;
+
+// The command line itself.
+mod cli;
