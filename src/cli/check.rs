@@ -1,4 +1,4 @@
-//! `kmerge check`: is it sorted?
+//! `kmerge check`: is a topic sorted by that key?
 
 use super::context::Context;
 use super::order::OrderArgs;
@@ -10,14 +10,14 @@ use kmerge::jobs::check::{self, CheckSettings};
 const EXAMPLES: &str = "\
 Examples:
   kmerge check data-input
-      is each partition sorted by its values as integers?
-  kmerge check orders --key value:json:/at:time --order desc
-  kmerge check data-input --partition 3 --start 1000000 --output json
+  kmerge check orders --key value:json:/at:time --key key:string
+  kmerge check orders --key timestamp --partition 3,4 --start @2026-01-01T00:00:00Z --output json
 
-It reads every partition once, several at a time inside --memory, and tells the first inversion of each with both offsets
-and keys. Exit status 4 if there is one, or if a key cannot be read.";
+Each partition is read once, in bounded memory. An inversion is a record whose key is below that of the record before it in the
+same partition; the first one of each partition is shown with both offsets and keys. Exit status 0 if there is none, 4 if there
+is one or if a key cannot be read.";
 
-/// Say whether each partition of a topic is sorted by a key, and where it is not.
+/// Is a topic sorted by a key, partition by partition?
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct CheckArgs {
@@ -25,12 +25,12 @@ pub struct CheckArgs {
     #[arg(value_name = "TOPIC")]
     topic: String,
 
-    /// These partitions only, separated by commas; all, if absent.
-    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
-    partition: Vec<i32>,
-
     #[command(flatten)]
     order: OrderArgs,
+
+    /// These partitions only.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    partition: Vec<i32>,
 
     /// Where to start: an offset, earliest, @TIME, or TOPIC:PARTITION=OFFSET,...
     #[arg(long, value_name = "PLACE")]
@@ -40,7 +40,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "PLACE")]
     end: Option<Bound>,
 
-    /// How much memory reading may take.
+    /// How much memory reading may take; partitions are read at once as far as it goes.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
 }
@@ -48,18 +48,16 @@ pub struct CheckArgs {
 impl CheckArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let settings = CheckSettings {
+            keys: self.order.plan()?,
             topic: self.topic,
             partitions: self.partition,
-            keys: self.order.plan()?,
             start: self.start,
             end: self.end,
             memory_bytes: self.memory,
         };
-        let job = cx.job()?;
         let shown = cx.show_progress();
-        let checked = check::run(&settings, &job).await;
+        let report = check::run(&settings, &cx.job()?).await?;
         drop(shown);
-        let report = checked?;
         cx.finish(&report.summary(), &report.to_json())?;
         Ok(report.verdict()?)
     }

@@ -1,4 +1,4 @@
-//! `kmerge verify`: the proof of an output.
+//! `kmerge verify`: proves an output against its inputs.
 
 use super::context::Context;
 use super::order::OrderArgs;
@@ -10,48 +10,48 @@ use kmerge::jobs::verify::{self, VerifySettings};
 const EXAMPLES: &str = "\
 Examples:
   kmerge verify --from data-input --to data-output
-  kmerge verify --from data-input --to data-output --end 'data-input:0=100,1=120' --output-start 0
-      with the ends that the merge printed, so that what came in later does not count as missing
-  kmerge verify --from a,b --to c --key value:json:/at:time --ignore timestamp --output json
+  kmerge verify --from data-input --to data-output --end data-input:0=100,1=120 --output-start 0
+      against the ends that merge printed: what was produced since then plays no part
+  kmerge verify --from a,b --to c --key timestamp --order desc --output json
 
-It walks inputs and output in lockstep, in bounded memory, and compares key, value, headers and timestamp of every record.
-The first difference is named: the output's offset, what is there, what should be. Then it reads on, and counts what is
-missing and what is extra: exactly where the differences are few, otherwise a lower bound (exact: false). Exit status 4 on
-any difference.";
+Inputs and output are walked in lockstep, in bounded memory, comparing key, value, headers and timestamp. The first output
+offset that is wrong is shown, with what is there and what should be; then both sides are read to their ends and what is
+missing and what is extra is counted (exactly for few differences; \"at least\" for many). Give the same --from, --key and
+--order as the merge had. Exit status 0 if the output is what it should be, 4 if not.";
 
-/// Prove an output against its inputs, record by record.
+/// Prove that an output is the merge of its inputs, record by record.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct VerifyArgs {
-    /// The input topics, separated by commas, in the order they were merged in.
+    /// The input topics, separated by commas, in the order the merge had them.
     #[arg(long, value_name = "TOPIC", value_delimiter = ',', required = true)]
     from: Vec<String>,
 
-    /// The output topic.
+    /// The output topic, of one partition.
     #[arg(long, value_name = "TOPIC", required = true)]
     to: String,
 
     #[command(flatten)]
     order: OrderArgs,
 
-    /// What may differ.
-    #[arg(long, value_enum, value_name = "FIELD")]
-    ignore: Option<Ignored>,
+    /// What may differ between inputs and output.
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    ignore: Vec<Ignore>,
 
     /// Where the inputs start: an offset, earliest, @TIME, or TOPIC:PARTITION=OFFSET,...
     #[arg(long, value_name = "PLACE")]
     start: Option<Bound>,
 
-    /// Where the inputs end, the same forms; as merge prints it. The ends now, if absent.
+    /// Where the inputs end, in the form that merge prints (or as --start); their ends now, if absent.
     #[arg(long, value_name = "PLACE")]
     end: Option<Bound>,
 
-    /// The first offset of the output that counts, as merge prints it; the first there is, if absent.
-    #[arg(long, value_name = "OFFSET")]
+    /// The first offset of the output that counts; the first there is, if absent.
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     output_start: Option<i64>,
 
-    /// The offset after the last of the output that counts; its end now, if absent.
-    #[arg(long, value_name = "OFFSET")]
+    /// The offset after the last of the output; its end now, if absent.
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     output_end: Option<i64>,
 
     /// How much memory reading may take.
@@ -60,29 +60,27 @@ pub struct VerifyArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Ignored {
-    /// The records' timestamps.
+enum Ignore {
+    /// Timestamps, where the output's topic sets its own.
     Timestamp,
 }
 
 impl VerifyArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let settings = VerifySettings {
+            keys: self.order.plan()?,
             from: self.from,
             to: self.to,
-            keys: self.order.plan()?,
-            ignore_timestamp: self.ignore == Some(Ignored::Timestamp),
+            ignore_timestamp: self.ignore.contains(&Ignore::Timestamp),
             start: self.start,
             end: self.end,
             output_start: self.output_start,
             output_end: self.output_end,
             memory_bytes: self.memory,
         };
-        let job = cx.job()?;
         let shown = cx.show_progress();
-        let verified = verify::run(&settings, &job).await;
+        let report = verify::run(&settings, &cx.job()?).await?;
         drop(shown);
-        let report = verified?;
         cx.finish(&report.summary(), &report.to_json())?;
         Ok(report.verdict()?)
     }

@@ -31,9 +31,6 @@ pub enum JobError {
         /// That record's key, for people.
         previous_key: String,
     },
-    /// The cluster cannot be reached, refuses, or does not give what it should.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// A record's key cannot be read.
     #[error("{at}: {error}")]
     Key {
