@@ -76,6 +76,9 @@ pub enum JobError {
         /// The most that the output takes.
         bytes_max: usize,
     },
+    /// The cluster cannot be reached, refuses, or does not give what it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The foreign client under the plain merge and the generator.
     #[error(transparent)]
     Plain(#[from] PlainError),

@@ -6,8 +6,8 @@
 mod support;
 
 // The main job and what it refuses.
-mod merge;
 mod memory;
+mod merge;
 mod plain_faults;
 mod refusals;
 
