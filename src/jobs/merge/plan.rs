@@ -37,8 +37,6 @@ pub struct Plan {
     pub output: TopicPartition,
     /// The end of the output now: where the first record will land.
     pub output_end: i64,
-    /// Whether records are there that can be read already.
-    pub output_holds_records: bool,
     /// The largest batch that the output topic takes.
     pub output_bytes_max: usize,
     /// When the plan was made, in milliseconds since 1970.

@@ -98,7 +98,6 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         sources,
         output,
         output_end: held.end,
-        output_holds_records: floor.is_some(),
         output_bytes_max: message_bytes_max(&config),
         planned_at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
         memory_bytes: settings.memory_bytes,
