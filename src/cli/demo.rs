@@ -13,7 +13,6 @@ use kmerge::jobs::merge::{self, MergeReport, MergeSettings, OutputCodec, Strateg
 use kmerge::jobs::peek;
 use kmerge::jobs::verify::{self, VerifyReport, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
-use std::ops::Range;
 
 const INPUT: &str = "data-input";
 const OUTPUT: &str = "data-output";
@@ -80,8 +79,8 @@ impl DemoArgs {
         cx.say(&format!("   {}\n", indented(&verified.summary())));
 
         cx.say(&format!("{OUTPUT}, its first and last records:"));
-        for range in ends_of(self.records as i64) {
-            for record in peek::run(TopicPartition::new(OUTPUT, 0), range, &job).await? {
+        for offset in shown_offsets(self.records as i64) {
+            for record in peek::run(TopicPartition::new(OUTPUT, 0), offset..offset + 1, &job).await? {
                 cx.say(&format!("   offset {:>12}  {}", record.offset, record.value));
             }
         }
@@ -147,8 +146,8 @@ fn indented(text: &str) -> String {
 }
 
 /// The first and the last few offsets of an output that starts at 0.
-fn ends_of(records: i64) -> Vec<Range<i64>> {
-    if records <= 2 * SHOWN { vec![0..records] } else { vec![0..SHOWN, records - SHOWN..records] }
+fn shown_offsets(records: i64) -> impl Iterator<Item = i64> {
+    (0..SHOWN.min(records)).chain((records - SHOWN).max(SHOWN)..records)
 }
 
 fn report(merged: &MergeReport, verified: &VerifyReport) -> serde_json::Value {
@@ -178,7 +177,10 @@ mod tests {
 
     #[test]
     fn a_short_output_is_shown_once_and_a_long_one_from_both_ends() {
-        assert_eq!(ends_of(3), [0..3]);
-        assert_eq!(ends_of(100), [0..5, 95..100]);
+        let shown = |records| shown_offsets(records).collect::<Vec<_>>();
+        assert_eq!(shown(3), [0, 1, 2]);
+        assert_eq!(shown(7), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(shown(100), [0, 1, 2, 3, 4, 95, 96, 97, 98, 99]);
+        assert_eq!(shown(0), [0; 0]);
     }
 }

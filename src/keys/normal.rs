@@ -98,7 +98,7 @@ impl Normaliser {
             let low = pair.get(1).map_or(0, |digit| digit + 1);
             self.byte((((pair[0] + 1) << 4) | low) ^ mask);
         }
-        if digits.len() % 2 == 0 {
+        if digits.len().is_multiple_of(2) {
             self.byte(mask);
         }
     }

@@ -209,7 +209,7 @@ on_the_embedded_broker! {
         let written = cluster.read(&output, 0).await;
         // The signal may come after the last batch was cut; either way what was said is what is there.
         let said = Outcome::from(ended);
-        assert!(written.is_sorted_by_key(|record| number(record)), "{written:?}");
+        assert!(written.is_sorted_by_key(number), "{written:?}");
         if written.len() < 200 {
             said.fails(130, &["interrupted", &format!("{} of 200 records", written.len())]);
         }

@@ -63,12 +63,7 @@ pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
             failed |= outcome.is_err();
             partition_responses.push(tell(entry.index, outcome));
         }
-        responses.push(TopicProduceResponse {
-            name: topic.name,
-            topic_id: topic.topic_id,
-            partition_responses,
-            ..Default::default()
-        });
+        responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses });
     }
     match request.acks {
         0 if failed => Produced::Close,
@@ -196,9 +191,5 @@ fn tell(index: i32, outcome: Result<Appended, Refusal>) -> PartitionProduceRespo
 }
 
 fn record_error(record: i32, refusal: &Refusal) -> BatchIndexAndErrorMessage {
-    BatchIndexAndErrorMessage {
-        batch_index: record,
-        batch_index_error_message: Some(refusal.message.clone()),
-        ..Default::default()
-    }
+    BatchIndexAndErrorMessage { batch_index: record, batch_index_error_message: Some(refusal.message.clone()) }
 }

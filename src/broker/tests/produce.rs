@@ -171,7 +171,8 @@ async fn append_time_is_the_brokers_where_the_topic_says_so() {
 /// Section 1 of what a live Kafka 4.2 did with an idempotent producer: epoch, sequence, records; base offset or code.
 #[tokio::test]
 async fn idempotent_batches_are_answered_as_kafka_answers_them() {
-    let table: &[(&str, &[(i16, i32, usize, Result<i64, i16>)])] = &[
+    type Batch = (i16, i32, usize, Result<i64, i16>);
+    let table: &[(&str, &[Batch])] = &[
         (
             "next, then an exact retry",
             &[(0, 0, 10, Ok(0)), (0, 10, 10, Ok(10)), (0, 10, 10, Ok(10)), (0, 0, 10, Ok(0))],

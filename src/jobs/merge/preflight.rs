@@ -302,17 +302,19 @@ async fn floor(
 ) -> Result<Option<Floor>, JobError> {
     let mut back = LOOK_BACK;
     // The last offsets may be transaction markers, aborted records or holes: look further back until there is a record.
-    while held.start < held.end {
+    if held.is_empty() {
+        return Ok(None);
+    }
+    loop {
         let from = held.end.saturating_sub(back).max(held.start);
         if let Some(floor) = last_between(cluster, output, from..held.end, keys).await? {
             return Ok(Some(floor));
         }
         if from == held.start {
-            break;
+            return Ok(None);
         }
         back = back.saturating_mul(16);
     }
-    Ok(None)
 }
 
 async fn last_between(
@@ -350,10 +352,11 @@ mod tests {
 
     #[test]
     fn a_range_that_is_not_there_is_refused_with_both_numbers() {
+        let backwards = Range { start: 8, end: 7 };
         for (asked, log, said) in [
             (3..8, 5..10, "in partition 2: offset 3 is gone, the log begins at 5"),
             (5..11, 5..10, "the log ends at offset 10, before the end asked for, 11"),
-            (8..7, 5..10, "the start, offset 8, lies behind the end, offset 7"),
+            (backwards, 5..10, "the start, offset 8, lies behind the end, offset 7"),
         ] {
             let shown = range_error(asked, log);
             assert!(shown.contains(said), "{shown}");

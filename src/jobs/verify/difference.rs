@@ -87,7 +87,7 @@ impl Difference {
 
     /// Where the excerpts of the values begin: a long common beginning would hide what differs.
     fn value_from(&self) -> usize {
-        self.fields.iter().find_map(|field| field.from_byte()).filter(|from| *from > COMMON_BYTES_SHOWN).unwrap_or(0)
+        self.fields.iter().find_map(|field| field.first_byte()).filter(|from| *from > COMMON_BYTES_SHOWN).unwrap_or(0)
     }
 
     pub(super) fn with_found(mut self, at: Place, record: &HeldRecord, keys: &KeyPlan) -> Self {
@@ -140,7 +140,7 @@ impl Field {
         }
     }
 
-    fn from_byte(self) -> Option<usize> {
+    fn first_byte(self) -> Option<usize> {
         match self {
             Self::Value { from_byte } => Some(from_byte),
             _ => None,
@@ -151,7 +151,7 @@ impl Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
-        match self.from_byte() {
+        match self.first_byte() {
             Some(from @ 1..) => write!(f, " (from byte {from} on)"),
             _ => Ok(()),
         }

@@ -58,7 +58,7 @@ impl Peer {
 
     /// Appends one batch, acknowledged by all replicas.
     pub async fn produce(&mut self, topic: &str, partition: i32, batch: &[u8]) {
-        let data = PartitionProduceData { index: partition, records: Some(batch), ..Default::default() };
+        let data = PartitionProduceData { index: partition, records: Some(batch) };
         let topic_data =
             vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
         let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data, ..Default::default() };
@@ -73,7 +73,7 @@ impl Peer {
 
     async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> i64 {
         let partitions = vec![ListOffsetsPartition { partition_index: partition, timestamp, ..Default::default() }];
-        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions, ..Default::default() }];
+        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
         let answer = self.call::<ListOffsets>(LIST_OFFSETS, &request).await;
         let answer = &answer.topics[0].partitions[0];
@@ -100,9 +100,9 @@ impl Peer {
 
     /// Moves the start of the log.
     pub async fn delete_before(&mut self, topic: &str, partition: i32, offset: i64) {
-        let partitions = vec![DeleteRecordsPartition { partition_index: partition, offset, ..Default::default() }];
-        let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions, ..Default::default() }];
-        let request = DeleteRecordsRequest { topics, timeout_ms: 30_000, ..Default::default() };
+        let partitions = vec![DeleteRecordsPartition { partition_index: partition, offset }];
+        let topics = vec![DeleteRecordsTopic { name: topic.into(), partitions }];
+        let request = DeleteRecordsRequest { topics, timeout_ms: 30_000 };
         let answer = self.call::<DeleteRecords>(DELETE_RECORDS, &request).await;
         assert_eq!(answer.topics[0].partitions[0].error_code, 0, "{answer:?}");
     }

@@ -11,7 +11,8 @@ impl Seed {
             use std::hash::{BuildHasher as _, RandomState};
             RandomState::new().hash_one(0)
         });
-        println!("KMERGE_TEST_SEED={seed}");
+        // stderr, which libtest keeps for the report of a test that fails.
+        eprintln!("KMERGE_TEST_SEED={seed}");
         Self(seed)
     }
 
