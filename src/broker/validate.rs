@@ -5,13 +5,13 @@
 //! | not exactly one batch, format v0 or v1, base offset not 0, count and offsets disagree, control batch, producer id without sequence, a record that cannot be read, bytes left over, no key on a compacted topic | 87 INVALID_RECORD |
 //! | checksum, unknown magic, a length shorter than a header | 2 CORRUPT_MESSAGE |
 //! | longer than `max.message.bytes` | 10 MESSAGE_TOO_LARGE |
-//! | timestamp out of the topic's bounds, or claimed to be the broker's | 32 INVALID_TIMESTAMP |
+//! | timestamp out of the topic's bounds; claimed to be the broker's where the broker sets it | 32 INVALID_TIMESTAMP |
 //! | zstd before Produce v7, an unknown codec | 76 UNSUPPORTED_COMPRESSION_TYPE |
-//! | transactional | 48 INVALID_TXN_STATE (there are no transactions here) |
+//! | transactional, while the request names no transactional id | 53 TRANSACTIONAL_ID_AUTHORIZATION_FAILED |
 //!
 //! Where this broker is stricter than Kafka: offset deltas inside an uncompressed batch must count up by one (Kafka
 //! stores whatever a faulty producer sends); part of a second batch behind the first is refused (Kafka drops it); a
-//! body that cannot be read is always 87 (Kafka sometimes answers -1).
+//! body that cannot be read is 87 and an unknown codec 76 (Kafka answers -1 to both).
 //!
 //! As in Kafka, the header's largest timestamp is not believed: it is put right from the records.
 
@@ -22,6 +22,10 @@ use crate::wire::ErrorCode;
 
 /// What a batch's decompressed window may take while it is looked through.
 const WINDOW_BYTES_MAX: usize = 64 << 20;
+
+/// The byte of a header that holds the timestamp type, and the bit of it.
+const ATTRIBUTES_LOW_AT: usize = 22;
+const LOG_APPEND_BIT: u8 = 0x08;
 
 /// Kafka's way to say that a record or a producer has none.
 const NONE: i64 = -1;
@@ -78,23 +82,20 @@ impl Default for Validator {
 }
 
 impl Validator {
-    /// Looks a partition's share of a Produce request through.
-    pub(crate) fn validate(
-        &mut self,
-        records: Option<&[u8]>,
-        version: i16,
-        config: &TopicConfig,
-        now_ms: i64,
-    ) -> Result<Valid, Refusal> {
-        let batch = one_batch(records.unwrap_or_default())?;
-        check_header(&batch, version, config)?;
-        let found_timestamp = self.check_records(&batch, config, now_ms)?;
+    /// Looks a batch through and makes it ready for the log.
+    pub(crate) fn validate(&mut self, batch: &Batch<'_>, config: &TopicConfig, now_ms: i64) -> Result<Valid, Refusal> {
+        check_header(batch, config)?;
+        let found_timestamp = self.check_records(batch, config, now_ms)?;
         let header = &batch.header;
         let mut bytes: Box<[u8]> = batch.bytes().into();
         let max_timestamp = if config.log_append_time { now_ms } else { found_timestamp };
+        let claims_append_time = header.timestamp_type() == TimestampType::LogAppend;
         if config.log_append_time {
             patch(&mut bytes)?.set_append_time(max_timestamp);
-        } else if max_timestamp != header.max_timestamp {
+        } else if max_timestamp != header.max_timestamp || claims_append_time {
+            if let Some(attributes) = bytes.get_mut(ATTRIBUTES_LOW_AT) {
+                *attributes &= !LOG_APPEND_BIT;
+            }
             patch(&mut bytes)?.set_max_timestamp(max_timestamp);
         }
         let stamp = (header.producer_id != NONE).then_some(Stamp {
@@ -131,8 +132,8 @@ impl Validator {
     }
 }
 
-/// The one batch that an entry must be.
-fn one_batch(bytes: &[u8]) -> Result<Batch<'_>, Refusal> {
+/// The one batch that a partition's share of a request must be. Kafka checks this before it looks at the log.
+pub(crate) fn one_batch(bytes: &[u8], version: i16) -> Result<Batch<'_>, Refusal> {
     let invalid = |what: String| Refusal::new(ErrorCode::InvalidRecord, what);
     if bytes.is_empty() {
         return Err(invalid("the partition's entry holds no record batch, it must hold exactly one".into()));
@@ -147,17 +148,21 @@ fn one_batch(bytes: &[u8]) -> Result<Batch<'_>, Refusal> {
     if left_over > 0 {
         return Err(invalid(format!("{left_over} bytes follow the record batch, an entry must hold exactly one")));
     }
-    Ok(batch)
-}
-
-fn check_header(batch: &Batch<'_>, version: i16, config: &TopicConfig) -> Result<(), Refusal> {
-    let header = &batch.header;
-    let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRecord, what));
-    let codec = header.codec().map_err(unreadable)?;
+    let codec = batch.header.codec().map_err(unreadable)?;
     if codec == Codec::Zstd && version < ZSTD_FROM_VERSION {
         let message = format!("Produce v{version} cannot carry zstd, v{ZSTD_FROM_VERSION} can");
         return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, message));
     }
+    if batch.header.is_transactional() {
+        let message = "the batch is transactional, the request names no transactional id";
+        return Err(Refusal::new(ErrorCode::TransactionalIdAuthorizationFailed, message));
+    }
+    Ok(batch)
+}
+
+fn check_header(batch: &Batch<'_>, config: &TopicConfig) -> Result<(), Refusal> {
+    let header = &batch.header;
+    let invalid = |what: String| Err(Refusal::new(ErrorCode::InvalidRecord, what));
     if header.base_offset != 0 {
         return invalid(format!("the base offset must be 0, it is {}", header.base_offset));
     }
@@ -182,11 +187,8 @@ fn check_header(batch: &Batch<'_>, version: i16, config: &TopicConfig) -> Result
     if header.producer_id != NONE && header.base_sequence < 0 {
         return invalid(format!("producer {} sent sequence {}", header.producer_id, header.base_sequence));
     }
-    if header.is_transactional() {
-        let message = "the embedded broker has no transactions";
-        return Err(Refusal::new(ErrorCode::InvalidTxnState, message));
-    }
-    if header.timestamp_type() == TimestampType::LogAppend {
+    let stamped = header.timestamp_type() == TimestampType::LogAppend;
+    if stamped && (config.log_append_time || header.max_timestamp == NONE) {
         let message = "a producer cannot claim that the broker set the timestamps";
         return Err(Refusal::new(ErrorCode::InvalidTimestamp, message));
     }

@@ -7,7 +7,7 @@
 //!   one is given whatever its size, so that a reader with small buffers gets on. At most 55 MiB an answer, as Kafka.
 //! - Readers of committed data get what lies below the last stable offset, and the aborted transactions in it.
 //! - No sessions: session id 0 is answered, which tells the client to name all partitions each time, as Kafka does when
-//!   its session cache is full. A session id that was never given is FETCH_SESSION_ID_NOT_FOUND.
+//!   its session cache is full. Going on in a session is FETCH_SESSION_ID_NOT_FOUND.
 //! - Left out: followers (a replica id is not looked at), reading from the nearest replica, diverging epochs (nothing is
 //!   ever truncated), quotas.
 
@@ -31,7 +31,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 55 << 20;
 const READ_COMMITTED: i8 = 1;
 const NO_OFFSET: i64 = -1;
 
-/// The epoch of a request that opens a session, and of one that wants none.
+/// The epochs of requests that name all partitions: one that wants no session, one that opens one.
 const SESSION_EPOCHS_FULL: [i32; 2] = [-1, 0];
 
 /// An answer before it is written: it shares the log's batches.
@@ -83,13 +83,8 @@ pub(super) fn partitions(call: &Call<'_>, request: &FetchRequest) -> Vec<TopicPa
 }
 
 pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
-    let session_error = match (request.session_id, request.session_epoch) {
-        (0, epoch) if SESSION_EPOCHS_FULL.contains(&epoch) => ErrorCode::None,
-        (0, _) => ErrorCode::InvalidFetchSessionEpoch,
-        _ => ErrorCode::FetchSessionIdNotFound,
-    };
-    if session_error != ErrorCode::None {
-        return Fetched { error: session_error, throttle_ms: 0, topics: Vec::new() };
+    if !SESSION_EPOCHS_FULL.contains(&request.session_epoch) {
+        return Fetched { error: ErrorCode::FetchSessionIdNotFound, throttle_ms: 0, topics: Vec::new() };
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;

@@ -49,7 +49,7 @@ fn alter(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) 
 fn change(config: &AlterableConfig) -> Result<(&str, Change), Refusal> {
     let value = || {
         let why = format!("Null value not supported for {}", crate::base::text::visible(&config.name));
-        config.value.clone().ok_or_else(|| Refusal::new(ErrorCode::InvalidConfig, why))
+        config.value.clone().ok_or_else(|| Refusal::new(ErrorCode::InvalidRequest, why))
     };
     let change = match config.config_operation {
         config_operation::SET => Change::Set(value()?),

@@ -14,7 +14,7 @@ use crate::base::units::show_size;
 use crate::broker::cluster::now_ms;
 use crate::broker::log::{BATCH_OVERHEAD_BYTES, Block};
 use crate::broker::producers::Verdict;
-use crate::broker::validate::{Refusal, Valid, Validator};
+use crate::broker::validate::{Refusal, Valid, Validator, one_batch};
 use crate::wire::ErrorCode;
 use crate::wire::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -39,6 +39,24 @@ struct Appended {
     log_start: i64,
 }
 
+/// A batch that is not in the log, and the log's start where Kafka tells it: once it has begun to look at the log.
+struct Failed {
+    refusal: Refusal,
+    log_start: i64,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, log_start: NO_OFFSET }
+    }
+}
+
+impl From<ErrorCode> for Failed {
+    fn from(code: ErrorCode) -> Self {
+        Refusal::from(code).into()
+    }
+}
+
 pub(super) fn partitions(call: &Call<'_>, request: &ProduceRequest<'_>) -> Vec<TopicPartition> {
     let mut partitions = Vec::new();
     for topic in &request.topic_data {
@@ -57,7 +75,7 @@ pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         for entry in &topic.partition_data {
             let outcome = match &refused {
-                Some(refusal) => Err(refusal.clone()),
+                Some(refusal) => Err(refusal.clone().into()),
                 None => append(call, &topic.name, topic.topic_id, entry, request.acks, &mut validator),
             };
             failed |= outcome.is_err();
@@ -90,28 +108,45 @@ fn append(
     entry: &PartitionProduceData<'_>,
     acks: i16,
     validator: &mut Validator,
-) -> Result<Appended, Refusal> {
+) -> Result<Appended, Failed> {
     let topic = resolve(call, name, topic_id)?;
     let place = Some((&*topic.name, entry.index));
     if let Some(code) = call.forced(place) {
-        return Err(Refusal::new(code, "asked for by a test"));
+        return Err(Refusal::new(code, "asked for by a test").into());
     }
     let partition = topic.partition(entry.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     // Looked at first, so that a client at the wrong node does not cost a validation.
-    drop(led_partition(call, &partition, -1)?);
+    let log_start = led_partition(call, &partition, -1)?.log.start();
     let config = topic.config();
     if acks == -1 && partition.replicas.len() < config.insync_replicas_min {
         let why = format!("{} in-sync replicas, {} are needed", partition.replicas.len(), config.insync_replicas_min);
-        return Err(Refusal::new(ErrorCode::NotEnoughReplicas, why));
+        return Err(Refusal::new(ErrorCode::NotEnoughReplicas, why).into());
     }
     let now_ms = now_ms();
-    let valid = validator.validate(entry.records, call.version, &config, now_ms)?;
+    let batch = one_batch(entry.records.unwrap_or_default(), call.version)?;
     let append_time_ms = if config.log_append_time { now_ms } else { -1 };
-    let appended = store(call, &partition, valid, append_time_ms)?;
+    let outcome = validator
+        .validate(&batch, &config, now_ms)
+        .and_then(|valid| store(call, &partition, valid, append_time_ms))
+        .map_err(|refusal| Failed {
+            log_start: if tells_start(refusal.code) { log_start } else { NO_OFFSET },
+            refusal,
+        });
     match call.forced_after(place) {
-        Some(code) => Err(Refusal::new(code, "asked for by a test; the batch was appended")),
-        None => Ok(appended),
+        Some(code) => Err(Refusal::new(code, "asked for by a test; the batch was handled").into()),
+        None => outcome,
     }
+}
+
+/// The errors of an append with which Kafka does not tell where the log starts are these.
+fn tells_start(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::CorruptMessage
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::KafkaStorageError
+            | ErrorCode::NotLeaderOrFollower
+    )
 }
 
 fn store(
@@ -168,7 +203,7 @@ fn full(call: &Call<'_>, partition: &crate::broker::topic::Partition, bytes: usi
     Refusal::new(ErrorCode::KafkaStorageError, why)
 }
 
-fn tell(index: i32, outcome: Result<Appended, Refusal>) -> PartitionProduceResponse {
+fn tell(index: i32, outcome: Result<Appended, Failed>) -> PartitionProduceResponse {
     match outcome {
         Ok(appended) => PartitionProduceResponse {
             index,
@@ -177,12 +212,12 @@ fn tell(index: i32, outcome: Result<Appended, Refusal>) -> PartitionProduceRespo
             log_start_offset: appended.log_start,
             ..Default::default()
         },
-        Err(refusal) => PartitionProduceResponse {
+        Err(Failed { refusal, log_start }) => PartitionProduceResponse {
             index,
             error_code: refusal.code.code(),
             base_offset: NO_OFFSET,
             log_append_time_ms: -1,
-            log_start_offset: NO_OFFSET,
+            log_start_offset: log_start,
             record_errors: refusal.record.map(|record| record_error(record, &refusal)).into_iter().collect(),
             error_message: Some(refusal.message),
             ..Default::default()

@@ -223,7 +223,7 @@ async fn an_altered_configuration_is_told_and_in_force() {
     assert_eq!(client.produce_code(0, &batch(100)).await, 0);
     for (operation, name, value, code) in [
         (config_operation::SET, "max.message.bytes", Some("-5"), ErrorCode::InvalidConfig),
-        (config_operation::SET, "max.message.bytes", None, ErrorCode::InvalidConfig),
+        (config_operation::SET, "max.message.bytes", None, ErrorCode::InvalidRequest),
         (config_operation::SET, "no.such", Some("1"), ErrorCode::InvalidConfig),
         (config_operation::APPEND, "max.message.bytes", Some("1"), ErrorCode::InvalidConfig),
         (9, "max.message.bytes", Some("1"), ErrorCode::InvalidRequest),

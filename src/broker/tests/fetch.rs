@@ -113,6 +113,21 @@ async fn a_topic_deleted_under_a_waiting_reader_wakes_it() {
 }
 
 #[tokio::test]
+async fn a_reader_that_hangs_up_while_it_waits_is_let_go() {
+    let (broker, mut client) = filled(1).await;
+    let handles = std::sync::Arc::strong_count(&broker.cluster);
+    let mut request = fetch_request("t", 0, 10);
+    request.max_wait_ms = i32::MAX;
+    client.send::<Fetch>(12, &request).await;
+    broker.faults().arrived(ApiKey::Fetch, 1).await;
+    drop(client);
+    // Its task held a handle on the cluster.
+    while std::sync::Arc::strong_count(&broker.cluster) >= handles {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn offsets_out_of_range_wrong_epochs_and_wrong_nodes_are_told() {
     let config = BrokerConfig { nodes: 2, topics: vec![("t".into(), 1)], ..Default::default() };
     let broker = broker_with(config).await;
@@ -165,7 +180,8 @@ async fn there_are_no_sessions() {
     for (id, epoch, code) in [
         (0, -1, ErrorCode::None),
         (0, 0, ErrorCode::None),
-        (0, 1, ErrorCode::InvalidFetchSessionEpoch),
+        (5, 0, ErrorCode::None),
+        (0, 1, ErrorCode::FetchSessionIdNotFound),
         (5, 1, ErrorCode::FetchSessionIdNotFound),
     ] {
         let request = FetchRequest { session_id: id, session_epoch: epoch, ..fetch_request("t", 0, 0) };

@@ -91,9 +91,8 @@ async fn a_faulty_batch_gets_the_code_that_kafka_gives_and_is_not_stored() {
         ),
         ("two hours ahead", batch_of(Codec::None, &[late]), 32),
         ("two hours ahead, compressed", batch_of(Codec::Lz4, &[NOW, late]), 32),
-        ("append time claimed by the producer", forged(good(), |b| b[22] |= 0x08), 32),
         ("an unknown codec", forged(good(), |b| b[22] |= 0x07), 76),
-        ("transactional", forged(batch_from(5, 0, 0, 1), |b| b[22] |= 0x10), 48),
+        ("transactional", forged(batch_from(5, 0, 0, 1), |b| b[22] |= 0x10), 53),
         ("a garbage body", forged(good(), |b| b[61..].fill(0xff)), 87),
     ];
     for (what, records, code) in cases {
@@ -116,6 +115,21 @@ async fn odd_timestamps_are_fine_and_the_headers_largest_one_is_put_right() {
     let stored = Batch::read(&fetched.records).unwrap();
     assert_eq!(stored.header.max_timestamp, 9);
     stored.verify_checksum().unwrap();
+}
+
+#[tokio::test]
+async fn append_time_claimed_by_a_producer_becomes_create_time_or_is_refused() {
+    let broker = broker().await;
+    broker.create_topic("stamped", 1, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
+    let mut client = Client::connect(&broker).await;
+    let claims = forged(batch_of(Codec::None, &[5, 9]), |b| b[22] |= 0x08);
+    assert_eq!(client.produce_code(0, &claims).await, 0);
+    let fetched = client.fetch(0, 0).await;
+    let stored = Batch::read(&fetched.records).unwrap();
+    stored.verify_checksum().unwrap();
+    assert_eq!((stored.header.attributes, stored.header.max_timestamp), (0, 9));
+    let answer = client.produce_at(9, &produce_request("stamped", 0, Some(&claims))).await;
+    assert_eq!(answer.error_code, ErrorCode::InvalidTimestamp.code());
 }
 
 #[tokio::test]
