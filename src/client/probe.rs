@@ -4,20 +4,29 @@
 //! reasons that may pass (refused, no such name: the broker may be starting) they are tried again until the time is over;
 //! the first round's failures are told at once, so that a mistyped port shows without waiting. What can't pass (HTTP, TLS,
 //! no common version) ends the search at once.
+//!
+//! Many text protocols wait for the end of a line, which our first request does not have, so that such a server is silent
+//! where another one would answer. Who stays silent for [`SILENCE`] is therefore asked in HTTP as well, on a connection of
+//! its own; a broker that is only slow closes that one and answers the other.
 
 use super::address::Address;
 use super::call::{ANSWER_BYTES_MAX, Connection};
-use super::connect::first_of;
+use super::connect::{connect, first_of};
 use super::deadline::Deadline;
-use super::error::{Attempt, CallError, ClientError, Step};
+use super::error::{Attempt, CallError, ClientError, Step, Stranger};
+use super::frame::{FrameError, read_frame};
 use super::metadata::{self, View};
 use super::retry::Backoff;
 use crate::wire::metadata::Metadata;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 /// Rounds of attempts that take longer than this are cut off, so that a black hole is retried too.
 const ROUND_MAX: Duration = Duration::from_secs(10);
+
+/// How long a listener may be silent before it is asked whether it is something else.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Connects to the first address that leads to a cluster and gives what it says about itself (without topics).
 pub(crate) async fn probe(addresses: &[Address], deadline: Deadline) -> Result<(Connection, View), ClientError> {
@@ -55,9 +64,33 @@ pub(crate) async fn probe(addresses: &[Address], deadline: Deadline) -> Result<(
     }
 }
 
+/// Opens a connection, or says who is there in a broker's place.
+async fn open(address: &Address, deadline: Deadline) -> Result<Connection, (Step, CallError)> {
+    let mut opening = std::pin::pin!(Connection::open(address, deadline));
+    tokio::select! {
+        result = &mut opening => return result,
+        () = tokio::time::sleep(SILENCE) => {}
+    }
+    tokio::select! {
+        result = &mut opening => result,
+        stranger = ask_in_http(address, deadline) => Err((Step::ApiVersions, CallError::Stranger(stranger))),
+    }
+}
+
+/// Waits for an answer to a line of HTTP, for ever if there is none that tells anything.
+async fn ask_in_http(address: &Address, deadline: Deadline) -> Stranger {
+    if let Ok(mut stream) = connect(address, deadline).await
+        && stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.is_ok()
+        && let Err(FrameError::Stranger(stranger)) = read_frame(&mut stream, &mut Vec::new(), 0).await
+    {
+        return stranger;
+    }
+    std::future::pending().await
+}
+
 async fn attempt(address: &Address, deadline: Deadline) -> Result<(Connection, View), Attempt> {
     let failed = |step, error| Attempt { address: address.clone(), step, error };
-    let mut connection = Connection::open(address, deadline).await.map_err(|(step, error)| failed(step, error))?;
+    let mut connection = open(address, deadline).await.map_err(|(step, error)| failed(step, error))?;
     let answer = connection
         .call::<Metadata>(&metadata::request(Some(&[])), Vec::new(), ANSWER_BYTES_MAX, deadline)
         .await

@@ -10,6 +10,7 @@ use crate::wire::metadata::Metadata;
 use crate::wire::{ApiKey, ErrorCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -49,6 +50,24 @@ async fn what_answers_http_is_called_http_and_not_tried_again() {
     let text = error.to_string();
     assert!(text.contains(&format!("{} (ApiVersions): it answers HTTP", fake.address)), "{text}");
     assert!(matches!(attempt(result), (Step::ApiVersions, CallError::Stranger(Stranger::Http))));
+}
+
+#[tokio::test]
+async fn an_http_server_that_waits_for_the_end_of_a_line_is_called_http_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.spawn(async move {
+                while stream.read_u8().await.is_ok_and(|byte| byte != b'\n') {}
+                let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await;
+            });
+        }
+    });
+    let result = Cluster::connect(&[address.to_string()], LONG).await;
+    assert!(matches!(attempt(result), (Step::ApiVersions, CallError::Stranger(Stranger::Http))));
+    server.abort();
 }
 
 #[tokio::test]
