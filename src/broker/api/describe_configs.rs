@@ -72,7 +72,6 @@ fn topic_config(entry: Entry, with_synonyms: bool) -> DescribeConfigsResourceRes
         name: entry.name.to_owned(),
         value: Some(value.to_owned()),
         source,
-        ..Default::default()
     };
     let mut synonyms = Vec::new();
     if with_synonyms {

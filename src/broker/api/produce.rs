@@ -81,12 +81,7 @@ pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
             failed |= outcome.is_err();
             partition_responses.push(tell(entry.index, outcome));
         }
-        responses.push(TopicProduceResponse {
-            name: topic.name,
-            topic_id: topic.topic_id,
-            partition_responses,
-            ..Default::default()
-        });
+        responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses });
     }
     match request.acks {
         0 if failed => Produced::Close,
@@ -231,9 +226,5 @@ fn tell(index: i32, outcome: Result<Appended, Failed>) -> PartitionProduceRespon
 }
 
 fn record_error(record: i32, refusal: &Refusal) -> BatchIndexAndErrorMessage {
-    BatchIndexAndErrorMessage {
-        batch_index: record,
-        batch_index_error_message: Some(refusal.message.clone()),
-        ..Default::default()
-    }
+    BatchIndexAndErrorMessage { batch_index: record, batch_index_error_message: Some(refusal.message.clone()) }
 }
