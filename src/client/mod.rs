@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What holds everywhere here:
-//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function ([`retry::verdict_of_code`])
+//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`retry::verdict_of_code`)
 //!   decides which broker errors are worth another try.
 //! - A length from the wire is a claim: a frame is refused above its cap and its buffer grows by what arrives.
 //! - A connection that was left in the middle of a call (error, deadline, dropped future) is never used again.

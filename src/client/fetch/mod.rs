@@ -12,7 +12,7 @@
 //!   fetched at or after the end.
 //! - An answer without data proves nothing (a throttled broker, a follower that lags, an open transaction): it is waited
 //!   out for the cluster's timeout, which starts anew with each call and each step forward, and then is an error.
-//!   The one exception is a compacted topic whose last records are gone: see [`PartitionReader::is_hollow`].
+//!   The one exception is a compacted topic whose last records are gone: see `PartitionReader::is_hollow`.
 //! - A position is never reset. What the log no longer holds is an error that names the offsets that are lost.
 //! - A fetch holds one window in the connection's buffer and one in the caller's; a batch larger than the window comes
 //!   whole (the broker's rule, so that readers get ahead at all) and is taken up to [`ReadOptions::batch_bytes_max`].
