@@ -155,6 +155,8 @@ impl PlainError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } => Kind::Unreachable,
+            // As check and verify have it: what was promised is not there.
+            Self::OutOfRange { .. } | Self::Corrupt { .. } => Kind::Data,
             _ => Kind::Failed,
         }
     }

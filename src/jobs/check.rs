@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
-/// What one partition should have at least, so that its fetches are worth their round trip.
-const PARTITION_BYTES: usize = 2 << 20;
+/// What one partition should have at least: a batch may take a quarter of it, and by default a broker takes batches of 1 MiB.
+const PARTITION_BYTES: usize = 5 << 20;
 
 /// What is checked.
 #[derive(Debug, Clone)]
