@@ -24,7 +24,7 @@ key already; one that is not stops the merge (kmerge check finds the places).
 What to know:
   - Delivery is at-least-once. rskafka, the client underneath, repeats a write that was throttled or whose answer was lost,
     without asking. kmerge compares the offsets that the broker acknowledges: a repeat shows as a gap, and stops the merge
-    with both numbers. So a merge that ends with status 0 wrote every record once; kmerge verify proves it.
+    with both numbers. A merge that ends with status 0 has seen none; kmerge verify proves it.
   - A merge that was stopped is started again on an empty output topic.
   - Key, value, headers and timestamp are kept, but: of headers of the same name in one record only the last one stays, and
     headers are sorted by name; where an input topic stamps records itself (LogAppendTime) the producer's time comes out.

@@ -8,7 +8,7 @@
 //! Non-obvious:
 //! - Nothing is written before every refusal that can be foreseen has been considered.
 //! - Delivery is at-least-once: the client repeats a write whose answer it did not get. A repeat shows in the offsets that
-//!   the broker acknowledges, and stops the job; so a merge that ends well wrote every record once.
+//!   the broker acknowledges, and stops the job; the last batch has none after it, so the output's end is looked at once more.
 //! - Whatever stops the job after it began to write tells how far the output goes.
 
 // What a record costs, and what it says.
