@@ -20,7 +20,8 @@ use shapes::{PARTITIONS, Shape};
 use std::time::{Duration, Instant};
 
 const RECORDS: usize = 200_000;
-const BATCH_RECORDS: usize = 4_000;
+const BATCH_RECORDS_MAX: usize = 4_000;
+const BATCH_BYTES: usize = 250_000;
 const BROKER_BYTES: usize = 4 << 30;
 const MEMORY_BYTES: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -65,9 +66,10 @@ impl Bench {
     fn fill(&self, shape: Shape) -> u64 {
         self.create(shape.name(), PARTITIONS);
         let payload = vec![b'x'; shape.payload_bytes()];
+        let batch_records = (BATCH_BYTES / (20 + payload.len())).min(BATCH_RECORDS_MAX);
         let mut records = 0;
         for (partition, keys) in shape.keys(RECORDS).iter().enumerate() {
-            for (batch, keys) in keys.chunks(BATCH_RECORDS).enumerate() {
+            for (batch, keys) in keys.chunks(batch_records).enumerate() {
                 let mut writer = BatchWriter::new(Codec::None);
                 for key in keys {
                     let text = key.to_string();
@@ -79,7 +81,7 @@ impl Bench {
                     writer.push(TIMESTAMP, key, Some(value), Headers::EMPTY).expect("a record fits");
                 }
                 let mut bytes = writer.finish().expect("a batch is written").to_vec();
-                BatchMut::new(&mut bytes).expect("it is a batch").set_base_offset((batch * BATCH_RECORDS) as i64);
+                BatchMut::new(&mut bytes).expect("it is a batch").set_base_offset((batch * batch_records) as i64);
                 self.broker.append_raw(shape.name(), partition as i32, &bytes).expect("the broker takes it");
                 records += keys.len() as u64;
             }

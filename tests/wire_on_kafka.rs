@@ -161,6 +161,7 @@ fn settled(connection: &mut Connection, name: &str, partitions: usize) -> (Uuid,
             return (topic.topic_id, format!("{}:{}", broker.host, broker.port));
         }
         assert!(start.elapsed() < DEADLINE, "{name} does not settle: {metadata:?}");
+        // A pause between two looks at the condition above, whose deadline stands there.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -11,8 +11,6 @@ pub enum Kind {
     Unreachable,
     /// The data is not what was promised: unsorted, unreadable, different.
     Data,
-    /// Another instance has taken over.
-    Fenced,
     /// A signal asked us to stop.
     Interrupted(super::shutdown::Signal),
 }

@@ -98,6 +98,8 @@ async fn exec(command: &str, bootstrap: &str, cx: &Context) -> anyhow::Result<()
     let mut child = tokio::process::Command::new(shell)
         .args([flag, command])
         .env("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
+        // Ours as well: one that is set for the user's own cluster would lead kmerge there.
+        .env("KMERGE_BROKERS", bootstrap)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("start {shell} for --exec"))?;

@@ -25,7 +25,9 @@ impl Context {
 
     /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
     pub fn brokers(&self) -> anyhow::Result<Vec<String>> {
-        let typed = self.global.brokers.clone().or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok());
+        // A variable that is set to nothing is not set.
+        let typed = self.global.brokers.clone().filter(|list| !list.trim().is_empty());
+        let typed = typed.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok());
         let list: Vec<String> = typed
             .unwrap_or_default()
             .split(',')

@@ -84,8 +84,9 @@ impl DemoArgs {
                 cx.say(&format!("   offset {:>12}  {}", record.offset, record.value));
             }
         }
-        cx.finish(&next_steps(&broker.bootstrap(), self.keep), &report(&merged, &verified))?;
+        let shown = cx.finish(&next_steps(&broker.bootstrap(), self.keep), &report(&merged, &verified));
         verified.verdict()?;
+        shown?;
         if self.keep {
             cx.say("\nThe broker stays up. Ctrl-C ends it.");
             let _: Signal = cx.shutdown.wait().await;

@@ -24,18 +24,20 @@ key already; one that is not stops the merge (kmerge check finds the places).
 What to know:
   - Delivery is at-least-once. rskafka, the client underneath, repeats a write that was throttled or whose answer was lost,
     without asking. kmerge compares the offsets that the broker acknowledges: a repeat shows as a gap, and stops the merge
-    with both numbers. So a merge that ends with status 0 wrote every record once; kmerge verify proves it.
+    with both numbers. A merge that ends with status 0 has seen none; kmerge verify proves it.
   - A merge that was stopped is started again on an empty output topic.
   - Key, value, headers and timestamp are kept, but: of headers of the same name in one record only the last one stays, and
     headers are sorted by name; where an input topic stamps records itself (LogAppendTime) the producer's time comes out.
     kmerge verify finds both.
-  - Refused: inputs with transactions (markers cannot be read; an open one is refused before the start), inputs compressed
+  - Refused: inputs with transactions (markers cannot be read; an open one is refused before the start; but with an --end
+    that lies between aborted records and their marker, those records are taken for good ones), inputs compressed
     with lz4 or zstd, headers whose value is null, logs that end in compacted-away records.
   - --memory pays for the records that are held, as the objects rskafka makes of them (some 130 bytes for a small integer).
     Decoding, sending, the allocator and the program itself come on top: expect the process to peak at up to one and a half
     times the budget plus 24 MiB (measured with ten partitions of integers: 29 MiB at 16MiB, 72 MiB at 64MiB; each report
     has its peak_memory_bytes). A batch of the input is decoded whole, one of each partition at a time: where that does not
-    fit, the merge stops and says how much would.
+    fit, the merge stops and says how much would; a batch that unfolds to a thousand times its size is unfolded first.
+  - Under a quota that throttles every fetch the client drops each answer and asks again, until --timeout ends the merge.
   - The output keeps the records' timestamps. If they are old, retention of the output topic may delete it at once.
   - --strategy count writes all records with one timestamp, the time the merge was planned.";
 

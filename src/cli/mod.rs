@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
         match cli.command {
             Command::Demo(args) => args.run(&cx).await,
@@ -75,5 +75,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }
-    })
+    });
+    // A name look-up that hangs in the system must not hold the end up.
+    runtime.shutdown_background();
+    ended
 }

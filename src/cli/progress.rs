@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kmerge::base::units::{show_count, show_size};
 use kmerge::observe::progress::{Progress, Snapshot};
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const REDRAW: Duration = Duration::from_millis(100);
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -47,20 +47,17 @@ impl Drop for Shown {
 }
 
 async fn draw_bar(progress: Progress, bar: ProgressBar) {
-    let mut rate = Rate::default();
     loop {
         let now = progress.snapshot();
         bar.set_prefix(now.phase.clone());
         bar.set_length(now.records_total);
         bar.set_position(now.records_done.min(now.records_total));
-        bar.set_message(rate.line(&now));
+        bar.set_message(rate_line(&now));
         tokio::time::sleep(REDRAW).await;
     }
 }
 
 async fn log_lines(progress: Progress) {
-    let mut rate = Rate::default();
-    rate.line(&progress.snapshot());
     loop {
         tokio::time::sleep(LOG_EVERY).await;
         let now = progress.snapshot();
@@ -69,30 +66,17 @@ async fn log_lines(progress: Progress) {
             now.phase,
             show_count(now.records_done),
             show_count(now.records_total),
-            rate.line(&now)
+            rate_line(&now)
         );
     }
 }
 
 /// The rate since the phase began, and from it the time left.
-#[derive(Default)]
-struct Rate {
-    phase: String,
-    since: Option<Instant>,
-}
-
-impl Rate {
-    fn line(&mut self, now: &Snapshot) -> String {
-        if self.phase != now.phase {
-            self.phase.clone_from(&now.phase);
-            self.since = None;
-        }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let seconds = since.elapsed().as_secs_f64().max(1e-3);
-        let rate = now.records_done as f64 / seconds;
-        let left = now.records_total.saturating_sub(now.records_done);
-        let eta = if rate > 0.0 { format!(", {:.0} s left", left as f64 / rate) } else { String::new() };
-        let held = now.waiting_for.as_ref().map(|who| format!(", waiting for {who}")).unwrap_or_default();
-        format!("{}/s, {}/s{eta}{held}", show_count(rate as u64), show_size((now.bytes_done as f64 / seconds) as u64))
-    }
+fn rate_line(now: &Snapshot) -> String {
+    let seconds = now.elapsed.as_secs_f64().max(1e-3);
+    let rate = now.records_done as f64 / seconds;
+    let left = now.records_total.saturating_sub(now.records_done);
+    let eta = if rate > 0.0 { format!(", {:.0} s left", left as f64 / rate) } else { String::new() };
+    let held = now.waiting_for.as_ref().map(|who| format!(", waiting for {who}")).unwrap_or_default();
+    format!("{}/s, {}/s{eta}{held}", show_count(rate as u64), show_size((now.bytes_done as f64 / seconds) as u64))
 }

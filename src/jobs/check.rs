@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
-/// What one partition should have at least, so that its fetches are worth their round trip.
-const PARTITION_BYTES: usize = 2 << 20;
+/// What one partition should have at least: a batch may take a quarter of it, and by default a broker takes batches of 1 MiB.
+const PARTITION_BYTES: usize = 5 << 20;
 
 /// What is checked.
 #[derive(Debug, Clone)]
@@ -232,14 +232,13 @@ impl CheckReport {
             let Some(first) = &check.first else { continue };
             let _ = writeln!(
                 out,
-                "{}: {} inversion{}; first at offset {}: key {} is below {} at offset {}",
-                check.partition,
-                show_count(check.inversions),
-                if check.inversions == 1 { "" } else { "s" },
-                first.offset,
+                "{}: key {} belongs before {} at offset {} ({} inversion{} in this partition)",
+                check.partition.at(first.offset),
                 first.key,
                 first.previous_key,
                 first.previous_offset,
+                show_count(check.inversions),
+                if check.inversions == 1 { "" } else { "s" },
             );
         }
         let _ = write!(
@@ -331,7 +330,9 @@ mod tests {
         );
         let summary = report.summary();
         assert!(
-            summary.contains("t partition 0: 2 inversions; first at offset 2: key 2 is below 3 at offset 1"),
+            summary.contains(
+                "t partition 0 offset 2: key 2 belongs before 3 at offset 1 (2 inversions in this partition)"
+            ),
             "{summary}"
         );
         assert_eq!(report.verdict().unwrap_err().kind(), crate::base::kind::Kind::Data);

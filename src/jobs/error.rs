@@ -85,6 +85,19 @@ pub enum JobError {
     /// The output's offsets do not follow each other.
     #[error(transparent)]
     NotAdjacent(#[from] NotAdjacent),
+    /// Something is in the output behind what was written last.
+    #[error(
+        "{output} ends at offset {end}, what this merge wrote ends at {expected}: either the client's repeat of its last batch \
+         arrived late, or there is another writer. The output is not what it should be: merge again into an empty topic"
+    )]
+    GrownOutput {
+        /// The output.
+        output: TopicPartition,
+        /// Where it should end.
+        expected: i64,
+        /// Where it ends.
+        end: i64,
+    },
     /// The output's writer has stopped; why, it says itself. Never leaves a job.
     #[error("the output was closed")]
     OutputClosed,
@@ -121,13 +134,15 @@ impl JobError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(_) | Self::Batch { .. } | Self::Order { .. } => Kind::Failed,
+            Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
             Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
             Self::Stopped { error, .. } | Self::HalfMade { error, .. } => error.kind(),
             Self::Usage(_) => Kind::Usage,
-            Self::Unsorted { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => Kind::Data,
+            Self::Unsorted { .. } | Self::Batch { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => {
+                Kind::Data
+            }
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }

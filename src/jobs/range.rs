@@ -80,7 +80,11 @@ async fn of_bound(
         Some(Bound::Earliest) => logs.iter().map(|(_, log)| log.start).collect(),
         Some(Bound::Latest) => logs.iter().map(|(_, log)| log.end).collect(),
         Some(Bound::Offset(offset)) => vec![*offset; logs.len()],
-        Some(Bound::Time(ms)) => cluster.offsets(partitions, OffsetAt::Timestamp(*ms)).await?,
+        Some(Bound::Time(ms)) => {
+            let found = cluster.offsets(partitions, OffsetAt::Timestamp(*ms)).await?;
+            // Where nothing is that young, the answer is the end, which may have moved since the log was looked at.
+            found.into_iter().zip(logs).map(|(at, (_, log))| at.min(log.end)).collect()
+        }
         Some(Bound::Offsets(listed)) => of_list(flag, listed, partitions)?,
     })
 }

@@ -30,7 +30,7 @@
 //!
 //! Non-obvious: each part's bytes are *prefix-free* (none is the beginning of another), so parts can be joined, cut after
 //! eight bytes and padded, and inverted for descending order, and `memcmp` still is the order of the keys. The one exception
-//! is a `time` that stands alone, see [`Normaliser::time`].
+//! is a `time` that stands alone, see `Normaliser::time`.
 
 mod error;
 mod json;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Shared by a job and whoever shows it. Clones share the counters.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +15,7 @@ struct Inner {
     records_total: AtomicU64,
     records_done: AtomicU64,
     bytes_done: AtomicU64,
-    phase: Mutex<String>,
+    phase: Mutex<(String, Option<Instant>)>,
     waiting_for: Mutex<Option<String>>,
 }
 
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub bytes_done: u64,
     /// What the job is doing, in a word.
     pub phase: String,
+    /// How long it has been doing that.
+    pub elapsed: Duration,
     /// The partition that holds the job up now, if one does.
     pub waiting_for: Option<String>,
 }
@@ -36,7 +39,7 @@ pub struct Snapshot {
 impl Progress {
     /// Sets how many records the plan expects and what the job does with them.
     pub fn begin(&self, phase: &str, records_total: u64) {
-        *self.lock_phase() = phase.to_owned();
+        *self.lock_phase() = (phase.to_owned(), Some(Instant::now()));
         self.inner.records_total.store(records_total, Relaxed);
         self.inner.records_done.store(0, Relaxed);
         self.inner.bytes_done.store(0, Relaxed);
@@ -55,16 +58,18 @@ impl Progress {
 
     /// Reads the counters.
     pub fn snapshot(&self) -> Snapshot {
+        let (phase, began) = self.lock_phase().clone();
         Snapshot {
             records_total: self.inner.records_total.load(Relaxed),
             records_done: self.inner.records_done.load(Relaxed),
             bytes_done: self.inner.bytes_done.load(Relaxed),
-            phase: self.lock_phase().clone(),
+            phase,
+            elapsed: began.map_or(Duration::ZERO, |began| began.elapsed()),
             waiting_for: self.inner.waiting_for.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
         }
     }
 
-    fn lock_phase(&self) -> std::sync::MutexGuard<'_, String> {
+    fn lock_phase(&self) -> std::sync::MutexGuard<'_, (String, Option<Instant>)> {
         self.inner.phase.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

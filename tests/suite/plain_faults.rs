@@ -104,7 +104,7 @@ on_the_embedded_broker! {
         broker.faults().add(rule.always(), Fault::Corrupt);
         let output = cluster.topic("out2", 1).await;
         let place = format!("{input} partition 1 offset 0");
-        cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(1, &[&place, "CRC"]);
+        cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(4, &[&place, "CRC"]);
         assert_eq!(cluster.read(&output, 0).await, []);
     }
 
@@ -124,6 +124,22 @@ on_the_embedded_broker! {
         let (merged, ()) = tokio::join!(merging, moving);
         merged.ok();
         assert_eq!(cluster.read(&output, 0).await.len(), 200);
+    }
+
+    async fn an_input_that_grows_while_the_plan_is_made_is_merged_up_to_the_end_that_was_taken(cluster: &Cluster, broker: &Broker) {
+        let (input, output) = topics(cluster).await;
+        // Asked for: where it starts, where it ends, how far it is stable. The record comes before the third answer.
+        let stable = Rule::on(ApiKey::ListOffsets).partition(&input, 0).after(2).once();
+        let held = broker.faults().add(stable, Fault::Hold);
+        let args = ["merge", "--from", &input, "--to", &output, "--output", "json"];
+        let merging = cluster.run(&args);
+        let growing = async {
+            held.hit().await;
+            broker.append_raw(&input, 0, &one_record(b"7")).unwrap();
+            held.release();
+        };
+        let (merged, ()) = tokio::join!(merging, growing);
+        assert_eq!(merged.ok().json()["records"], 200);
     }
 
     async fn an_open_transaction_in_an_input_is_refused_before_the_start(cluster: &Cluster, broker: &Broker) {
@@ -166,7 +182,7 @@ on_the_embedded_broker! {
             held.release();
         };
         let (merged, ()) = tokio::join!(merging, deleting);
-        merged.fails(1, &[&format!("{input} partition 1 offset 0 is gone")]);
+        merged.fails(4, &[&format!("{input} partition 1 offset 0 is gone")]);
         assert_eq!(cluster.read(&output, 0).await, []);
     }
 

@@ -1,4 +1,4 @@
-//! Asked to stop: by a signal, by a reader that goes away.
+//! Asked to stop while nothing is merged: by a signal, by a reader that goes away.
 #![cfg(unix)]
 
 use crate::support::*;
@@ -19,36 +19,6 @@ async fn end_of(mut child: Child) -> (Option<i32>, String) {
     })
     .await
     .unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_merge_says_how_far_it_got_and_what_is_there_is_a_prefix() {
-    for (signal, status) in [("-INT", 130), ("-TERM", 143)] {
-        let cluster = Cluster::embedded("interrupted").await;
-        let (input, output) = (cluster.topic("in", 2).await, cluster.topic("out", 1).await);
-        for partition in 0..2 {
-            cluster.put(&input, partition, &(0..20_000).map(Rec::int).collect::<Vec<_>>()).await;
-        }
-        // Every write takes a while, so that the signal comes in the middle.
-        let faults = cluster.embedded.as_ref().unwrap().faults();
-        let slow = kmerge::broker::Rule::on(kmerge::wire::ApiKey::Produce).always();
-        let held = faults.add(slow, kmerge::broker::Fault::Delay(std::time::Duration::from_millis(200)));
-        let mut merge =
-            command(&cluster.brokers, &["merge", "--from", &input, "--to", &output, "--batch-bytes", "20KB"]);
-        let child = merge.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        held.hit_times(2).await;
-
-        send(signal, &child);
-        let (code, said) = end_of(child).await;
-
-        assert_eq!(code, Some(status), "{said}");
-        let written = cluster.read(&output, 0).await;
-        assert!(!written.is_empty() && written.len() < 40_000, "{} records", written.len());
-        let expected: Vec<Rec> = (0..20_000).flat_map(|n| [Rec::int(n), Rec::int(n)]).take(written.len()).collect();
-        assert!(written == expected, "what is there is no prefix of the merge");
-        let told = kmerge::base::units::show_count(written.len() as u64);
-        assert!(said.contains(&told) || said.contains(&written.len().to_string()), "{told} is not in {said}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,16 @@ const STAGES: &[&str] = &["merge", "keys", "client", "broker"];
 
 /// Crate, where it may be named, what to use elsewhere.
 const FOREIGN: &[(&str, &[&str], &str)] = &[
-    ("rskafka", &["src/client/rskafka.rs", "src/jobs/merge/", "src/jobs/generate"], "the types of client/"),
-    ("chrono", &["src/client/rskafka.rs", "src/jobs/merge/", "src/jobs/generate"], "base::time"),
+    (
+        "rskafka",
+        &["src/client/rskafka.rs", "src/jobs/merge/", "src/jobs/generate", "src/broker/tests/rskafka.rs"],
+        "the types of client/",
+    ),
+    (
+        "chrono",
+        &["src/client/rskafka.rs", "src/jobs/merge/", "src/jobs/generate", "src/broker/tests/rskafka.rs"],
+        "base::time",
+    ),
     ("clap", &["src/cli/", "src/main.rs"], "settings of the job, filled by cli/"),
     ("anyhow", &["src/cli/", "src/main.rs"], "an error enum with coordinates"),
     ("indicatif", &["src/cli/"], "observe::progress"),

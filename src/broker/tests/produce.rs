@@ -182,11 +182,13 @@ async fn append_time_is_the_brokers_where_the_topic_says_so() {
     }
 }
 
-/// Section 1 of what a live Kafka 4.2 did with an idempotent producer: epoch, sequence, records; base offset or code.
+/// A batch of an idempotent producer: epoch, sequence, records; base offset or code.
+type Step = (i16, i32, usize, Result<i64, i16>);
+
+/// What a live Kafka 4.2 did; `kafka.rs` asks it again.
 #[tokio::test]
 async fn idempotent_batches_are_answered_as_kafka_answers_them() {
-    type Batch = (i16, i32, usize, Result<i64, i16>);
-    let table: &[(&str, &[Batch])] = &[
+    let table: &[(&str, &[Step])] = &[
         (
             "next, then an exact retry",
             &[(0, 0, 10, Ok(0)), (0, 10, 10, Ok(10)), (0, 10, 10, Ok(10)), (0, 0, 10, Ok(0))],

@@ -12,7 +12,7 @@
 //!
 //! Non-obvious: a broker hands out whole batches, and the client decodes them whole. So a window may come out larger than
 //! its share. It then takes from the slack that no share may use, and its source fetches no second one beside it. When the
-//! slack does not suffice, [`Ahead::next`] says how much `--memory` would.
+//! slack does not suffice, `Ahead::wait` says how much `--memory` would.
 
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;

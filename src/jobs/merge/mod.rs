@@ -8,7 +8,7 @@
 //! Non-obvious:
 //! - Nothing is written before every refusal that can be foreseen has been considered.
 //! - Delivery is at-least-once: the client repeats a write whose answer it did not get. A repeat shows in the offsets that
-//!   the broker acknowledges, and stops the job; so a merge that ends well wrote every record once.
+//!   the broker acknowledges, and stops the job; the last batch has none after it, so the output's end is looked at once more.
 //! - Whatever stops the job after it began to write tells how far the output goes.
 
 // What a record costs, and what it says.
@@ -34,6 +34,7 @@ use super::JobContext;
 use super::error::JobError;
 use crate::base::ends::Bound;
 use crate::client::rskafka::{Appended, Compression, PlainClient};
+use crate::client::{Cluster, OffsetAt};
 use crate::keys::KeyPlan;
 use crate::observe::usage::Usage;
 use std::time::Instant;
@@ -133,8 +134,21 @@ pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeRepor
     if let Err(error) = outcome {
         return Err(told_how_far(error, &appended, &plan));
     }
+    check_nothing_came_after(&appended, &plan, cx).await?;
     let usage = Usage::now();
     Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), usage))
+}
+
+/// The last batch has none after it that would show a late repeat: the output's end does.
+async fn check_nothing_came_after(appended: &Appended, plan: &Plan, cx: &JobContext) -> Result<(), JobError> {
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let ends = cluster.offsets(std::slice::from_ref(&plan.output), OffsetAt::Latest).await?;
+    match ends.first() {
+        Some(&end) if end > appended.next() => {
+            Err(JobError::GrownOutput { output: plan.output.clone(), expected: appended.next(), end })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Adds how far the output goes, once something was written or somebody wants to know.

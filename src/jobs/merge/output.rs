@@ -107,10 +107,11 @@ impl Output {
             self.first_timestamp = record.timestamp();
             bytes = encoded_bytes(&record, 0, self.first_timestamp);
             let alone = BATCH_HEADER_BYTES + bytes;
-            if alone > self.cut.bytes_max {
-                if self.cut.compression == Compression::NoCompression {
-                    return Err(JobError::RecordTooLarge { at: at(), bytes: alone, bytes_max: self.cut.bytes_max });
-                }
+            if alone > self.cut.bytes_max && self.cut.compression == Compression::NoCompression {
+                return Err(JobError::RecordTooLarge { at: at(), bytes: alone, bytes_max: self.cut.bytes_max });
+            }
+            // Compression decides whether it fits.
+            if alone > self.bytes_max_safe() {
                 self.oversized = Some((at(), alone));
             }
         }
@@ -156,7 +157,8 @@ impl Output {
     pub(crate) async fn close_because(self, error: JobError) -> Closed {
         let (appended, written) = self.close().await;
         match (error, written) {
-            (JobError::OutputClosed, Err(why)) => (appended, Err(why)),
+            // A gap in the output outweighs whatever made us stop.
+            (JobError::OutputClosed, Err(why)) | (_, Err(why @ JobError::NotAdjacent(_))) => (appended, Err(why)),
             (error, _) => (appended, Err(error)),
         }
     }

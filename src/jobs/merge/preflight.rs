@@ -166,7 +166,8 @@ async fn held(cluster: &Cluster, output: &TopicPartition) -> Result<Range<i64>, 
     let start = one(&cluster.offsets(asked, OffsetAt::Earliest).await?);
     let end = one(&cluster.offsets(asked, OffsetAt::Latest).await?);
     let stable = one(&cluster.offsets(asked, OffsetAt::LastStable).await?);
-    if stable != end {
+    // Asked last: records that come in meanwhile only raise it.
+    if stable < end {
         return Err(JobError::Refused(format!(
             "{output}: somebody else has an open transaction there (it is stable up to offset {stable} of {end}), so the \
              merge would not stand alone. Wait for it to end, or write to another topic"
@@ -215,7 +216,8 @@ async fn sources(
     let latest = cluster.offsets(&inputs, OffsetAt::Latest).await?;
     let stable = cluster.offsets(&inputs, OffsetAt::LastStable).await?;
     for (partition, (stable, latest)) in inputs.iter().zip(stable.iter().zip(&latest)) {
-        if stable != latest {
+        // Asked last: an input that grows meanwhile is stable beyond the end we took.
+        if stable < latest {
             return Err(JobError::Refused(format!(
                 "{partition} has an open transaction: it is stable up to offset {stable}, and goes on to {latest}. This \
                  client cannot tell committed records from others; merge when the transaction has ended (who holds it: \
@@ -256,8 +258,8 @@ async fn resolve(flag: &str, bound: &Bound, log: &Log<'_>, cluster: &Cluster) ->
         Bound::Offset(offset) => Ok(vec![*offset; log.partitions.len()]),
         Bound::Time(ms) => {
             let found = cluster.offsets(log.partitions, OffsetAt::Timestamp(*ms)).await?;
-            // Where nothing is that young, the answer is -1: everything there is lies before.
-            Ok(found.into_iter().zip(log.latest).map(|(at, latest)| if at < 0 { *latest } else { at }).collect())
+            // Where nothing is that young, the answer is the end, which may have moved since we took it.
+            Ok(found.into_iter().zip(log.latest).map(|(at, latest)| at.min(*latest)).collect())
         }
         Bound::Offsets(listed) => of_list(flag, listed, log.partitions),
     }

@@ -116,10 +116,8 @@ fn verify_command(plan: &Plan, settings: &MergeSettings, output_start: i64) -> S
     if settings.keys.order() == Order::Desc {
         flag("--order", "desc".to_owned());
     }
-    if settings.start.is_some() {
-        // What a time or `earliest` means may change; what was read does not.
-        flag("--start", plan.starts().to_string());
-    }
+    // What a time means may change, and retention moves where a log starts; what was read does not.
+    flag("--start", plan.starts().to_string());
     flag("--end", plan.ends().to_string());
     flag("--output-start", output_start.to_string());
     if settings.strategy == super::Strategy::Count {

@@ -78,9 +78,6 @@ pub async fn run(settings: &VerifySettings, cx: &JobContext) -> Result<VerifyRep
     let output = pin(&cluster, &outputs, bounds).await?;
     let bounds = Bounds { start: ("--start", settings.start.as_ref()), end: ("--end", settings.end.as_ref()) };
     let inputs = pin(&cluster, &inputs, bounds).await?;
-    if settings.end.is_none() {
-        tracing::info!("no --end: the inputs are taken up to where they end now");
-    }
     cx.progress.begin("verify", offsets_in(&inputs).saturating_add(offsets_in(&output)));
 
     let cursor = |(partition, range): &super::range::Pinned| {

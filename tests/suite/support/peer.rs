@@ -5,7 +5,8 @@ use kmerge::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
 use kmerge::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kmerge::wire::metadata::{Metadata, MetadataRequest, MetadataRequestTopic};
 use kmerge::wire::produce::{PartitionProduceData, Produce, ProduceRequest, TopicProduceData};
-use kmerge::wire::{Api, frame};
+use kmerge::wire::{Api, ErrorCode, frame};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,6 +16,9 @@ const PRODUCE: i16 = 9;
 const FETCH: i16 = 12;
 const LIST_OFFSETS: i16 = 7;
 const DELETE_RECORDS: i16 = 2;
+
+/// How long a new partition may take until its leader serves it.
+const SETTLE: Duration = Duration::from_secs(20);
 
 pub struct Peer {
     stream: TcpStream,
@@ -56,14 +60,24 @@ impl Peer {
         response
     }
 
-    /// Appends one batch, acknowledged by all replicas.
+    /// Appends one batch, acknowledged by all replicas. A leader that was just chosen may not know it yet.
     pub async fn produce(&mut self, topic: &str, partition: i32, batch: &[u8]) {
-        let data = PartitionProduceData { index: partition, records: Some(batch) };
-        let topic_data =
-            vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
-        let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data, ..Default::default() };
-        let answer = self.call::<Produce>(PRODUCE, &request).await;
-        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0, "{answer:?}");
+        let start = Instant::now();
+        loop {
+            let data = PartitionProduceData { index: partition, records: Some(batch) };
+            let topic_data =
+                vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
+            let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data, ..Default::default() };
+            let answer = self.call::<Produce>(PRODUCE, &request).await;
+            let code = ErrorCode::from_code(answer.responses[0].partition_responses[0].error_code);
+            let unready = matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition);
+            if !unready || start.elapsed() > SETTLE {
+                assert_eq!(code, ErrorCode::None, "{answer:?}");
+                return;
+            }
+            // A pause between two looks, inside the deadline above.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The log's start and its high watermark.
