@@ -82,6 +82,9 @@ impl Peer {
     }
 
     async fn clean(mut self) -> Observed {
+        // A name that stands twice in a request is not deleted at all.
+        self.topics.sort();
+        self.topics.dedup();
         let request =
             DeleteTopicsRequest { topic_names: self.topics.clone(), timeout_ms: 20_000, ..Default::default() };
         self.bootstrap.call::<DeleteTopics, _>(5, &request, |_| ()).await;
