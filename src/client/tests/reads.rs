@@ -69,10 +69,24 @@ impl Log {
             high_watermark: self.high_watermark,
             last_stable_offset: self.last_stable,
             log_start_offset: 0,
-            aborted_transactions: Some(self.aborted.clone()),
+            aborted_transactions: Some(self.aborted_from(offset(call))),
             records: Some(records),
             ..Default::default()
         })
+    }
+
+    /// As Kafka lists them: the aborted transactions that had not ended before `offset`.
+    fn aborted_from(&self, offset: i64) -> Vec<AbortedTransaction> {
+        let ends_after = |aborted: &&AbortedTransaction| {
+            let headers = self.batches.iter().map(|bytes| Batch::read(bytes).unwrap().header);
+            let mut ends = headers.filter(|header| {
+                header.is_control()
+                    && header.producer_id == aborted.producer_id
+                    && header.base_offset > aborted.first_offset
+            });
+            ends.next().is_none_or(|end| end.base_offset >= offset)
+        };
+        self.aborted.iter().filter(ends_after).cloned().collect()
     }
 }
 
@@ -156,10 +170,14 @@ async fn aborted_data_and_markers_are_left_out_also_across_answers_and_at_the_en
                 data_of(6, 2, 5, true),
                 marker(8, ControlType::Commit, 0, 4, 0, 0).unwrap(),
                 marker(9, ControlType::Abort, 0, 5, 0, 0).unwrap(),
+                // The marker ends what was aborted: the same producer's next transaction counts.
+                data_of(10, 2, 5, true),
+                marker(12, ControlType::Commit, 0, 5, 0, 0).unwrap(),
             ])
         };
         let fake = serve(log).await;
         assert_eq!(bases(&fake, 0..10).await.unwrap(), [0, 4], "{batches_max} batches an answer");
+        assert_eq!(bases(&fake, 0..13).await.unwrap(), [0, 4, 10], "{batches_max} batches an answer");
         assert_eq!(bases(&fake, 8..10).await.unwrap(), [0; 0], "a range of markers only");
     }
 }
