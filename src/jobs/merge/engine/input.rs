@@ -248,10 +248,11 @@ impl Input {
     fn broken(&self, error: BatchError) -> JobError {
         let at = self.source.partition.at(self.position);
         match error {
-            BatchError::OverBudget { what, needed, budget } => JobError::Refused(format!(
-                "{at}: {what} of the compressed batch there needs {} in one piece, which does not fit beside what the other                  sources hold. Give --memory {}MiB or more",
+            BatchError::OverBudget { what, needed, .. } => JobError::Refused(format!(
+                "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
+                 sources hold. {}",
                 show_size(needed as u64),
-                self.shares.enough(needed.saturating_sub(budget)) >> 20,
+                self.shares.way_out(needed),
             )),
             error => JobError::Batch { at, error },
         }
