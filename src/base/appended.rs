@@ -1,8 +1,9 @@
 //! The guard against repeats: what a broker acknowledges must follow what it acknowledged before.
 
-use crate::base::place::TopicPartition;
+use super::place::TopicPartition;
 
-/// What the broker told of our appends: each must begin where the last one ended.
+/// What the broker told of our appends: each must begin where the last one ended, the first one at the end that the
+/// partition had when the run was planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     partition: TopicPartition,
