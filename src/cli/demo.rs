@@ -7,9 +7,9 @@ use kmerge::base::place::TopicPartition;
 use kmerge::base::shutdown::Signal;
 use kmerge::base::units::parse_size;
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, NewTopic};
+use kmerge::client::{Cluster, Delivery, NewTopic};
 use kmerge::jobs::generate::{self, IntsSettings};
-use kmerge::jobs::merge::{self, MergeReport, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Client, MergeReport, MergeSettings, OutputCodec, Strategy};
 use kmerge::jobs::peek;
 use kmerge::jobs::verify::{self, VerifyReport, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
@@ -119,6 +119,8 @@ impl DemoArgs {
             keys: keys.clone(),
             memory_bytes: self.memory,
             strategy: Strategy::Merge,
+            client: Client::Kmerge,
+            delivery: Delivery::Idempotent,
             compression: OutputCodec::None,
             batch_bytes: BATCH_BYTES,
             start: None,

@@ -18,6 +18,8 @@ pub mod peek;
 // What jobs share.
 pub mod cursor;
 
+mod outlet;
+
 mod range;
 
 pub mod error;

@@ -2,7 +2,7 @@
 
 use super::{MergeSettings, Plan};
 use crate::base::units::{show_count, show_size};
-use crate::client::rskafka::Appended;
+use crate::base::appended::Appended;
 use crate::jobs::JobContext;
 use crate::keys::{KeyPart, Order};
 use crate::observe::usage::Usage;
@@ -53,8 +53,8 @@ impl MergeReport {
             seconds: took.as_secs_f64(),
             partitions: plan.sources.len(),
             strategy: settings.strategy.name(),
-            client: super::CLIENT,
-            delivery: super::DELIVERY,
+            client: settings.client.name(),
+            delivery: settings.delivery.name(),
             ends: plan.ends().to_string(),
             output_start: appended.start(),
             peak_memory_bytes: usage.peak_memory_bytes,
