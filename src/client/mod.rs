@@ -41,6 +41,7 @@ mod offsets;
 // One partition, as bytes.
 mod aborted;
 pub mod fetch;
+pub mod produce;
 
 // The foreign client, for the plain merge and the generator.
 pub mod rskafka;

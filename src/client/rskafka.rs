@@ -15,10 +15,6 @@
 //! Its messages are told apart by their text where it has no type for them. A test of the suite makes the broker send each
 //! one, so that a new version with other words does not go unnoticed.
 
-mod appended;
-
-pub use appended::{Appended, NotAdjacent};
-
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::text::visible;
@@ -30,6 +26,7 @@ use ::rskafka::client::{Client, ClientBuilder};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use crate::base::appended::{Appended, NotAdjacent};
 pub use ::rskafka::client::partition::Compression;
 pub use ::rskafka::record::{Record, RecordAndOffset};
 
