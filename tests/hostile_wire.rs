@@ -151,6 +151,7 @@ fn no_message_costs_more_memory_than_a_multiple_of_its_bytes() {
         api_versions ApiVersions  create_topics CreateTopics  delete_topics DeleteTopics  delete_records DeleteRecords
         init_producer_id InitProducerId  describe_configs DescribeConfigs  create_partitions CreatePartitions
         incremental_alter_configs IncrementalAlterConfigs  describe_cluster DescribeCluster
+        offset_for_leader_epoch OffsetForLeaderEpoch  describe_producers DescribeProducers
     };
     for (versions, flexible_from, read) in messages {
         for version in versions {

@@ -6,10 +6,12 @@
 use super::configs::TopicConfig;
 use super::faults::Faults;
 use super::memory::Memory;
-use super::topic::{Partition, Topic};
+use super::producers::Expiry;
+use super::throttle::Quotas;
+use super::topic::{NO_LEADER, Partition, Topic};
 use crate::base::place::TopicPartition;
 use crate::wire::Uuid;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -25,9 +27,14 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) id: String,
+    /// All nodes there ever are.
     pub(crate) nodes: Vec<Node>,
     pub(crate) memory: Memory,
     pub(crate) faults: Faults,
+    pub(crate) quotas: Quotas,
+    /// The nodes that are known to be dead.
+    dead: RwLock<BTreeSet<i32>>,
+    expiry: Mutex<Expiry>,
     topics: RwLock<Topics>,
     next_producer_id: AtomicI64,
     /// Moves on by one partition at a time, so that leaders are spread also over topics of one partition.
@@ -49,6 +56,16 @@ pub(crate) enum NotAdded {
     NoMemory,
 }
 
+impl std::fmt::Display for NotAdded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exists => f.write_str("it exists"),
+            Self::Collides(other) => write!(f, "its name collides with that of {other}"),
+            Self::NoMemory => f.write_str("the broker's memory is full"),
+        }
+    }
+}
+
 impl Cluster {
     pub(crate) fn new(nodes: Vec<Node>, memory_bytes: usize) -> Self {
         let random: u64 = rand::random();
@@ -57,6 +74,13 @@ impl Cluster {
             nodes,
             memory: Memory::new(memory_bytes),
             faults: Faults::default(),
+            quotas: Quotas::default(),
+            dead: RwLock::default(),
+            expiry: Mutex::new(Expiry {
+                expiration_ms: Expiry::DEFAULT_EXPIRATION_MS,
+                check_interval_ms: Expiry::DEFAULT_CHECK_INTERVAL_MS,
+                since_ms: now_ms(),
+            }),
             topics: RwLock::default(),
             next_producer_id: AtomicI64::new(1),
             next_leader: AtomicUsize::new(0),
@@ -69,7 +93,67 @@ impl Cluster {
 
     /// The node that is told as the controller. Any node does its work.
     pub(crate) fn controller(&self) -> i32 {
-        self.nodes.first().map_or(-1, |node| node.id)
+        self.alive().first().map_or(-1, |node| node.id)
+    }
+
+    /// The nodes that are told to clients.
+    pub(crate) fn alive(&self) -> Vec<&Node> {
+        let dead = read(&self.dead);
+        self.nodes.iter().filter(|node| !dead.contains(&node.id)).collect()
+    }
+
+    pub(crate) fn is_alive(&self, node: i32) -> bool {
+        !read(&self.dead).contains(&node)
+    }
+
+    /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
+    pub(crate) fn bury(&self, node: i32) {
+        write(&self.dead).insert(node);
+        for partition in self.partitions() {
+            let mut state = partition.state();
+            if state.leader == node {
+                let heir = state.in_sync(|other| self.is_alive(other)).first().copied();
+                match heir {
+                    Some(heir) => state.elect(heir, &self.memory, now_ms()),
+                    None => state.lose_leader(),
+                }
+            }
+            drop(state);
+            partition.changed.notify_waiters();
+        }
+    }
+
+    /// The cluster learns that a node is back: it leads what nobody else could lead.
+    pub(crate) fn welcome(&self, node: i32) {
+        write(&self.dead).remove(&node);
+        for partition in self.partitions() {
+            let mut state = partition.state();
+            if state.leader == NO_LEADER && state.in_sync(|other| self.is_alive(other)).contains(&node) {
+                state.elect(node, &self.memory, now_ms());
+            }
+            drop(state);
+            partition.changed.notify_waiters();
+        }
+    }
+
+    /// A node was restarted and knows of producers what it finds in its logs.
+    pub(crate) fn reload(&self, node: i32) {
+        let expiration_ms = self.expiry().expiration_ms;
+        for partition in self.partitions() {
+            partition.state().reload(node, now_ms(), expiration_ms);
+        }
+    }
+
+    fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.topics().iter().flat_map(|topic| topic.partitions()).collect()
+    }
+
+    pub(crate) fn expiry(&self) -> Expiry {
+        *lock(&self.expiry)
+    }
+
+    pub(crate) fn set_expiry(&self, expiry: Expiry) {
+        *lock(&self.expiry) = expiry;
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
@@ -96,8 +180,9 @@ impl Cluster {
     /// The nodes that hold a new partition, its leader first.
     pub(crate) fn place(&self, replicas: usize) -> Vec<i32> {
         let first = self.next_leader.fetch_add(1, Ordering::Relaxed);
-        let nodes = self.nodes.iter().cycle().skip(first % self.nodes.len().max(1));
-        nodes.take(replicas.min(self.nodes.len())).map(|node| node.id).collect()
+        let alive = self.alive();
+        let nodes = alive.iter().cycle().skip(first % alive.len().max(1));
+        nodes.take(replicas.min(alive.len())).map(|node| node.id).collect()
     }
 
     /// Whether a topic of that name could be added now.

@@ -6,12 +6,14 @@
 
 use super::api::{self, Outcome};
 use super::cluster::Cluster;
+use super::throttle::Throttle;
 use crate::wire::frame;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// `socket.request.max.bytes`, as in Kafka.
@@ -26,8 +28,13 @@ const FRAME_BYTES_TRUSTED: usize = 1 << 20;
 /// How long accepting pauses when the system has no more sockets to give.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Accepts connections of one node until it is aborted, which ends its connections too.
-pub(crate) async fn accept(listener: TcpListener, cluster: Arc<Cluster>, node: i32) {
+/// Accepts connections of one node until it is told to stop; its connections end with it.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    cluster: Arc<Cluster>,
+    node: i32,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -41,8 +48,12 @@ pub(crate) async fn accept(listener: TcpListener, cluster: Arc<Cluster>, node: i
                 }
             },
             Some(_) = connections.join_next() => {}
+            // Also where the broker itself is gone.
+            () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => break,
         }
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, cluster: Arc<Cluster>, node: i32) {
@@ -57,9 +68,10 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, cluster: Arc<Cluster>, n
 async fn converse(stream: &mut TcpStream, cluster: &Arc<Cluster>, node: i32) -> io::Result<()> {
     let mut request = Vec::new();
     let mut answer = Vec::new();
+    let mut throttle = None;
     while read_frame(stream, &mut request).await? {
         answer.clear();
-        match api::answer(cluster, node, Some(stream), &request, &mut answer).await {
+        match api::answer(cluster, node, Some(stream), &request, &mut answer, &mut throttle).await {
             Ok(Outcome::Answer) => stream.write_all(&answer).await?,
             Ok(Outcome::Silence) => {}
             Ok(Outcome::Close) => return Ok(()),
@@ -67,6 +79,9 @@ async fn converse(stream: &mut TcpStream, cluster: &Arc<Cluster>, node: i32) -> 
         }
         give_back(&mut request);
         give_back(&mut answer);
+        if let Some(Throttle { pause, .. }) = throttle {
+            tokio::time::sleep(pause).await;
+        }
     }
     Ok(())
 }

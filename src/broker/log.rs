@@ -1,7 +1,7 @@
 //! One partition's log: whole batches in offset order, as they came but for base offset and leader epoch.
 //!
 //! ```text
-//!        start                                  last stable       end = high watermark
+//!        start                                  last stable       high watermark, end
 //!          ▼                                        ▼               ▼
 //!   ┌───────────┬─────────┐   ┌────────┬───────────┬───────────────┐
 //!   │ 0 .. 9    │ 10..17  │   │ 40..49 │ 50 .. 79  │ 80 .. 99      │
@@ -10,10 +10,13 @@
 //! ```
 //!
 //! Invariants: batches never overlap and ascend; gaps between them are legal (compaction leaves such); the high
-//! watermark is the end, because there is one copy of the data however many replicas are told. A batch is never changed
-//! once it is in here, so readers share its bytes without holding the log's lock.
+//! watermark is the end unless a test holds it back, because there is one copy of the data however many replicas are
+//! told. A batch is never changed once it is in here, so readers share its bytes without holding the log's lock.
 
+use super::epochs::{EpochEnd, Epochs};
 use super::memory::Paid;
+use super::transactions::{Aborted, Transactions};
+use crate::batch::Batch;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -62,23 +65,16 @@ pub(crate) struct Stored {
     pub(crate) block: Arc<Block>,
 }
 
-/// A transaction that ended badly: read-committed readers are told to leave its records out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Aborted {
-    pub(crate) producer_id: i64,
-    pub(crate) first_offset: i64,
-    pub(crate) last_offset: i64,
-}
-
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     batches: VecDeque<Stored>,
     start: i64,
     end: i64,
-    /// Where an open transaction begins; only tests open one so far.
-    open_from: Option<i64>,
-    aborted: Vec<Aborted>,
+    /// Where a test holds the high watermark back.
+    watermark_held: Option<i64>,
+    epochs: Epochs,
+    transactions: Transactions,
 }
 
 /// Batches that were read, whole, in order.
@@ -99,28 +95,63 @@ impl Log {
         self.start
     }
 
-    /// One past the last offset ever given out; the high watermark too.
+    /// One past the last offset given out.
     pub(crate) fn end(&self) -> i64 {
         self.end
     }
 
+    /// The offset below which everything is known to be on every replica that counts.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.watermark_held.map_or(self.end, |held| held.min(self.end))
+    }
+
+    /// Holds the high watermark back, or lets it go to the end.
+    pub(crate) fn hold_watermark(&mut self, at: Option<i64>) {
+        self.watermark_held = at;
+    }
+
     /// The offset below which no transaction is open.
     pub(crate) fn last_stable(&self) -> i64 {
-        self.open_from.map_or(self.end, |open_from| open_from.clamp(self.start, self.end))
+        self.last_stable_below(self.high_watermark())
+    }
+
+    /// The same where a copy of the log knows of no higher watermark than that.
+    pub(crate) fn last_stable_below(&self, high_watermark: i64) -> i64 {
+        let unstable = self.transactions.first_unstable(high_watermark);
+        unstable.map_or(high_watermark, |first| first.clamp(self.start.min(high_watermark), high_watermark))
+    }
+
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.transactions
     }
 
     /// Pretends that a transaction is open from `offset` on, or that it has ended.
     pub(crate) fn set_open_from(&mut self, offset: Option<i64>) {
-        self.open_from = offset;
+        self.transactions.pretend_open(offset);
     }
 
     pub(crate) fn add_aborted(&mut self, aborted: Aborted) {
-        self.aborted.push(aborted);
+        self.transactions.pretend_aborted(aborted);
     }
 
     /// The aborted transactions with records in `from..to`.
     pub(crate) fn aborted_between(&self, from: i64, to: i64) -> Vec<Aborted> {
-        self.aborted.iter().filter(|a| a.first_offset < to && a.last_offset >= from).copied().collect()
+        self.transactions.aborted_between(from, to)
+    }
+
+    /// A leader of that epoch goes on from here.
+    pub(crate) fn begin_epoch(&mut self, epoch: i32) {
+        self.epochs.begin(epoch, self.end);
+    }
+
+    /// How far the records of an epoch reach.
+    pub(crate) fn end_of_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        self.epochs.end_of(epoch, self.end)
+    }
+
+    /// The epoch of the oldest records.
+    pub(crate) fn earliest_epoch(&self) -> Option<i32> {
+        self.epochs.earliest(self.start)
     }
 
     /// Puts a batch at the end; gives its base offset.
@@ -151,6 +182,10 @@ impl Log {
             return Err(Overlap { log_end: self.end });
         }
         block.stamp(base_offset, leader_epoch);
+        self.epochs.begin(leader_epoch, base_offset);
+        if let Ok(batch) = Batch::read(&block.bytes) {
+            self.transactions.note(&batch, base_offset);
+        }
         self.batches.push_back(Stored {
             base_offset,
             last_offset,
@@ -190,7 +225,21 @@ impl Log {
         while self.batches.front().is_some_and(|stored| stored.last_offset < self.start) {
             self.batches.pop_front();
         }
-        self.aborted.retain(|aborted| aborted.last_offset >= self.start);
+        self.epochs.cut_start(self.start);
+        self.transactions.cut_start(self.start);
+    }
+
+    /// Forgets what lies from `offset` on, in whole batches: the end is `offset`, or the start of the batch it lies in.
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        let mut end = self.end.min(offset.max(0));
+        while let Some(stored) = self.batches.back().filter(|stored| stored.last_offset >= end) {
+            end = end.min(stored.base_offset);
+            self.batches.pop_back();
+        }
+        self.end = end;
+        self.start = self.start.min(end);
+        self.epochs.cut_end(end);
+        self.transactions.cut_end(end);
     }
 }
 
@@ -278,6 +327,31 @@ mod tests {
         assert_eq!(memory.used_bytes(), 100);
         drop(slice);
         assert_eq!(memory.used_bytes(), 0);
+    }
+
+    #[test]
+    fn truncation_takes_whole_batches_off_the_end() {
+        let memory = Memory::new(1000);
+        let mut log = three_batches(&memory);
+        assert_eq!(log.end_of_epoch(0), Some(EpochEnd { epoch: 0, end: 11 }));
+        log.truncate(13);
+        assert_eq!((log.start(), log.end(), memory.used_bytes()), (0, 11, 300));
+        assert_eq!((log.end_of_epoch(0), log.end_of_epoch(3)), (Some(EpochEnd { epoch: 0, end: 11 }), None));
+        log.truncate(10);
+        assert_eq!((log.end(), memory.used_bytes()), (10, 100));
+        assert_eq!(log.append(block(&memory, 10), 0, 0, 4), 10);
+        log.trim(10);
+        log.truncate(5);
+        assert_eq!((log.start(), log.end(), memory.used_bytes()), (5, 5, 0));
+    }
+
+    #[test]
+    fn a_held_high_watermark_stays_behind_the_end_and_never_above_it() {
+        let mut log = three_batches(&Memory::new(1000));
+        log.hold_watermark(Some(10));
+        assert_eq!((log.high_watermark(), log.last_stable(), log.end()), (10, 10, 16));
+        log.truncate(0);
+        assert_eq!((log.high_watermark(), log.last_stable(), log.end()), (0, 0, 0));
     }
 
     #[test]

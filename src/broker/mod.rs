@@ -1,14 +1,17 @@
 //! The embedded Kafka: what `kmerge broker` and `kmerge demo` run, and what the tests talk to.
 //!
 //! In memory; one node or several, each a listener, partitions led round them. It is no production broker: nothing
-//! survives it, there is one copy of the data however many replicas are told, and nothing expires.
+//! survives it, there is one copy of the data however many replicas are told, and no record expires.
 //!
 //! ```text
-//!  listen ── connection ── api/…  ──────────── cluster ── topic ── log        batches, as they came
-//!  (node)    (a task)      │ one file per API     │         └───── producers  idempotence
-//!                          ├ validate             └ memory: everything kept is paid for
-//!                          └ faults: hold, drop, repeat, damage any request
+//!  nodes ── connection ── api/…  ──────────── cluster ── topic ─┬ log ─┬ epochs        batches, as they came
+//!  (listen) (a task)      │ one file per API     │              │      └ transactions
+//!                         ├ validate             └ memory       └ producers            idempotence
+//!                         └ faults, throttle
 //! ```
+//!
+//! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to whole nodes in `nodes`, to
+//!   requests on their way in `faults`.
 //!
 //! - It is honest: what it tells in ApiVersions works, as in Apache Kafka (the reference is 4.2), and the rest is not
 //!   told. The head of each file of `api/` says what is left out. Unmodified clients are used to try it.
@@ -16,10 +19,12 @@
 //! - A stored batch is never changed, so answers share its bytes with the log; a request copies a batch once.
 //! - The client side of this crate is not used here, nor the other way round: they meet on the wire only.
 
-// What a node keeps: batches in order, who wrote them, how much that may take.
+// What a node keeps: batches in order, who led and who wrote, how much that may take.
+mod epochs;
 mod log;
 mod memory;
 mod producers;
+mod transactions;
 
 mod configs;
 mod topic;
@@ -33,6 +38,10 @@ mod api;
 
 mod connection;
 mod listen;
+mod throttle;
+
+// Nodes that are there, stopped, and back.
+mod nodes;
 
 // For tests: what goes wrong on the way, and what is done behind the protocol's back.
 mod faults;
@@ -47,12 +56,11 @@ pub use faults::{Fault, Faults, Rule, RuleHandle, Seen};
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::batch::BatchError;
-use cluster::{Cluster, NotAdded};
-use configs::{Change, TopicConfig};
+use cluster::Cluster;
+use nodes::Listeners;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::task::JoinHandle;
 
 /// What `--memory` is when it is not given.
 pub const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
@@ -137,6 +145,14 @@ pub enum BrokerError {
         /// Where the batch was to be put.
         base_offset: i64,
     },
+    /// The leader of a partition has all of its log.
+    #[error("node {node} leads {partition}, its copy cannot lag: elect another node first")]
+    Leads {
+        /// The node.
+        node: i32,
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// There is no memory left.
     #[error("the broker's memory is full: raise its limit of {limit_bytes} bytes")]
     MemoryFull {
@@ -155,11 +171,16 @@ impl BrokerError {
     }
 }
 
+/// A topic that cannot be.
+fn refused(topic: &str, reason: String) -> BrokerError {
+    BrokerError::Topic { topic: crate::base::text::visible(topic), reason }
+}
+
 /// A running broker. Dropping it ends it and its connections.
 #[derive(Debug)]
 pub struct Broker {
     cluster: Arc<Cluster>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Listeners,
 }
 
 impl Broker {
@@ -171,15 +192,14 @@ impl Broker {
         let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref()).await?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
         let cluster = Arc::new(Cluster::new(nodes, config.memory_bytes));
-        let broker = Self { cluster, listeners: Vec::new() };
+        let broker = Self { cluster, listeners: Listeners::default() };
         for (topic, partitions) in &config.topics {
             broker.create_topic(topic, *partitions, &[])?;
         }
-        let listeners = bound
-            .into_iter()
-            .map(|(node, listener)| tokio::spawn(connection::accept(listener, broker.cluster.clone(), node.id)))
-            .collect();
-        Ok(Self { cluster: broker.cluster.clone(), listeners })
+        for (node, listener) in bound {
+            broker.listeners.serve(node.id, listener, &broker.cluster)?;
+        }
+        Ok(broker)
     }
 
     /// The addresses clients are to be given: `host:port,host:port`.
@@ -204,38 +224,11 @@ impl Broker {
 
     /// Creates a topic with one replica per partition.
     pub fn create_topic(&self, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<(), BrokerError> {
-        let refused = |reason: String| BrokerError::Topic { topic: crate::base::text::visible(topic), reason };
-        topic::check_name(topic).map_err(refused)?;
-        if !(1..=api::PARTITIONS_MAX).contains(&partitions) {
-            return Err(refused(format!("{partitions} partitions, it must be 1 to {}", api::PARTITIONS_MAX)));
-        }
-        let changes = configs.iter().map(|(name, value)| (*name, Change::Set((*value).to_owned())));
-        let config = TopicConfig::default().changed(changes).map_err(refused)?;
-        let placement = (0..partitions).map(|_| self.cluster.place(1)).collect();
-        let added = self.cluster.add_topic(topic, placement, config);
-        added.map(drop).map_err(|error| {
-            refused(match error {
-                NotAdded::Exists => "it exists".into(),
-                NotAdded::Collides(other) => format!("its name collides with that of {other}"),
-                NotAdded::NoMemory => "the broker's memory is full".into(),
-            })
-        })
+        self.create_replicated_topic(topic, partitions, 1, configs)
     }
 
     /// Ends the broker and waits until its listeners and connections are gone.
-    pub async fn stop(mut self) {
-        for listener in std::mem::take(&mut self.listeners) {
-            listener.abort();
-            // It was aborted, which is what we want to hear.
-            let _ = listener.await;
-        }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        for listener in &self.listeners {
-            listener.abort();
-        }
+    pub async fn stop(self) {
+        self.listeners.stop_all().await;
     }
 }

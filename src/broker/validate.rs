@@ -98,12 +98,7 @@ impl Validator {
             }
             patch(&mut bytes)?.set_max_timestamp(max_timestamp);
         }
-        let stamp = (header.producer_id != NONE).then_some(Stamp {
-            producer_id: header.producer_id,
-            epoch: header.producer_epoch,
-            first_sequence: header.base_sequence,
-            record_count: header.record_count,
-        });
+        let stamp = Stamp::of(header);
         Ok(Valid { bytes, last_offset_delta: header.last_offset_delta, max_timestamp, stamp })
     }
 

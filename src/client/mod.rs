@@ -1,27 +1,30 @@
 //! Our side of the Kafka protocol: find the cluster, ask it, read partitions as raw batches.
 //!
 //! ```text
-//! address ──▶ connect ──▶ call ──▶ cluster ──▶ offsets, topics, configs
-//! host:port   staggered   frames   who leads   └──▶ fetch: one partition as a ports::Source
+//! address ──▶ transport ──▶ link, call ──▶ cluster ──▶ offsets, topics, configs
+//! host:port   TCP           pipelined      who leads   └──▶ fetch: one partition as a ports::Source
 //! ```
 //!
 //! What holds everywhere here:
 //! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`retry::verdict_of_code`)
 //!   decides which broker errors are worth another try.
 //! - A length from the wire is a claim: a frame is refused above its cap and its buffer grows by what arrives.
-//! - A connection that was left in the middle of a call (error, deadline, dropped future) is never used again.
+//! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
 //!
-//! Absent so far: TLS, SASL, produce, groups, transactions, several requests in flight on one connection.
+//! Absent so far: TLS, SASL, produce, groups, transactions.
 
 // From a name to a connection.
 pub mod address;
 mod connect;
-mod deadline;
+pub mod deadline;
 
-// One request, one answer.
+pub mod transport;
+
+// Many requests on a connection, an answer for each.
 pub mod call;
 mod frame;
+mod link;
 mod versions;
 
 // What is worth another try, and what is not.

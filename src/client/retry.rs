@@ -4,7 +4,9 @@
 
 use super::deadline::Deadline;
 use super::error::ClientError;
+use super::transport::Transport;
 use crate::wire::ErrorCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(40);
@@ -77,8 +79,8 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    pub(crate) fn until(deadline: Deadline) -> Self {
-        Self { deadline, backoff: Backoff::default(), tries: 0 }
+    pub(crate) fn until(deadline: Deadline, transport: &Arc<dyn Transport>) -> Self {
+        Self { deadline, backoff: Backoff::new(transport), tries: 0 }
     }
 
     /// After a failure: waits and says how to go on, or gives the error back because it will not pass or time is over.
@@ -102,26 +104,36 @@ impl Retry {
 }
 
 /// Waits that double, each cut by a random part, so that clients that failed together do not come back together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Backoff {
+    transport: Arc<dyn Transport>,
     waits: u32,
 }
 
 impl Backoff {
+    pub(crate) fn new(transport: &Arc<dyn Transport>) -> Self {
+        Self { transport: transport.clone(), waits: 0 }
+    }
+
     pub(crate) fn next(&mut self) -> Duration {
         let whole = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(10)).min(BACKOFF_MAX);
         self.waits += 1;
-        whole.mul_f64(rand::random_range(0.5..=1.0))
+        whole.mul_f64(1.0 - self.transport.chance() / 2.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::transport::TcpTransport;
     use super::*;
+
+    fn tcp() -> Arc<dyn Transport> {
+        Arc::new(TcpTransport)
+    }
 
     #[test]
     fn waits_grow_up_to_a_bound() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(&tcp());
         let waits: Vec<_> = (0..40).map(|_| backoff.next()).collect();
         assert!(waits[0] <= BACKOFF_FIRST);
         assert!(waits.iter().all(|wait| *wait <= BACKOFF_MAX));

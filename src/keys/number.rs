@@ -109,8 +109,29 @@ impl Decimal {
     }
 }
 
+/// So many digits fit 64 bits whatever they are.
+const DIGITS_SAFE: usize = 18;
+
 /// Reads decimal digits with an optional sign.
+#[inline]
 pub(super) fn parse_int(text: &[u8]) -> Result<i64, NumberError> {
+    if (1..=DIGITS_SAFE).contains(&text.len()) {
+        // Nothing can overflow, so whether all of them were digits is asked once, at the end.
+        let (mut number, mut worst) = (0i64, 0);
+        for byte in text {
+            let digit = byte.wrapping_sub(b'0');
+            worst = digit.max(worst);
+            // Wraps only where some byte was no digit.
+            number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
+        }
+        if worst <= 9 {
+            return Ok(number);
+        }
+    }
+    parse_any_int(text)
+}
+
+fn parse_any_int(text: &[u8]) -> Result<i64, NumberError> {
     let (negative, digits) = split_sign(text);
     if digits.is_empty() {
         return Err(if text.is_empty() { NumberError::Empty } else { NumberError::NoInt });

@@ -38,6 +38,7 @@ pub mod metadata;
 
 pub mod fetch;
 pub mod list_offsets;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 
 pub mod create_partitions;
@@ -45,6 +46,7 @@ pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_configs;
+pub mod describe_producers;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 

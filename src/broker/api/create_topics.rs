@@ -104,7 +104,7 @@ fn by_number(call: &Call<'_>, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, R
         }
     };
     let replication = if topic.replication_factor == -1 { DEFAULT_REPLICATION } else { topic.replication_factor };
-    let nodes = call.cluster.nodes.len();
+    let nodes = call.cluster.alive().len();
     match usize::try_from(replication) {
         Ok(replicas) if (1..=nodes).contains(&replicas) => {
             Ok((0..partitions).map(|_| call.cluster.place(replicas)).collect())

@@ -6,7 +6,7 @@
 //! - A topic whose `cleanup.policy` lacks `delete` refuses (POLICY_VIOLATION).
 //! - Memory comes back for batches that lie wholly below the new start.
 
-use super::{Call, led_partition};
+use super::{Call, Role, hosted};
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use crate::wire::delete_records::{
@@ -51,8 +51,8 @@ fn trim(call: &Call<'_>, name: &str, index: i32, offset: i64) -> Result<i64, Err
     if !topic.config().may_delete {
         return Err(ErrorCode::PolicyViolation);
     }
-    let mut state = led_partition(call, &partition, -1)?;
-    let end = state.log.end();
+    let mut state = hosted(call, &partition, -1, Role::Leader)?;
+    let end = state.log.high_watermark();
     let offset = if offset == HIGH_WATERMARK { end } else { offset };
     if !(0..=end).contains(&offset) {
         return Err(ErrorCode::OffsetOutOfRange);

@@ -36,7 +36,7 @@ pub(super) fn handle(call: &Call<'_>, request: DescribeClusterRequest) -> Descri
         endpoint_type: BROKERS,
         cluster_id: cluster.id.clone(),
         controller_id: cluster.controller(),
-        brokers: cluster.nodes.iter().map(tell).collect(),
+        brokers: cluster.alive().into_iter().map(tell).collect(),
         ..Default::default()
     }
 }

@@ -8,16 +8,21 @@
 //! - Readers of committed data get what lies below the last stable offset, and the aborted transactions in it.
 //! - No sessions: session id 0 is answered, which tells the client to name all partitions each time, as Kafka does when
 //!   its session cache is full. Going on in a session is FETCH_SESSION_ID_NOT_FOUND.
-//! - Left out: followers (a replica id is not looked at), reading from the nearest replica, diverging epochs (nothing is
-//!   ever truncated), quotas.
+//! - From v11 on every node that holds a partition serves it, not the leader alone, as far as its copy reaches.
+//! - A reader that tells the epoch it read last (v12) learns where its log parts from ours (diverging epoch).
+//! - From v16 on NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH come with the leader's id, epoch and address.
+//! - A throttled answer holds nothing.
+//! - Left out: followers (a replica id is not looked at), naming the nearest replica.
 
-use super::{Call, led_partition, resolve};
+use super::{Call, Role, hosted, leader_hint, resolve};
 use crate::base::place::TopicPartition;
 use crate::broker::faults::Fault;
-use crate::broker::log::{Aborted, Block, Slice};
+use crate::broker::log::{Block, Slice};
 use crate::broker::topic::Partition;
+use crate::broker::transactions::Aborted;
 use crate::wire::fetch::{
-    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use crate::wire::{ErrorCode, Uuid};
 use futures::future::select_all;
@@ -30,6 +35,11 @@ pub(super) const ANSWER_BYTES_MAX: usize = 55 << 20;
 
 const READ_COMMITTED: i8 = 1;
 const NO_OFFSET: i64 = -1;
+const NO_EPOCH: i32 = -1;
+
+/// The versions from which followers serve readers, and from which the leader is told to who asked the wrong node.
+const FOLLOWERS_FROM_VERSION: i16 = 11;
+const HINTS_FROM_VERSION: i16 = 16;
 
 /// The epochs of requests that name all partitions: one that wants no session, one that opens one.
 const SESSION_EPOCHS_FULL: [i32; 2] = [-1, 0];
@@ -39,6 +49,7 @@ pub(super) struct Fetched {
     error: ErrorCode,
     throttle_ms: i32,
     topics: Vec<FetchedTopic>,
+    node_endpoints: Vec<NodeEndpoint>,
 }
 
 struct FetchedTopic {
@@ -51,6 +62,7 @@ struct FetchedPartition {
     index: i32,
     error: ErrorCode,
     read: Read,
+    leader: LeaderIdAndEpoch,
     /// The batches in one piece, where that is not a single stored one.
     joined: Option<Vec<u8>>,
 }
@@ -62,13 +74,16 @@ struct Read {
     log_start: i64,
     slice: Slice,
     aborted: Option<Vec<Aborted>>,
+    /// Where the reader's log parts from this one.
+    diverging: Option<EpochEndOffset>,
 }
 
 /// One look at all partitions.
 struct Look {
     topics: Vec<FetchedTopic>,
     bytes: usize,
-    failed: bool,
+    /// There is something to tell at once.
+    urgent: bool,
     /// The partitions that may grow.
     watched: Vec<Arc<Partition>>,
 }
@@ -84,13 +99,16 @@ pub(super) fn partitions(call: &Call<'_>, request: &FetchRequest) -> Vec<TopicPa
 
 pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
     if !SESSION_EPOCHS_FULL.contains(&request.session_epoch) {
-        return Fetched { error: ErrorCode::FetchSessionIdNotFound, throttle_ms: 0, topics: Vec::new() };
+        return Fetched::nothing(ErrorCode::FetchSessionIdNotFound, call.throttle_ms());
+    }
+    if call.throttle.is_some() {
+        return Fetched::nothing(ErrorCode::None, call.throttle_ms());
     }
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = Instant::now() + wait;
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0);
     let mut look = look(call, &request);
-    while !look.failed && look.bytes < bytes_min && Instant::now() < deadline && !look.watched.is_empty() {
+    while !look.urgent && look.bytes < bytes_min && Instant::now() < deadline && !look.watched.is_empty() {
         let watched = std::mem::take(&mut look.watched);
         let mut changes: Vec<_> = watched.iter().map(|partition| Box::pin(partition.changed.notified())).collect();
         // From here on no change is missed; what changed since the first look is found by a second one.
@@ -98,7 +116,7 @@ pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
             change.as_mut().enable();
         }
         look = self::look(call, &request);
-        if look.failed || look.bytes >= bytes_min {
+        if look.urgent || look.bytes >= bytes_min {
             break;
         }
         tokio::select! {
@@ -108,7 +126,8 @@ pub(super) async fn handle(call: &Call<'_>, request: FetchRequest) -> Fetched {
         }
         look = self::look(call, &request);
     }
-    let mut fetched = Fetched { error: ErrorCode::None, throttle_ms: call.throttle_ms(), topics: look.topics };
+    let mut fetched = Fetched { topics: look.topics, ..Fetched::nothing(ErrorCode::None, call.throttle_ms()) };
+    fetched.hint(call);
     fetched.join(call);
     fetched
 }
@@ -117,7 +136,7 @@ fn look(call: &Call<'_>, request: &FetchRequest) -> Look {
     let answer_max = usize::try_from(request.max_bytes).unwrap_or(0).min(ANSWER_BYTES_MAX);
     let committed = request.isolation_level == READ_COMMITTED;
     let mut look =
-        Look { topics: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false, watched: Vec::new() };
+        Look { topics: Vec::with_capacity(request.topics.len()), bytes: 0, urgent: false, watched: Vec::new() };
     for topic in &request.topics {
         let found = resolve(call, &topic.topic, topic.topic_id);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -137,13 +156,14 @@ fn look(call: &Call<'_>, request: &FetchRequest) -> Look {
                     ),
                 },
             };
-            look.failed |= outcome.is_err();
+            look.urgent |= outcome.as_ref().map_or(true, |read| read.diverging.is_some());
             let (error, read) = match outcome {
                 Ok(read) => (ErrorCode::None, read),
                 Err(error) => (error, Read::nothing()),
             };
             look.bytes = look.bytes.saturating_add(read.slice.bytes);
-            partitions.push(FetchedPartition { index: wanted.partition, error, read, joined: None });
+            let leader = LeaderIdAndEpoch::default();
+            partitions.push(FetchedPartition { index: wanted.partition, error, read, leader, joined: None });
         }
         look.topics.push(FetchedTopic { name: topic.topic.clone(), topic_id: topic.topic_id, partitions });
     }
@@ -157,17 +177,32 @@ struct Limits {
 }
 
 fn read(call: &Call<'_>, partition: &Partition, wanted: &FetchPartition, limits: &Limits) -> Result<Read, ErrorCode> {
-    let state = led_partition(call, partition, wanted.current_leader_epoch)?;
+    let role = if call.version >= FOLLOWERS_FROM_VERSION { Role::Replica } else { Role::Leader };
+    let state = hosted(call, partition, wanted.current_leader_epoch, role)?;
     let log = &state.log;
-    let (start, end) = (log.start(), log.end());
+    let (start, end) = (log.start().min(state.end_at(call.node)), state.end_at(call.node));
+    let high_watermark = state.watermark_at(call.node);
+    let last_stable = log.last_stable_below(high_watermark);
+    let mut read = Read { high_watermark, last_stable, log_start: start, ..Read::nothing() };
+    if wanted.last_fetched_epoch != NO_EPOCH {
+        let reached = log.end_of_epoch(wanted.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+        let reached = EpochEndOffset { epoch: reached.epoch, end_offset: reached.end.min(end) };
+        if wanted.fetch_offset < start {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        if reached.epoch < wanted.last_fetched_epoch || reached.end_offset < wanted.fetch_offset {
+            read.diverging = Some(reached);
+            return Ok(read);
+        }
+    }
     if !(start..=end).contains(&wanted.fetch_offset) {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let upper = if limits.committed { log.last_stable() } else { end };
+    let upper = if limits.committed { last_stable } else { high_watermark };
     let bytes_max = usize::try_from(wanted.partition_max_bytes).unwrap_or(0).min(limits.left);
-    let slice = log.read(wanted.fetch_offset, upper, bytes_max, limits.one_at_least);
-    let aborted = limits.committed.then(|| log.aborted_between(wanted.fetch_offset, upper));
-    Ok(Read { high_watermark: end, last_stable: log.last_stable(), log_start: start, slice, aborted })
+    read.slice = log.read(wanted.fetch_offset, upper, bytes_max, limits.one_at_least);
+    read.aborted = limits.committed.then(|| log.aborted_between(wanted.fetch_offset, upper));
+    Ok(read)
 }
 
 impl Read {
@@ -178,11 +213,30 @@ impl Read {
             log_start: NO_OFFSET,
             slice: Slice::default(),
             aborted: None,
+            diverging: None,
         }
     }
 }
 
 impl Fetched {
+    fn nothing(error: ErrorCode, throttle_ms: i32) -> Self {
+        Self { error, throttle_ms, topics: Vec::new(), node_endpoints: Vec::new() }
+    }
+
+    /// Tells a client that asked the wrong node, or at the wrong time, who leads.
+    fn hint(&mut self, call: &Call<'_>) {
+        if call.version < HINTS_FROM_VERSION {
+            return;
+        }
+        for topic in &mut self.topics {
+            let misled = |error| matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+            for partition in topic.partitions.iter_mut().filter(|partition| misled(partition.error)) {
+                let Some(name) = super::name_of(call.cluster, &topic.name, topic.topic_id) else { continue };
+                partition.leader = leader_hint(call.cluster, &name, partition.index, &mut self.node_endpoints);
+            }
+        }
+    }
+
     /// Puts the batches of each partition into one piece, and damages them where a test wants that.
     fn join(&mut self, call: &Call<'_>) {
         for topic in &mut self.topics {
@@ -259,6 +313,8 @@ impl FetchedPartition {
             high_watermark: self.read.high_watermark,
             last_stable_offset: self.read.last_stable,
             log_start_offset: self.read.log_start,
+            diverging_epoch: self.read.diverging.clone().unwrap_or_default(),
+            current_leader: self.leader.clone(),
             aborted_transactions: self.read.aborted.as_ref().map(|aborted| aborted.iter().map(tell).collect()),
             records: Some(self.joined.as_deref().unwrap_or_else(single)),
             ..Default::default()

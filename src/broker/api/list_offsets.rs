@@ -4,10 +4,13 @@
 //! - -1 the end (the last stable offset for readers of committed data), -2 the log start, -3 the record with the largest
 //!   timestamp, -4 the local log start (the log start: there is no other storage), -5 and -6 tiered storage (there is
 //!   none: offset -1). From 0 on: the first record that is not older; none is offset -1 with no error.
-//! - Times are looked up batch by batch by their largest timestamp, then record by record in the first that fits.
+//! - Times are looked up batch by batch by their largest timestamp, then record by record in the first that fits. What
+//!   lies above the end that the reader is told (high watermark, last stable offset) is not found.
+//! - A leader whose high watermark has not yet reached the end its log had when it was elected answers
+//!   OFFSET_NOT_AVAILABLE (before v5 LEADER_NOT_AVAILABLE) instead of an end, or a time not found below it.
 //! - Left out: the timeout, since nothing is remote.
 
-use super::{Call, led_partition};
+use super::{Call, Role, hosted};
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, RecordReader};
 use crate::broker::log::{Log, Stored};
@@ -30,6 +33,9 @@ struct Found {
     offset: i64,
     leader_epoch: i32,
 }
+
+/// The version that knows OFFSET_NOT_AVAILABLE.
+const NOT_AVAILABLE_FROM_VERSION: i16 = 5;
 
 const NOTHING: Found = Found { timestamp: -1, offset: -1, leader_epoch: -1 };
 
@@ -68,27 +74,38 @@ fn list(call: &Call<'_>, name: &str, wanted: &ListOffsetsPartition, committed: b
     }
     let topic = call.cluster.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = topic.partition(wanted.partition_index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let (edge, candidates) = {
-        let state = led_partition(call, &partition, wanted.current_leader_epoch)?;
-        let edge = |offset| Found { timestamp: -1, offset, leader_epoch: state.leader_epoch };
+    let (start, candidates, readable, not_available) = {
+        let state = hosted(call, &partition, wanted.current_leader_epoch, Role::Leader)?;
         let log = &state.log;
-        match wanted.timestamp {
-            LATEST => return Ok(edge(if committed { log.last_stable() } else { log.end() })),
-            EARLIEST | EARLIEST_LOCAL => return Ok(edge(log.start())),
+        let edge = |offset, leader_epoch| Found { timestamp: -1, offset, leader_epoch };
+        let readable = if committed { log.last_stable() } else { log.high_watermark() };
+        let not_available =
+            (log.high_watermark() < state.leader_since).then_some(if call.version >= NOT_AVAILABLE_FROM_VERSION {
+                ErrorCode::OffsetNotAvailable
+            } else {
+                ErrorCode::LeaderNotAvailable
+            });
+        let candidates = match wanted.timestamp {
+            LATEST => return not_available.map_or(Ok(edge(readable, state.leader_epoch)), Err),
+            EARLIEST | EARLIEST_LOCAL => return Ok(edge(log.start(), log.earliest_epoch().unwrap_or(-1))),
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => return Ok(NOTHING),
-            MAX_TIMESTAMP => (log.start(), newest(log)),
-            time if time >= 0 => (log.start(), not_older(log, time)),
+            MAX_TIMESTAMP => newest(log),
+            time if time >= 0 => not_older(log, time),
             _ => return Err(ErrorCode::InvalidRequest),
-        }
+        };
+        (log.start(), candidates, readable, not_available)
     };
     // Batches are unpacked without the lock. The record looked for can lie below the log start, then it is in the next.
     for stored in candidates {
         let least = if wanted.timestamp == MAX_TIMESTAMP { stored.max_timestamp } else { wanted.timestamp };
-        if let Some((timestamp, offset)) = first_record(&stored, least, edge) {
+        if let Some((timestamp, offset)) = first_record(&stored, least, start) {
+            if offset >= readable {
+                break;
+            }
             return Ok(Found { timestamp, offset, leader_epoch: stored.leader_epoch });
         }
     }
-    Ok(NOTHING)
+    not_available.map_or(Ok(NOTHING), Err)
 }
 
 /// The first batch with the largest timestamp of all.

@@ -3,11 +3,12 @@
 //! - Versions: all that `wire` speaks.
 //! - No topics named (an empty list in v0, null from v1) means all; naming by id from v12 (before, a null name is refused).
 //! - Topics are never created on the way, whatever the request allows (`auto.create.topics.enable=false`).
+//! - A partition without a leader has LEADER_NOT_AVAILABLE and -1; a node that is known to be dead is not told.
 //! - Left out: authorized operations (there is no authorizer; the "not asked for" value is told), racks.
 
 use super::Call;
 use crate::broker::cluster::Cluster;
-use crate::broker::topic::{Topic, check_name};
+use crate::broker::topic::{NO_LEADER, Topic, check_name};
 use crate::wire::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -36,7 +37,7 @@ fn brokers(cluster: &Cluster) -> Vec<MetadataResponseBroker> {
         port: node.port.into(),
         ..Default::default()
     };
-    cluster.nodes.iter().map(tell).collect()
+    cluster.alive().into_iter().map(tell).collect()
 }
 
 fn lookup(call: &Call<'_>, name: Option<String>, topic_id: Uuid) -> MetadataResponseTopic {
@@ -60,19 +61,20 @@ fn describe(call: &Call<'_>, topic: &Topic) -> MetadataResponseTopic {
     if let Some(error) = call.forced(None) {
         return failed(Some(topic.name.to_string()), topic.id, error);
     }
+    let cluster = call.cluster;
     let partitions = topic.partitions();
     let describe_partition = |partition: &std::sync::Arc<crate::broker::topic::Partition>| {
-        let (leader_id, leader_epoch) = {
-            let state = partition.state();
-            (state.leader, state.leader_epoch)
-        };
+        let state = partition.state();
+        let is_alive = |node| cluster.is_alive(node);
+        let error = if state.leader == NO_LEADER { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
         MetadataResponsePartition {
+            error_code: error.code(),
             partition_index: partition.at.partition,
-            leader_id,
-            leader_epoch,
-            replica_nodes: partition.replicas.clone(),
-            isr_nodes: partition.replicas.clone(),
-            ..Default::default()
+            leader_id: state.leader,
+            leader_epoch: state.leader_epoch,
+            replica_nodes: state.replicas.clone(),
+            isr_nodes: state.in_sync(is_alive),
+            offline_replicas: state.replicas.iter().copied().filter(|node| !is_alive(*node)).collect(),
         }
     };
     MetadataResponseTopic {

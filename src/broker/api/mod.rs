@@ -14,9 +14,11 @@ mod metadata;
 // The data path.
 mod fetch;
 mod list_offsets;
+mod offset_for_leader_epoch;
 mod produce;
 
 mod delete_records;
+mod describe_producers;
 mod init_producer_id;
 
 // Administration.
@@ -29,10 +31,12 @@ mod incremental_alter_configs;
 
 use super::cluster::Cluster;
 use super::faults::{Fault, Seen, Struck};
+use super::throttle::{Throttle, whole_ms};
 use super::topic::{Partition, State, Topic};
 use super::validate::Refusal;
 use crate::base::place::TopicPartition;
 use crate::wire::header::RequestHeader;
+use crate::wire::produce::{LeaderIdAndEpoch, NodeEndpoint};
 use crate::wire::{Api, ApiKey, ErrorCode, Reader, Uuid, WireError, frame};
 pub(crate) use create_topics::PARTITIONS_MAX;
 use std::sync::{Arc, MutexGuard};
@@ -62,10 +66,12 @@ const SERVED: &[Served] = &[
     served::<crate::wire::delete_topics::DeleteTopics>(),
     served::<crate::wire::delete_records::DeleteRecords>(),
     served::<crate::wire::init_producer_id::InitProducerId>(),
+    served::<crate::wire::offset_for_leader_epoch::OffsetForLeaderEpoch>(),
     served::<crate::wire::describe_configs::DescribeConfigs>(),
     served::<crate::wire::create_partitions::CreatePartitions>(),
     served::<crate::wire::incremental_alter_configs::IncrementalAlterConfigs>(),
     served::<crate::wire::describe_cluster::DescribeCluster>(),
+    served::<crate::wire::describe_producers::DescribeProducers>(),
 ];
 
 /// What becomes of a request.
@@ -94,6 +100,7 @@ pub(crate) struct Call<'a> {
     pub(crate) node: i32,
     pub(crate) version: i16,
     struck: &'a [Struck],
+    throttle: Option<Throttle>,
     stream: Option<&'a TcpStream>,
 }
 
@@ -118,12 +125,14 @@ impl<'a> Call<'a> {
         self.forced(None).map_or(Ok(()), |code| Err(Refusal::new(code, "asked for by a test")))
     }
 
+    /// How long the client is told to be throttled: by a quota, or because a test wants it to be told.
     fn throttle_ms(&self) -> i32 {
-        let throttle = |fault: &Fault| match fault {
+        let told = |fault: &Fault| match fault {
             Fault::Throttle(ms) => Some(*ms),
             _ => None,
         };
-        self.struck_with(None).find_map(throttle).unwrap_or(0)
+        let told = self.struck_with(None).find_map(told).unwrap_or(0);
+        told.max(self.throttle.map_or(0, |throttle| whole_ms(throttle.pause)))
     }
 
     fn struck_with(&self, partition: Option<(&str, i32)>) -> impl Iterator<Item = &'a Fault> {
@@ -143,12 +152,14 @@ impl<'a> Call<'a> {
 }
 
 /// Handles one frame (without its length prefix) that came in at a node; a whole answer frame is appended to `out`.
+/// `throttle` is how the connection was throttled last, and afterwards how it is to be throttled now.
 pub(crate) async fn answer(
     cluster: &Arc<Cluster>,
     node: i32,
     stream: Option<&TcpStream>,
     bytes: &[u8],
     out: &mut Vec<u8>,
+    throttle: &mut Option<Throttle>,
 ) -> Result<Outcome, RequestError> {
     let mut ahead = Reader::new(bytes, false);
     let (code, version, correlation_id) = (ahead.i16()?, ahead.i16()?, ahead.i32()?);
@@ -169,7 +180,8 @@ pub(crate) async fn answer(
     tracing::trace!(node, %key, version, client = header.client_id, "request");
     let faults = &cluster.faults;
     faults.note(Seen { api: key, version, node });
-    let unstruck = Call { cluster, node, version, struck: &[], stream };
+    *throttle = cluster.quotas.throttle(key, *throttle);
+    let unstruck = Call { cluster, node, version, struck: &[], throttle: *throttle, stream };
     let struck = faults.strike(key, node, || partitions(&unstruck, key, body.clone()).unwrap_or_default());
     for struck in &struck {
         match struck.fault() {
@@ -206,7 +218,7 @@ async fn run(
     match key {
         ApiKey::Produce => {
             let request = decode::<wire::produce::Produce>(call, body)?;
-            match produce::handle(call, request) {
+            match produce::handle(call, request).await {
                 produce::Produced::Silence => return Ok(Outcome::Silence),
                 produce::Produced::Close => return Ok(Outcome::Close),
                 produce::Produced::Answer(response) => {
@@ -281,6 +293,24 @@ async fn run(
                 describe_cluster::handle,
             )?;
         }
+        ApiKey::OffsetForLeaderEpoch => {
+            simple::<wire::offset_for_leader_epoch::OffsetForLeaderEpoch>(
+                call,
+                correlation_id,
+                body,
+                out,
+                offset_for_leader_epoch::handle,
+            )?;
+        }
+        ApiKey::DescribeProducers => {
+            simple::<wire::describe_producers::DescribeProducers>(
+                call,
+                correlation_id,
+                body,
+                out,
+                describe_producers::handle,
+            )?;
+        }
         other => return Err(RequestError::NotServed { key: other.code(), version: call.version }),
     }
     Ok(Outcome::Answer)
@@ -293,10 +323,45 @@ fn simple<'r, A: Api>(
     body: Reader<'r>,
     out: &mut Vec<u8>,
     handle: impl FnOnce(&Call<'_>, A::Request<'r>) -> A::Response<'r>,
-) -> Result<(), RequestError> {
+) -> Result<(), RequestError>
+where
+    A::Response<'r>: TellThrottle,
+{
     let request = decode::<A>(call, body)?;
-    let response = handle(call, request);
+    let mut response = handle(call, request);
+    response.tell_throttle(call.throttle_ms());
     Ok(frame::write_response::<A>(out, call.version, correlation_id, &response)?)
+}
+
+/// An answer that can say that the client is throttled.
+trait TellThrottle {
+    fn tell_throttle(&mut self, ms: i32);
+}
+
+macro_rules! tell_throttle {
+    ($($file:ident::$response:ident)*) => {$(
+        impl TellThrottle for crate::wire::$file::$response {
+            fn tell_throttle(&mut self, ms: i32) {
+                self.throttle_time_ms = ms;
+            }
+        }
+    )*};
+}
+
+tell_throttle! {
+    list_offsets::ListOffsetsResponse
+    metadata::MetadataResponse
+    api_versions::ApiVersionsResponse
+    create_topics::CreateTopicsResponse
+    delete_topics::DeleteTopicsResponse
+    delete_records::DeleteRecordsResponse
+    init_producer_id::InitProducerIdResponse
+    offset_for_leader_epoch::OffsetForLeaderEpochResponse
+    describe_configs::DescribeConfigsResponse
+    create_partitions::CreatePartitionsResponse
+    incremental_alter_configs::IncrementalAlterConfigsResponse
+    describe_cluster::DescribeClusterResponse
+    describe_producers::DescribeProducersResponse
 }
 
 fn decode<'r, A: Api>(call: &Call<'_>, mut body: Reader<'r>) -> Result<A::Request<'r>, WireError> {
@@ -312,6 +377,12 @@ fn partitions(call: &Call<'_>, key: ApiKey, body: Reader<'_>) -> Result<Vec<Topi
         ApiKey::ListOffsets => list_offsets::partitions(&decode::<wire::list_offsets::ListOffsets>(call, body)?),
         ApiKey::DeleteRecords => {
             delete_records::partitions(&decode::<wire::delete_records::DeleteRecords>(call, body)?)
+        }
+        ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::partitions(&decode::<
+            wire::offset_for_leader_epoch::OffsetForLeaderEpoch,
+        >(call, body)?),
+        ApiKey::DescribeProducers => {
+            describe_producers::partitions(&decode::<wire::describe_producers::DescribeProducers>(call, body)?)
         }
         _ => Vec::new(),
     })
@@ -329,22 +400,53 @@ fn name_of(cluster: &Cluster, name: &str, id: Uuid) -> Option<Arc<str>> {
     if id.is_zero() { Some(name.into()) } else { cluster.topic_by_id(id).map(|topic| topic.name.clone()) }
 }
 
-/// A partition's state, if this node leads it and the client does not think of another epoch (-1: it thinks of none).
-fn led_partition<'p>(
+/// Who may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Leader,
+    /// Any node that holds the partition.
+    Replica,
+}
+
+/// A partition's state, if this node may answer for it and the client does not think of another epoch (-1: it thinks of
+/// none). The epoch is looked at first, as in Kafka: who has fallen behind learns that, wherever it asks.
+fn hosted<'p>(
     call: &Call<'_>,
     partition: &'p Partition,
     client_epoch: i32,
+    role: Role,
 ) -> Result<MutexGuard<'p, State>, ErrorCode> {
     let state = partition.state();
-    if state.leader != call.node {
+    if !state.replicas.contains(&call.node) {
         return Err(ErrorCode::NotLeaderOrFollower);
     }
     match client_epoch {
-        -1 => Ok(state),
-        epoch if epoch < state.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
-        epoch if epoch > state.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
-        _ => Ok(state),
+        -1 => {}
+        epoch if epoch < state.leader_epoch => return Err(ErrorCode::FencedLeaderEpoch),
+        epoch if epoch > state.leader_epoch => return Err(ErrorCode::UnknownLeaderEpoch),
+        _ => {}
     }
+    if role == Role::Leader && state.leader != call.node {
+        return Err(ErrorCode::NotLeaderOrFollower);
+    }
+    Ok(state)
+}
+
+/// Who leads, and where that node listens, for a client that asked the wrong one.
+fn leader_hint(cluster: &Cluster, topic: &str, index: i32, endpoints: &mut Vec<NodeEndpoint>) -> LeaderIdAndEpoch {
+    let Some(partition) = cluster.partition(&TopicPartition::new(topic, index)) else {
+        return LeaderIdAndEpoch::default();
+    };
+    let (leader_id, leader_epoch) = {
+        let state = partition.state();
+        (state.leader, state.leader_epoch)
+    };
+    let known = endpoints.iter().any(|endpoint| endpoint.node_id == leader_id);
+    if let Some(node) = cluster.alive().into_iter().find(|node| node.id == leader_id && !known) {
+        let (host, port) = (node.host.clone(), node.port.into());
+        endpoints.push(NodeEndpoint { node_id: leader_id, host, port, rack: None });
+    }
+    LeaderIdAndEpoch { leader_id, leader_epoch }
 }
 
 impl From<ErrorCode> for Refusal {

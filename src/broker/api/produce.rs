@@ -2,26 +2,37 @@
 //!
 //! - Versions: all that `wire` speaks. v0 to v2 are told as supported and refused (the connection ends), as Kafka 4 does:
 //!   librdkafka takes their absence for a broker that cannot take compressed batches. By topic id from v13.
-//! - acks 0 (no answer; an error ends the connection, so that the client looks again), 1 and -1, which differ only in
-//!   that -1 asks for `min.insync.replicas` (NOT_ENOUGH_REPLICAS); there is one copy of the data and it is in memory.
+//! - acks 0 (no answer; an error ends the connection, so that the client looks again), 1 and -1. -1 asks for
+//!   `min.insync.replicas` (NOT_ENOUGH_REPLICAS) and waits for the high watermark, which is there at once unless a test
+//!   holds it back: then REQUEST_TIMED_OUT, or NOT_LEADER_OR_FOLLOWER where the leader changes meanwhile, and the batch is
+//!   in the log. A duplicate waits like its original.
+//! - From v10 on NOT_LEADER_OR_FOLLOWER comes with the leader's id, epoch and address.
 //! - Idempotent producers: see `producers`. A retry is answered with the first try's offset.
 //! - Memory full: KAFKA_STORAGE_ERROR, and a warning in the broker's log every few seconds.
-//! - Left out: transactions (a transactional id or batch is refused), quotas, the timeout (nothing is waited for).
+//! - Left out: transactions (a transactional id or batch is refused).
 
-use super::{Call, led_partition, resolve};
+use super::{Call, Role, hosted, leader_hint, resolve};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
 use crate::broker::cluster::now_ms;
 use crate::broker::log::{BATCH_OVERHEAD_BYTES, Block};
-use crate::broker::producers::Verdict;
+use crate::broker::producers::{Stamp, Verdict};
+use crate::broker::topic::{Partition, State};
 use crate::broker::validate::{Refusal, Valid, Validator, one_batch};
-use crate::wire::ErrorCode;
 use crate::wire::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
+use crate::wire::{ErrorCode, Uuid};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const NO_OFFSET: i64 = -1;
+
+/// The version from which the leader is told to who asked the wrong node.
+const HINTS_FROM_VERSION: i16 = 10;
 
 /// What is done about a request.
 pub(super) enum Produced {
@@ -37,6 +48,10 @@ struct Appended {
     base_offset: i64,
     append_time_ms: i64,
     log_start: i64,
+    /// What it waits for.
+    partition: Arc<Partition>,
+    end: i64,
+    leader_epoch: i32,
 }
 
 /// A batch that is not in the log, and the log's start where Kafka tells it: once it has begun to look at the log.
@@ -66,29 +81,85 @@ pub(super) fn partitions(call: &Call<'_>, request: &ProduceRequest<'_>) -> Vec<T
     partitions
 }
 
-pub(super) fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
+pub(super) async fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
     let refused = refuse_all(&request);
-    let mut validator = Validator::default();
-    let mut failed = false;
-    let mut responses = Vec::with_capacity(request.topic_data.len());
-    for topic in request.topic_data {
-        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
-        for entry in &topic.partition_data {
-            let outcome = match &refused {
-                Some(refusal) => Err(refusal.clone().into()),
-                None => append(call, &topic.name, topic.topic_id, entry, request.acks, &mut validator),
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    // All is appended before anything is waited for.
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    {
+        let mut validator = Validator::default();
+        for topic in request.topic_data {
+            let append = |entry: &PartitionProduceData<'_>| {
+                let outcome = match &refused {
+                    Some(refusal) => Err(refusal.clone().into()),
+                    None => append(call, &topic.name, topic.topic_id, entry, request.acks, &mut validator),
+                };
+                (entry.index, outcome)
             };
-            failed |= outcome.is_err();
-            partition_responses.push(tell(entry.index, outcome));
+            let outcomes: Vec<_> = topic.partition_data.iter().map(append).collect();
+            topics.push((topic.name, topic.topic_id, outcomes));
         }
-        responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses });
+    }
+    let mut failed = false;
+    let mut node_endpoints = Vec::new();
+    let mut responses = Vec::with_capacity(topics.len());
+    for (name, topic_id, outcomes) in topics {
+        let mut partition_responses = Vec::with_capacity(outcomes.len());
+        for (index, outcome) in outcomes {
+            failed |= outcome.is_err();
+            let mut response = tell(index, &outcome);
+            if let (Ok(appended), -1) = (&outcome, request.acks)
+                && let Err(error) = replicated(call, appended, deadline).await
+            {
+                response.error_code = error.code();
+            }
+            hint(call, &name, topic_id, &mut response, &mut node_endpoints);
+            partition_responses.push(response);
+        }
+        responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
     match request.acks {
         0 if failed => Produced::Close,
         0 => Produced::Silence,
-        _ => {
-            Produced::Answer(ProduceResponse { responses, throttle_time_ms: call.throttle_ms(), ..Default::default() })
+        _ => Produced::Answer(ProduceResponse { responses, throttle_time_ms: call.throttle_ms(), node_endpoints }),
+    }
+}
+
+/// Waits until the high watermark has passed a batch.
+async fn replicated(call: &Call<'_>, appended: &Appended, deadline: Instant) -> Result<(), ErrorCode> {
+    loop {
+        let mut change = pin!(appended.partition.changed.notified());
+        change.as_mut().enable();
+        {
+            let state = appended.partition.state();
+            if state.leader != call.node || state.leader_epoch != appended.leader_epoch {
+                return Err(ErrorCode::NotLeaderOrFollower);
+            }
+            if state.log.high_watermark() >= appended.end {
+                return Ok(());
+            }
         }
+        tokio::select! {
+            () = change => {}
+            () = tokio::time::sleep_until(deadline) => return Err(ErrorCode::RequestTimedOut),
+        }
+    }
+}
+
+/// Tells a client that asked the wrong node which one is right.
+fn hint(
+    call: &Call<'_>,
+    name: &str,
+    topic_id: Uuid,
+    response: &mut PartitionProduceResponse,
+    endpoints: &mut Vec<NodeEndpoint>,
+) {
+    let misled = response.error_code == ErrorCode::NotLeaderOrFollower.code();
+    if misled
+        && call.version >= HINTS_FROM_VERSION
+        && let Some(name) = super::name_of(call.cluster, name, topic_id)
+    {
+        response.current_leader = leader_hint(call.cluster, &name, response.index, endpoints);
     }
 }
 
@@ -104,7 +175,7 @@ fn refuse_all(request: &ProduceRequest<'_>) -> Option<Refusal> {
 fn append(
     call: &Call<'_>,
     name: &str,
-    topic_id: crate::wire::Uuid,
+    topic_id: Uuid,
     entry: &PartitionProduceData<'_>,
     acks: i16,
     validator: &mut Validator,
@@ -116,10 +187,13 @@ fn append(
     }
     let partition = topic.partition(entry.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     // Looked at first, so that a client at the wrong node does not cost a validation.
-    let log_start = led_partition(call, &partition, -1)?.log.start();
+    let (log_start, in_sync) = {
+        let state = hosted(call, &partition, -1, Role::Leader)?;
+        (state.log.start(), state.in_sync(|node| call.cluster.is_alive(node)).len())
+    };
     let config = topic.config();
-    if acks == -1 && partition.replicas.len() < config.insync_replicas_min {
-        let why = format!("{} in-sync replicas, {} are needed", partition.replicas.len(), config.insync_replicas_min);
+    if acks == -1 && in_sync < config.insync_replicas_min {
+        let why = format!("{in_sync} in-sync replicas, {} are needed", config.insync_replicas_min);
         return Err(Refusal::new(ErrorCode::NotEnoughReplicas, why).into());
     }
     let now_ms = now_ms();
@@ -149,51 +223,66 @@ fn tells_start(code: ErrorCode) -> bool {
     )
 }
 
-fn store(
-    call: &Call<'_>,
-    partition: &crate::broker::topic::Partition,
-    valid: Valid,
-    append_time_ms: i64,
-) -> Result<Appended, Refusal> {
+fn store(call: &Call<'_>, partition: &Arc<Partition>, valid: Valid, append_time_ms: i64) -> Result<Appended, Refusal> {
     let memory = &call.cluster.memory;
     let bytes = valid.bytes.len();
     let paid = memory.take(bytes + BATCH_OVERHEAD_BYTES);
-    let mut state = led_partition(call, partition, -1)?;
+    let now_ms = now_ms();
+    let mut state = hosted(call, partition, -1, Role::Leader)?;
     let state = &mut *state;
+    let appended = |state: &State, base_offset, end, append_time_ms| Appended {
+        base_offset,
+        append_time_ms,
+        log_start: state.log.start(),
+        partition: partition.clone(),
+        end,
+        leader_epoch: state.leader_epoch,
+    };
     if let Some(stamp) = valid.stamp {
-        match state.producers.judge(stamp) {
-            Verdict::Append => {}
-            Verdict::Duplicate { base_offset, timestamp } => {
-                let append_time_ms = if append_time_ms == -1 { -1 } else { timestamp };
-                return Ok(Appended { base_offset, append_time_ms, log_start: state.log.start() });
-            }
-            Verdict::OldEpoch { newest } => {
-                let why = format!("producer {} sent epoch {}, the newest is {newest}", stamp.producer_id, stamp.epoch);
-                return Err(Refusal::new(ErrorCode::InvalidProducerEpoch, why));
-            }
-            Verdict::OutOfOrder { last_sequence } => {
-                let why = format!(
-                    "producer {} sent sequence {}, the last one is {last_sequence}",
-                    stamp.producer_id, stamp.first_sequence
-                );
-                return Err(Refusal::new(ErrorCode::OutOfOrderSequenceNumber, why));
-            }
+        state.sweep(call.cluster.expiry(), now_ms);
+        let verdict = state.producers.judge(stamp, state.lens(call.node));
+        if let Verdict::Duplicate { base_offset, last_offset, timestamp } = verdict {
+            let append_time_ms = if append_time_ms == -1 { -1 } else { timestamp };
+            return Ok(appended(state, base_offset, last_offset.saturating_add(1), append_time_ms));
         }
+        refuse(stamp, verdict)?;
     }
-    let admitted = valid.stamp.is_none_or(|stamp| state.producers.admit(stamp, memory));
+    let admitted = valid.stamp.is_none_or(|stamp| state.producers.admit(stamp.producer_id, stamp.epoch, memory));
     let (Some(paid), true) = (paid, admitted) else {
         return Err(full(call, partition, bytes));
     };
     let block = Block::new(valid.bytes, paid);
     let base_offset = state.log.append(block, valid.last_offset_delta, valid.max_timestamp, state.leader_epoch);
+    let end = state.log.end();
     if let Some(stamp) = valid.stamp {
-        state.producers.appended(stamp, base_offset, valid.max_timestamp);
+        state.producers.appended(stamp, (base_offset, end - 1), valid.max_timestamp, now_ms);
     }
     partition.changed.notify_waiters();
-    Ok(Appended { base_offset, append_time_ms, log_start: state.log.start() })
+    Ok(appended(state, base_offset, end, append_time_ms))
 }
 
-fn full(call: &Call<'_>, partition: &crate::broker::topic::Partition, bytes: usize) -> Refusal {
+/// What a producer did wrong.
+fn refuse(stamp: Stamp, verdict: Verdict) -> Result<(), Refusal> {
+    let Stamp { producer_id, epoch, first_sequence, .. } = stamp;
+    let (code, why) = match verdict {
+        Verdict::Append | Verdict::Duplicate { .. } => return Ok(()),
+        Verdict::OldEpoch { newest } => (
+            ErrorCode::InvalidProducerEpoch,
+            format!("producer {producer_id} sent epoch {epoch}, the newest is {newest}"),
+        ),
+        Verdict::OutOfOrder { last_sequence } => (
+            ErrorCode::OutOfOrderSequenceNumber,
+            format!("producer {producer_id} sent sequence {first_sequence}, the last one is {last_sequence}"),
+        ),
+        Verdict::InTransaction { first_offset } => (
+            ErrorCode::InvalidTxnState,
+            format!("producer {producer_id} has a transaction open since offset {first_offset}, this batch is in none"),
+        ),
+    };
+    Err(Refusal::new(code, why))
+}
+
+fn full(call: &Call<'_>, partition: &Partition, bytes: usize) -> Refusal {
     let memory = &call.cluster.memory;
     let (used, total) = (show_size(memory.used_bytes() as u64), show_size(memory.total_bytes() as u64));
     let why = format!("the broker's memory is full ({used} of {total}): delete records or topics, or raise --memory");
@@ -203,7 +292,7 @@ fn full(call: &Call<'_>, partition: &crate::broker::topic::Partition, bytes: usi
     Refusal::new(ErrorCode::KafkaStorageError, why)
 }
 
-fn tell(index: i32, outcome: Result<Appended, Failed>) -> PartitionProduceResponse {
+fn tell(index: i32, outcome: &Result<Appended, Failed>) -> PartitionProduceResponse {
     match outcome {
         Ok(appended) => PartitionProduceResponse {
             index,
@@ -217,9 +306,9 @@ fn tell(index: i32, outcome: Result<Appended, Failed>) -> PartitionProduceRespon
             error_code: refusal.code.code(),
             base_offset: NO_OFFSET,
             log_append_time_ms: -1,
-            log_start_offset: log_start,
-            record_errors: refusal.record.map(|record| record_error(record, &refusal)).into_iter().collect(),
-            error_message: Some(refusal.message),
+            log_start_offset: *log_start,
+            record_errors: refusal.record.map(|record| record_error(record, refusal)).into_iter().collect(),
+            error_message: Some(refusal.message.clone()),
             ..Default::default()
         },
     }

@@ -21,7 +21,7 @@ mod answer;
 
 use super::address::Address;
 use super::call::Connection;
-use super::cluster::{Ask, Cluster, Leader, call_error, refused};
+use super::cluster::{Cluster, Lane, Leader, call_error, refused};
 use super::deadline::Deadline;
 use super::error::{CallError, ClientError, Stalled};
 use super::offsets::OffsetAt;
@@ -182,8 +182,8 @@ struct Patience {
 impl Patience {
     fn new(cluster: &Cluster) -> Self {
         let deadline = cluster.deadline();
-        let retry = Retry::until(deadline);
-        Self { started: Instant::now(), deadline, retry, backoff: Backoff::default(), empty_answers: 0 }
+        let (retry, backoff) = (cluster.retry_until(deadline), cluster.backoff());
+        Self { started: Instant::now(), deadline, retry, backoff, empty_answers: 0 }
     }
 }
 
@@ -195,7 +195,7 @@ impl PartitionReader {
 
     /// One fetch at the position.
     async fn fetch(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<Got, ClientError> {
-        let (leader, mut connection) = self.connect(deadline).await?;
+        let (leader, connection) = self.connect(deadline).await?;
         let wait = FETCH_WAIT.min(deadline.left());
         let request = self.request(leader, wait);
         // The wait is the broker's, the rest is for the way and for its disk. Not cut off where the patience ends: an answer
@@ -256,7 +256,7 @@ impl PartitionReader {
             }
             _ => self.topic_id = Some(leader.topic_id),
         }
-        let (_, connection) = self.cluster.take(Ask::Node(leader.node), deadline).await?;
+        let connection = self.cluster.connection(leader.node, Lane::Fetch(0), deadline).await?;
         Ok((leader, connection))
     }
 

@@ -23,6 +23,7 @@ mod ahead;
 mod count;
 mod output;
 mod plain;
+mod engine;
 
 // After the end.
 mod report;

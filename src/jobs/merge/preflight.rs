@@ -8,12 +8,11 @@ use crate::base::ends::{Bound, Ends};
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
-use crate::client::rskafka::Record;
 use crate::client::{Cluster, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
-use crate::keys::{Key, KeyPart, KeyPlan};
+use crate::keys::{Fields, Key, KeyPart, KeyPlan};
 use crate::observe::progress::Progress;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -44,7 +43,7 @@ pub(super) struct Floor {
 
 impl Floor {
     /// Refuses a first record that would stand behind one that it should precede.
-    pub(super) fn check(&self, keys: &KeyPlan, first: &Record, at: impl FnOnce() -> Place) -> Result<(), JobError> {
+    pub(super) fn check(&self, keys: &KeyPlan, first: &impl Fields, at: impl FnOnce() -> Place) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
             Ok(key) if key < self.key => Err(JobError::Unfit(format!(

@@ -104,6 +104,8 @@ halves! {
     create_partitions CreatePartitions: CreatePartitionsRequest, CreatePartitionsResponse, to 3;
     incremental_alter_configs IncrementalAlterConfigs: IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, to 1;
     describe_cluster DescribeCluster: DescribeClusterRequest, DescribeClusterResponse, to 2;
+    offset_for_leader_epoch OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, to 4;
+    describe_producers DescribeProducers: DescribeProducersRequest, DescribeProducersResponse, to 0;
 }
 
 /// A seed for this run: printed where the test fails, and taken from `KMERGE_TEST_SEED` to run it again.
