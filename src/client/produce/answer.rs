@@ -115,7 +115,7 @@ fn words(answer: &PartitionProduceResponse) -> Option<String> {
 fn way_out(code: ErrorCode) -> Option<&'static str> {
     use ErrorCode as E;
     Some(match code {
-        E::MessageTooLarge => "write smaller batches (--batch-size), or raise the topic's max.message.bytes",
+        E::MessageTooLarge => "write smaller batches (--batch-bytes), or raise the topic's max.message.bytes",
         E::RecordListTooLarge => "a batch must fit in a segment: write smaller batches, or raise segment.bytes",
         E::OutOfOrderSequenceNumber | E::UnknownProducerId | E::DuplicateSequenceNumber => {
             "the broker does not know this producer by the batches before it. It forgets a producer by the timestamps of its \

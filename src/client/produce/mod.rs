@@ -16,8 +16,9 @@
 //!   stops the run at the next answer. What no answer can show is a repeat of the *last* batch that reaches a forgetful
 //!   broker after everything was acknowledged: look at the partition's end when the run is over.
 //! - Nothing is sent behind our back: the writer works while one of its methods is awaited. (Requests that were handed to the
-//!   connection go out, and their answers come in, all the same.) Every method may be dropped while it waits and called
-//!   again; of `append` the batch is then either taken whole or not at all.
+//!   connection go out, and their answers come in, all the same.) What is dropped while it waits
+//!   does no harm to what was taken before; of an `append` nobody knows then whether it was taken, so only `close` makes
+//!   sense after it.
 //! - Two times bound everything: an answer may take [`Cluster::timeout`] beyond what the broker is allowed to wait for its
 //!   replicas; from the first failure on, a batch must become certain within [`WriteOptions::delivery_timeout`].
 
