@@ -7,6 +7,8 @@
 //!   leave several copies; only the offset of the last one is told. [`PlainPartition::produce`] returns it, and
 //!   [`Appended`] holds it against the end of what was written before.
 //! - Its decoder rejects transaction markers, null header values, lz4 and zstd. These come back as errors that say so.
+//! - One such batch spoils the whole answer, whatever else is in it. [`PlainPartition::fetch`] asks for less until the answer
+//!   ends before it, or holds nothing else: then the error names the place, and what lies behind the end plays no part.
 //! - A fetch gives no way to step over a batch without records, and takes a batch that is cut inside for one that did not
 //!   fit. Both show as a fetch that yields nothing; [`PlainPartition::fetch`] asks a second time, for more, then gives up.
 //! - Headers are a map: of a repeated name the last value stays. LogAppendTime is not seen: a record keeps the time its
@@ -37,6 +39,9 @@ pub use ::rskafka::record::{Record, RecordAndOffset};
 const FETCH_WAIT_MS: i32 = 500;
 /// The second, larger fetch after one that yielded nothing: room for the largest batch a broker takes by default, and more.
 const FETCH_AGAIN_BYTES: i32 = 8 << 20;
+/// A fetch that holds a batch this client cannot read is repeated with so many times fewer bytes, down to a single batch:
+/// steps that are large enough to get there soon, and small enough to take what is good before it in a few fetches.
+const FETCH_LESS: i32 = 16;
 /// A checksum that is wrong may have been damaged on the way: the fetch is repeated this often.
 const REFETCHES_MAX: u32 = 2;
 /// Frames above this are refused. A fetch is far smaller but for a single batch that is not.
@@ -85,7 +90,7 @@ pub enum PlainError {
          committed ones, so what is written so far may hold aborted records"
     )]
     Marker {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
     },
     /// A header without a value, which rskafka cannot read.
@@ -93,7 +98,7 @@ pub enum PlainError {
         "a record at or after {at} has a header whose value is null (or a negative length): this client cannot read it"
     )]
     NullHeader {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
     },
     /// A codec that this build of rskafka cannot read.
@@ -102,7 +107,7 @@ pub enum PlainError {
          written anew with one of these"
     )]
     Codec {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
         /// The codec's name.
         codec: &'static str,
@@ -110,7 +115,7 @@ pub enum PlainError {
     /// What the broker sent is not what the format says.
     #[error("a batch at or after {at} cannot be read: {detail}")]
     Corrupt {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
         /// The client's words.
         detail: String,
@@ -163,6 +168,13 @@ impl PlainError {
             Self::OutOfRange { .. } | Self::Corrupt { .. } => Kind::Data,
             _ => Kind::Failed,
         }
+    }
+}
+
+impl PlainError {
+    /// Whether it is a batch in the answer that cannot be read.
+    fn is_of_a_batch(&self) -> bool {
+        matches!(self, Self::Marker { .. } | Self::NullHeader { .. } | Self::Codec { .. } | Self::Corrupt { .. })
     }
 }
 
@@ -234,6 +246,11 @@ impl PlainPartition {
                 Ok(records) => records,
                 Err(PlainError::Corrupt { .. }) if refetches < REFETCHES_MAX => {
                     refetches += 1;
+                    continue;
+                }
+                // One batch spoils the answer for all: it may lie behind the end, and those before it are good.
+                Err(error) if error.is_of_a_batch() && bytes > 1 => {
+                    bytes = (bytes / FETCH_LESS).max(1);
                     continue;
                 }
                 Err(error) => return Err(error),
