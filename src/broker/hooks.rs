@@ -74,8 +74,8 @@ impl Broker {
         Ok(())
     }
 
-    /// Tells readers of committed data that a producer's records from the first to the last offset were aborted. The
-    /// records and the marker behind them are appended by [`Self::append_raw`].
+    /// Tells readers of committed data that a producer's records from the first offset on were aborted, by the marker at the
+    /// last one (as Kafka counts). The records and the marker are appended by [`Self::append_raw`].
     pub fn add_aborted(
         &self,
         topic: &str,

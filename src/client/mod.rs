@@ -37,6 +37,7 @@ mod admin;
 mod configs;
 mod metadata;
 mod offsets;
+mod transactions;
 
 // One partition, as bytes.
 mod aborted;

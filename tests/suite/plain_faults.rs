@@ -157,7 +157,58 @@ on_the_embedded_broker! {
         broker.append_raw(&input, 1, &marker(0, ControlType::Abort, 0, 7, 0, 0).unwrap()).unwrap();
         broker.append_raw(&input, 1, &one_record(b"200")).unwrap();
         let merged = cluster.run(&["merge", "--from", &input, "--to", &output]).await;
-        merged.fails(1, &["transaction marker", &format!("{input} partition 1"), "aborted records"]);
+        merged.fails(1, &["transaction marker", &format!("{input} partition 1 offset 100"), "aborted records"]);
+    }
+
+    async fn an_end_between_aborted_records_and_their_marker_is_refused_before_the_start(cluster: &Cluster, broker: &Broker) {
+        let (input, output) = topics(cluster).await;
+        // Offsets 100 and 102 are aborted by the marker at 103, 101 is nobody's.
+        let mut writer = BatchWriter::new(Codec::None);
+        for (producer, value) in [(7, &b"100"[..]), (-1, b"101"), (7, b"102")] {
+            writer.producer(producer, 0, 0).transactional(producer == 7);
+            writer.push(0, None, Some(value), Headers::EMPTY).unwrap();
+            broker.append_raw(&input, 1, writer.finish().unwrap()).unwrap();
+        }
+        broker.append_raw(&input, 1, &marker(0, ControlType::Abort, 0, 7, 0, 0).unwrap()).unwrap();
+        broker.append_raw(&input, 1, &one_record(b"104")).unwrap();
+        broker.add_aborted(&input, 1, 7, 100, 103).unwrap();
+
+        let merge = async |output: &str, end: &str, more: &[&str]| {
+            let end = format!("{input}:0=100,1={end}");
+            cluster.run(&[&["merge", "--from", &input, "--to", output, "--end", &end][..], more].concat()).await
+        };
+        for end in ["101", "102", "103", "104"] {
+            for more in [&[][..], &["--strategy", "count"]] {
+                let said = [&format!("{input} partition 1"), "began at offset 100", &format!("end at {end}"), "--end"];
+                merge(&output, end, more).await.fails(1, &said);
+                assert_eq!(cluster.read(&output, 0).await, []);
+            }
+        }
+        merge(&output, "100", &[]).await.ok();
+        assert_eq!(cluster.read(&output, 0).await.len(), 200);
+        // An end behind the marker: it is met.
+        let output = cluster.topic("out2", 1).await;
+        merge(&output, "105", &[]).await.fails(1, &["transaction marker"]);
+    }
+
+    async fn a_transaction_that_is_aborted_while_the_plan_is_made_is_refused(cluster: &Cluster, broker: &Broker) {
+        let (input, output) = topics(cluster).await;
+        let mut writer = BatchWriter::new(Codec::None);
+        writer.producer(7, 0, 0).transactional(true).push(0, None, Some(b"100"), Headers::EMPTY).unwrap();
+        broker.append_raw(&input, 0, writer.finish().unwrap()).unwrap();
+        // The end was taken while it was open; it is over when we ask how far the log is stable.
+        let stable = Rule::on(ApiKey::ListOffsets).partition(&input, 0).after(2).once();
+        let held = broker.faults().add(stable, Fault::Hold);
+        let args = ["merge", "--from", &input, "--to", &output];
+        let aborting = async {
+            held.hit().await;
+            broker.append_raw(&input, 0, &marker(0, ControlType::Abort, 0, 7, 0, 0).unwrap()).unwrap();
+            broker.add_aborted(&input, 0, 7, 100, 101).unwrap();
+            held.release();
+        };
+        let (merged, ()) = tokio::join!(cluster.run(&args), aborting);
+        merged.fails(1, &[&format!("{input} partition 0"), "began at offset 100"]);
+        assert_eq!(cluster.read(&output, 0).await, []);
     }
 
     async fn a_log_whose_end_yields_nothing_is_an_error_and_no_loop(cluster: &Cluster, broker: &Broker) {

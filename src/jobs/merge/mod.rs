@@ -15,6 +15,7 @@
 pub(crate) mod record;
 
 // Before the start.
+mod aborted;
 mod plan;
 mod preflight;
 
