@@ -11,6 +11,8 @@
 //!   ends before it, or holds nothing else: then the error names the place, and what lies behind the end plays no part.
 //! - A fetch gives no way to step over a batch without records, and takes a batch that is cut inside for one that did not
 //!   fit. Both show as a fetch that yields nothing; [`PlainPartition::fetch`] asks a second time, for more, then gives up.
+//! - It takes addresses as the system's resolver does: no default port, no `PLAINTEXT://`, no IPv6 literal without brackets.
+//!   So addresses are read by us and written out for it.
 //! - Headers are a map: of a repeated name the last value stays. LogAppendTime is not seen: a record keeps the time its
 //!   producer gave. Neither can be noticed here.
 //!
@@ -21,6 +23,7 @@ mod appended;
 
 pub use appended::{Appended, NotAdjacent};
 
+use super::Address;
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::text::visible;
@@ -139,6 +142,16 @@ pub enum PlainError {
         /// The broker's error.
         code: String,
     },
+    /// The broker answered that we may not.
+    #[error("{what}: the broker answered {code}{detail}")]
+    Denied {
+        /// What was asked, and of which partition.
+        what: String,
+        /// The broker's error.
+        code: String,
+        /// Its words, if it had any.
+        detail: String,
+    },
     /// The broker answered with an error.
     #[error("{what}: the broker answered {code}{detail}")]
     Server {
@@ -163,7 +176,9 @@ impl PlainError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } => Kind::Unreachable,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } | Self::Denied { .. } => {
+                Kind::Unreachable
+            }
             // As check and verify have it: what was promised is not there.
             Self::OutOfRange { .. } | Self::Corrupt { .. } => Kind::Data,
             _ => Kind::Failed,
@@ -195,12 +210,15 @@ impl PlainClient {
             base: 2.0,
             deadline: Some(timeout.mul_f64(0.8)),
         };
-        let building = ClientBuilder::new(brokers.to_vec())
+        let shown = || brokers.iter().map(|b| visible(b)).collect::<Vec<_>>().join(",");
+        let spelled_out = brokers.iter().map(|broker| Address::parse(broker).map(|address| address.to_string()));
+        let spelled_out = spelled_out.collect::<Result<Vec<_>, _>>();
+        let spelled_out = spelled_out.map_err(|detail| PlainError::Connect { brokers: shown(), detail })?;
+        let building = ClientBuilder::new(spelled_out)
             .client_id("kmerge")
             .max_message_size(FRAME_BYTES_MAX)
             .backoff_config(backoff)
             .build();
-        let shown = || brokers.iter().map(|b| visible(b)).collect::<Vec<_>>().join(",");
         match tokio::time::timeout(timeout, building).await {
             Ok(Ok(client)) => Ok(Self { client, timeout }),
             Ok(Err(error)) => Err(PlainError::Connect { brokers: shown(), detail: chain(&error) }),
@@ -343,14 +361,29 @@ fn of_fetch(at: Place, error: &Error) -> PlainError {
 
 fn general(what: String, error: &Error) -> PlainError {
     match error {
-        Error::ServerError { protocol_error, error_message, .. } => PlainError::Server {
-            what,
-            code: protocol_error.to_string(),
-            detail: error_message.as_deref().map(|m| format!(" ({})", visible(m))).unwrap_or_default(),
-        },
+        Error::ServerError { protocol_error, error_message, .. } => {
+            let code = protocol_error.to_string();
+            let detail = error_message.as_deref().map(|m| format!(" ({})", visible(m))).unwrap_or_default();
+            match is_denial(protocol_error) {
+                true => PlainError::Denied { what, code, detail },
+                false => PlainError::Server { what, code, detail },
+            }
+        }
         Error::RetryFailed(_) => PlainError::GaveUp { what, detail: chain(error) },
         _ => PlainError::Client { what, detail: chain(error) },
     }
+}
+
+/// The same errors as our client counts as "you may not".
+fn is_denial(error: &ProtocolError) -> bool {
+    matches!(
+        error,
+        ProtocolError::TopicAuthorizationFailed
+            | ProtocolError::GroupAuthorizationFailed
+            | ProtocolError::ClusterAuthorizationFailed
+            | ProtocolError::TransactionalIdAuthorizationFailed
+            | ProtocolError::SaslAuthenticationFailed
+    )
 }
 
 /// The error and its causes on one line, each once.
