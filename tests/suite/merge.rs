@@ -133,6 +133,25 @@ on_both_brokers! {
         assert_eq!(cluster.read(&output, 0).await, records[2..7]);
     }
 
+    async fn the_proof_that_is_printed_works_as_it_stands_wherever_the_addresses_came_from(cluster: &Cluster) {
+        let input = cluster.topic("in", 2).await;
+        cluster.put(&input, 1, &[Rec::int(1), Rec::int(2)]).await;
+        // The addresses as configurations often have them.
+        let listed: Vec<String> = cluster.brokers.split(',').map(|address| format!("PLAINTEXT://{address}")).collect();
+        let listed = listed.join(",");
+        for (environment, more) in [(&*cluster.brokers, &[][..]), ("", &["--brokers", &listed])] {
+            let output = cluster.topic(if more.is_empty() { "environment" } else { "typed" }, 1).await;
+            let args = ["merge", "--from", &input, "--to", &output, "--output", "json"];
+            let report = run(command(environment, &[&args, more].concat())).await.ok().json();
+            let proof = report["verify_command"].as_str().expect("it is text").to_owned();
+            assert_eq!(proof.contains("--brokers"), !more.is_empty(), "{proof}");
+            // Nothing in it needs a shell.
+            let words: Vec<&str> = proof.split(' ').collect();
+            assert_eq!(words[0], "kmerge");
+            run(command(environment, &words[1..])).await.ok();
+        }
+    }
+
     async fn batches_behind_the_end_play_no_part_whatever_they_are(cluster: &Cluster) {
         use kmerge::batch::Codec;
         let null_header = Rec { headers: vec![(b"h".to_vec(), None)], ..Rec::int(20) };
