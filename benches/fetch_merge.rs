@@ -40,6 +40,7 @@ impl Bench {
         let config = BrokerConfig { memory_bytes: BROKER_BYTES, ..BrokerConfig::default() };
         let broker = runtime.block_on(Broker::start(config)).expect("the broker starts");
         let cx = JobContext {
+            brokers_in_environment: false,
             brokers: vec![broker.bootstrap()],
             timeout: TIMEOUT,
             shutdown: kmerge::base::shutdown::Shutdown::default(),

@@ -30,9 +30,9 @@ What to know:
   - Key, value, headers and timestamp are kept, but: of headers of the same name in one record only the last one stays, and
     headers are sorted by name; where an input topic stamps records itself (LogAppendTime) the producer's time comes out.
     kmerge verify finds both.
-  - Refused: inputs with transactions (markers cannot be read; an open one is refused before the start; but with an --end
-    that lies between aborted records and their marker, those records are taken for good ones), inputs compressed
-    with lz4 or zstd, headers whose value is null, logs that end in compacted-away records.
+  - Refused: inputs with transactions (an open one, or an end between aborted records and their marker, before the start; a
+    marker on the way, which cannot be read, when it is met), inputs compressed with lz4 or zstd, headers whose value is
+    null, logs that end in compacted-away records.
   - --memory pays for the records that are held, as the objects rskafka makes of them (some 130 bytes for a small integer).
     Decoding, sending, the allocator and the program itself come on top: expect the process to peak at up to one and a half
     times the budget plus 24 MiB (measured with ten partitions of integers: 29 MiB at 16MiB, 72 MiB at 64MiB; each report

@@ -26,6 +26,7 @@ pub mod generate;
 pub mod topic;
 
 pub mod broker;
+mod exec;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};

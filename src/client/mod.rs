@@ -41,6 +41,7 @@ mod admin;
 mod configs;
 mod metadata;
 mod offsets;
+mod transactions;
 
 // One partition, as bytes: out of it,
 mod aborted;

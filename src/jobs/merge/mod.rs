@@ -17,6 +17,7 @@
 pub(crate) mod record;
 
 // Before the start.
+mod aborted;
 mod plan;
 mod preflight;
 

@@ -2,6 +2,7 @@
 //!
 //! It looks through our own client, so what it finds does not depend on the client that merges.
 
+use super::aborted::refuse_aborted;
 use super::plan::{Plan, Source, least_memory};
 use super::{Client, MergeSettings, OutputCodec, Strategy};
 use crate::base::ends::{Bound, Ends};
@@ -84,6 +85,9 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         inputs.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), p.index)));
     }
     let sources = sources(settings, &cluster, inputs).await?;
+    if settings.client == Client::Rskafka {
+        refuse_aborted(&cluster, &sources).await?;
+    }
 
     let config = cluster.topic_configs(&settings.to).await?;
     let held = held(&cluster, &output).await?;

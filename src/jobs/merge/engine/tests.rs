@@ -45,6 +45,7 @@ impl Trial {
             sink: MemorySink::new("out", 5),
             cx: JobContext {
                 brokers: Vec::new(),
+                brokers_in_environment: false,
                 timeout: Duration::from_secs(5),
                 shutdown: Shutdown::default(),
                 progress: Progress::default(),
