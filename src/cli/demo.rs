@@ -6,6 +6,7 @@ use clap::Args;
 use kmerge::base::place::TopicPartition;
 use kmerge::base::shutdown::Signal;
 use kmerge::base::units::parse_size;
+use kmerge::batch::Codec;
 use kmerge::broker::{Broker, BrokerConfig};
 use kmerge::client::{Cluster, Delivery, NewTopic};
 use kmerge::jobs::generate::{self, IntsSettings};
@@ -109,6 +110,8 @@ impl DemoArgs {
             range: 1..=10,
             seed: self.seed,
             skew: None,
+            batch_bytes: generate::BATCH_BYTES_DEFAULT,
+            codec: Codec::None,
         }
     }
 

@@ -35,6 +35,7 @@ mod plain;
 mod report;
 
 pub use plan::{Plan, Source};
+pub(crate) use preflight::message_bytes_max;
 pub use report::MergeReport;
 
 use super::JobContext;

@@ -227,7 +227,8 @@ fn check_output(
     Ok(())
 }
 
-fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
+/// The largest batch that a topic of this configuration takes.
+pub(crate) fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
     config.get("max.message.bytes").and_then(|value| value.parse().ok()).unwrap_or(MESSAGE_BYTES_DEFAULT)
 }
 
