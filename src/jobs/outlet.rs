@@ -104,10 +104,14 @@ where
         self.writer.set_codec(codec);
     }
 
+    /// Lets progress count so many bytes of keys, values and headers along with the next batch that is acknowledged.
+    pub(crate) fn will_count(&mut self, bytes: u64) {
+        self.uncounted_bytes += bytes;
+    }
+
     /// Adds a record whose key, value and headers are `raw`; there must be [room](Self::room).
     #[inline(always)]
     pub(crate) fn push_raw(&mut self, timestamp: i64, raw: &[u8]) -> Result<(), BatchError> {
-        self.uncounted_bytes += raw.len() as u64;
         self.writer.push_raw(timestamp, raw)
     }
 

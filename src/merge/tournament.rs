@@ -161,7 +161,7 @@ impl LaneMerge {
     /// Puts the heads of refilled sources into the tree; says what is missing.
     fn prepare(&mut self) -> Option<Stop> {
         if let Some(source) = self.wanted {
-            if self.lanes[source].is_empty() && !self.finished[source] {
+            if self.lanes[source].left() == 0 && !self.finished[source] {
                 return Some(Stop::Needs(source));
             }
             self.wanted = None;

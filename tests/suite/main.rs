@@ -7,6 +7,7 @@ mod support;
 
 // The main job and what it refuses.
 mod memory;
+mod clients;
 mod merge;
 mod plain_faults;
 mod refusals;
@@ -16,6 +17,7 @@ mod generate;
 
 // The proof.
 mod check_verify;
+
 
 // The commands around them.
 mod commands;

@@ -55,21 +55,6 @@ on_both_brokers! {
         assert_eq!(cluster.read(&output, 0).await, records);
     }
 
-    async fn every_codec_the_plain_client_reads_is_merged(cluster: &Cluster) {
-        use kmerge::batch::Codec;
-        let input = cluster.topic("in", 3).await;
-        for (partition, codec) in [Codec::None, Codec::Gzip, Codec::Snappy].into_iter().enumerate() {
-            let records: Vec<Rec> = (0..300).map(Rec::int).collect();
-            cluster.put_with(&input, partition as i32, codec, &records).await;
-        }
-        for compression in ["none", "gzip", "snappy"] {
-            let output = cluster.topic(compression, 1).await;
-            cluster.run(&["merge", "--from", &input, "--to", &output, "--compression", compression]).await.ok();
-            cluster.verify(&input, &output, &[]).await.ok();
-            assert_eq!(cluster.codecs(&output, 0).await, [compression]);
-        }
-    }
-
     async fn empty_partitions_and_an_empty_topic_end_at_once(cluster: &Cluster) {
         let input = cluster.topic("in", 4).await;
         let output = cluster.topic("out", 1).await;
@@ -152,7 +137,7 @@ on_both_brokers! {
         }
     }
 
-    async fn batches_behind_the_end_play_no_part_whatever_they_are(cluster: &Cluster) {
+    async fn batches_behind_the_end_play_no_part_whatever_rskafka_makes_of_them(cluster: &Cluster) {
         use kmerge::batch::Codec;
         let null_header = Rec { headers: vec![(b"h".to_vec(), None)], ..Rec::int(20) };
         for (i, (codec, strange)) in
@@ -166,13 +151,13 @@ on_both_brokers! {
             }
             cluster.put_with(&input, 0, codec, &[strange]).await;
 
-            cluster.run(&["merge", "--from", &input, "--to", &output, "--end", "20"]).await.ok();
+            cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output, "--end", "20"]).await.ok();
 
             assert_eq!(cluster.read(&output, 0).await, (0..20).map(Rec::int).collect::<Vec<_>>());
             // Without an end before it, it is named by its place.
             let output = cluster.topic(&format!("whole{i}"), 1).await;
             let place = format!("{input} partition 0 offset 20");
-            cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(1, &[&place]);
+            cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output]).await.fails(1, &[&place]);
         }
     }
 

@@ -126,7 +126,9 @@ impl<'a> Engine<'a> {
                 Stop::Full => {}
                 Stop::Needs(source) => {
                     let lane = merge.refill(source);
-                    if !self.inputs[source].refill(lane, keys, self.cx).await? {
+                    if self.inputs[source].refill(lane, keys, self.cx).await? {
+                        outlet.will_count(self.inputs[source].payload_bytes());
+                    } else {
                         merge.finish(source);
                     }
                 }
