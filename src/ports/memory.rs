@@ -92,7 +92,10 @@ mod tests {
             let batch = Outgoing { bytes: b"batch and more".to_vec(), len: 5, records: 3 };
             sink.append(batch).await.unwrap();
         }
-        assert_eq!((sink.appended().next(), sink.batches.as_slice()), (13, &[b"batch".to_vec(), b"batch".to_vec()][..]));
+        assert_eq!(
+            (sink.appended().next(), sink.batches.as_slice()),
+            (13, &[b"batch".to_vec(), b"batch".to_vec()][..])
+        );
         assert!(sink.spare().is_some());
         let error = sink.append(Outgoing { bytes: Vec::new(), len: 0, records: 1 }).await.unwrap_err();
         assert_eq!((error.expected, error.got), (13, 14));
