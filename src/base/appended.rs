@@ -16,7 +16,7 @@ pub struct Appended {
 #[error(
     "{partition}: a batch of {records} records was to land at offset {expected}, the broker says {got}: {}",
     if got > expected { "records that are not of this run lie between (another writer, or a batch that was sent twice \
-        because its answer was late or throttled)" } else { "it overlaps what was written before" }
+        because its answer was late or throttled)" } else { "it overlaps what was written before, or took the place of a batch that was refused" }
 )]
 pub struct NotAdjacent {
     /// The partition written to.

@@ -95,7 +95,7 @@ pub(super) fn len_of(value: i64) -> usize {
     if raw < 0x80 { 1 } else { (70 - raw.leading_zeros() as usize) / 7 }
 }
 
-/// Writes `value` at `at`, which must leave room for it, and returns the place behind it.
+/// Writes `value` at `at`, which must leave room for it and three bytes more, and returns the place behind it.
 #[inline(always)]
 pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
     let raw = zigzag(value);
@@ -103,10 +103,18 @@ pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
         into[at] = raw as u8;
         return at + 1;
     }
+    if raw < 1 << 21 {
+        // Two bytes or three, without asking which: the bits are spread, and the last of the three may go unused.
+        let raw = raw as u32;
+        let third = u32::from(raw >= 1 << 14);
+        let word = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80 | third << 15;
+        into[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        return at + 2 + third as usize;
+    }
     put_long(into, at, raw)
 }
 
-#[inline]
+#[inline(never)]
 fn put_long(into: &mut [u8], mut at: usize, mut raw: u64) -> usize {
     while raw >= 0x80 {
         into[at] = raw as u8 | 0x80;

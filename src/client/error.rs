@@ -3,6 +3,7 @@
 
 use super::address::Address;
 pub use super::call_error::{Attempt, CallError, Step, Stranger};
+use crate::base::appended::NotAdjacent;
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::text::visible;
@@ -184,6 +185,27 @@ pub enum ClientError {
     /// Nothing comes though the range is not at its end.
     #[error("{}", show_stalled(.0))]
     Stalled(Box<Stalled>),
+    /// A batch landed elsewhere than behind the one before it.
+    #[error("{0}")]
+    NotAdjacent(#[from] NotAdjacent),
+    /// A batch that was to be written is not what it must be.
+    #[error("{partition}: a batch is not sent, its {what} should be {expected} and is {got} (a defect of this program)")]
+    Unsendable {
+        /// The partition.
+        partition: TopicPartition,
+        /// The field.
+        what: &'static str,
+        /// What it must hold.
+        expected: i64,
+        /// What it holds.
+        got: i64,
+    },
+    /// Something was to be written after an error.
+    #[error("{partition}: nothing more is written after an error")]
+    WriterStopped {
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// A broker's answer lacks, or contradicts, what was asked for.
     #[error("{api} at broker {broker}: expected {expected}, got {got}")]
     Protocol {
@@ -287,6 +309,9 @@ impl ClientError {
             | Self::UnknownPartition { .. }
             | Self::BatchTooLarge { .. }
             | Self::Regressed { .. }
+            | Self::NotAdjacent(_)
+            | Self::Unsendable { .. }
+            | Self::WriterStopped { .. }
             | Self::Protocol { .. } => Kind::Failed,
         }
     }

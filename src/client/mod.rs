@@ -1,8 +1,9 @@
-//! Our side of the Kafka protocol: find the cluster, ask it, read partitions as raw batches.
+//! Our side of the Kafka protocol: find the cluster, ask it, read and write partitions as raw batches.
 //!
 //! ```text
 //! address ──▶ transport ──▶ link, call ──▶ cluster ──▶ offsets, topics, configs
-//! host:port   TCP           pipelined      who leads   └──▶ fetch: one partition as a ports::Source
+//! host:port   TCP           pipelined      who leads   ├──▶ fetch: one partition as a ports::Source
+//!                                                     └──▶ produce: one partition as a ports::Sink
 //! ```
 //!
 //! What holds everywhere here:
@@ -12,7 +13,7 @@
 //! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
 //!
-//! Absent so far: TLS, SASL, produce, groups, transactions.
+//! Absent so far: TLS, SASL, groups, transactions.
 
 // From a name to a connection.
 pub mod address;
@@ -42,11 +43,15 @@ mod admin;
 mod configs;
 mod metadata;
 mod offsets;
+mod open_transactions;
 mod transactions;
 
-// One partition, as bytes.
+// One partition, as bytes: out of it,
 mod aborted;
 pub mod fetch;
+
+// and into it.
+pub mod produce;
 
 // The foreign client, for the plain merge and the generator.
 pub mod rskafka;
@@ -62,3 +67,4 @@ pub use fetch::{PartitionReader, ReadOptions};
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
+pub use produce::{Delivery, PartitionWriter, WriteOptions};

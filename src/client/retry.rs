@@ -51,6 +51,7 @@ pub(crate) fn verdict(error: &ClientError) -> Verdict {
 }
 
 /// The tries of one operation, inside one deadline.
+#[derive(Debug)]
 pub(crate) struct Retry {
     deadline: Deadline,
     backoff: Backoff,
@@ -69,8 +70,13 @@ impl Retry {
 
     /// After a failure: waits and says how to go on, or gives the error back because it will not pass or time is over.
     pub(crate) async fn after(&mut self, error: ClientError) -> Result<Verdict, ClientError> {
-        self.tries += 1;
         let verdict = verdict(&error);
+        self.after_verdict(error, verdict).await
+    }
+
+    /// The same where the caller knows better what the error means.
+    pub(crate) async fn after_verdict(&mut self, error: ClientError, verdict: Verdict) -> Result<Verdict, ClientError> {
+        self.tries += 1;
         if verdict == Verdict::Stop {
             return Err(error);
         }

@@ -11,7 +11,8 @@
 //! second comes first. The size on the wire is exact, so a record that the broker would refuse is named before it is sent.
 
 use crate::base::place::Place;
-use crate::client::rskafka::{Appended, Compression, PlainError, PlainPartition, Record};
+use crate::base::appended::Appended;
+use crate::client::rskafka::{Compression, PlainError, PlainPartition, Record};
 use crate::jobs::error::JobError;
 use crate::jobs::merge::record::{BATCH_HEADER_BYTES, encoded_bytes, held_bytes, payload_bytes};
 use crate::keys::Fields as _;

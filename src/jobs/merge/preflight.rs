@@ -2,13 +2,14 @@
 //!
 //! It looks through our own client, so what it finds does not depend on the client that merges.
 
+use super::aborted::refuse_aborted;
 use super::plan::{Plan, Source, least_memory};
-use super::{MergeSettings, Strategy};
+use super::{Client, MergeSettings, OutputCodec, Strategy};
 use crate::base::ends::{Bound, Ends};
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
-use crate::client::{Cluster, OffsetAt, ReadOptions, TopicInfo};
+use crate::client::{Cluster, Delivery, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
@@ -31,6 +32,7 @@ const LOOK_BACK: i64 = 64;
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) floor: Option<Floor>,
+    pub(super) cluster: Cluster,
 }
 
 /// The last record of an output that is appended to.
@@ -43,12 +45,7 @@ pub(super) struct Floor {
 
 impl Floor {
     /// Refuses a first record that would stand behind one that it should precede.
-    pub(super) fn check(
-        &self,
-        keys: &KeyPlan,
-        first: &impl Fields,
-        at: impl FnOnce() -> Place,
-    ) -> Result<(), JobError> {
+    pub(super) fn check(&self, keys: &KeyPlan, first: &impl Fields, at: impl FnOnce() -> Place) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
             Ok(key) if key < self.key => Err(JobError::Unfit(format!(
@@ -88,6 +85,9 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         inputs.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), p.index)));
     }
     let sources = sources(settings, &cluster, inputs).await?;
+    if settings.client == Client::Rskafka {
+        refuse_aborted(&cluster, &sources).await?;
+    }
 
     let config = cluster.topic_configs(&settings.to).await?;
     let held = held(&cluster, &output).await?;
@@ -96,7 +96,7 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         true => floor(&cluster, &output, held.clone(), &settings.keys).await?,
         false => None,
     };
-    let least = least_memory(settings.strategy, sources.iter().filter(|source| source.offsets() > 0).count());
+    let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
     check_memory(settings, &sources, least)?;
     let plan = Plan {
         sources,
@@ -107,7 +107,7 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         memory_bytes: settings.memory_bytes,
         memory_bytes_least: least,
     };
-    Ok(Prepared { plan, floor })
+    Ok(Prepared { plan, floor, cluster })
 }
 
 /// What is wrong whatever the cluster says.
@@ -130,12 +130,33 @@ fn check_settings(settings: &MergeSettings) -> Result<(), JobError> {
     if settings.batch_bytes < BATCH_BYTES_MIN {
         return usage(format!("--batch-bytes must be at least {}", show_size(BATCH_BYTES_MIN as u64)));
     }
+    if settings.client == Client::Rskafka {
+        check_plain(settings)?;
+    }
     if settings.strategy == Strategy::Count && settings.keys.parts() != [KeyPart::default()] {
         return usage(format!(
             "--strategy count is for records that are nothing but their number, --key value:int, not {}: use --strategy \
              merge",
             settings.keys
         ));
+    }
+    Ok(())
+}
+
+/// What the foreign client cannot do.
+fn check_plain(settings: &MergeSettings) -> Result<(), JobError> {
+    let refused = |what: &str, way_out: &str| {
+        Err(JobError::Usage(format!("--client rskafka {what}: {way_out}, or leave --client out")))
+    };
+    match settings.compression {
+        OutputCodec::None | OutputCodec::Gzip | OutputCodec::Snappy => {}
+        _ => return refused("compresses with gzip or snappy only", "use --compression gzip"),
+    }
+    if settings.delivery != Delivery::AtLeastOnce {
+        return refused("has no idempotent producer", "use --delivery at-least-once");
+    }
+    if settings.strategy == Strategy::Count {
+        return refused("does not count", "use --strategy merge");
     }
     Ok(())
 }
@@ -206,7 +227,8 @@ fn check_output(
     Ok(())
 }
 
-fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
+/// The largest batch that a topic of this configuration takes.
+pub(crate) fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
     config.get("max.message.bytes").and_then(|value| value.parse().ok()).unwrap_or(MESSAGE_BYTES_DEFAULT)
 }
 

@@ -91,6 +91,11 @@ impl Input {
         self.source.partition.at(self.slab.next_offset())
     }
 
+    /// How the records at hand came compressed.
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// The next record, to be looked at.
     pub(super) fn next_record(&self) -> Option<Record<'_>> {
         self.slab.record(self.slab.taken(), &self.window)

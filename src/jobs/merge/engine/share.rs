@@ -19,7 +19,7 @@ pub(crate) const SHARE_BYTES_MIN: usize = 64 << 10;
 /// More than this makes nothing faster.
 const SHARE_BYTES_MAX: usize = 4 << 20;
 /// Batches of the output that are alive at once: one being filled, one being compressed, five in flight.
-pub(super) const BATCHES_ALIVE: usize = 7;
+pub(crate) const BATCHES_ALIVE: usize = 7;
 /// No smaller batch is aimed at: below it, requests are all that happens.
 const BATCH_BYTES_MIN: usize = 16 << 10;
 /// Windows of a source that are alive at once.
