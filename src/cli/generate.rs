@@ -1,7 +1,7 @@
 //! `kmerge generate`: sample data.
 
-use super::context::Context;
 use super::codec::CodecArg;
+use super::context::Context;
 use clap::{Args, Subcommand};
 use kmerge::base::units::parse_size;
 use kmerge::jobs::generate::{self, IntsSettings};

@@ -73,7 +73,11 @@ where
     /// Whether a record whose key, value and headers take `bytes` can be added now.
     #[inline(always)]
     pub(crate) fn room(&self, bytes: usize) -> Room {
-        if self.writer.bytes() + bytes + RECORD_OVERHEAD_MAX <= self.batch_bytes { Room::Yes } else { self.tight(bytes) }
+        if self.writer.bytes() + bytes + RECORD_OVERHEAD_MAX <= self.batch_bytes {
+            Room::Yes
+        } else {
+            self.tight(bytes)
+        }
     }
 
     #[cold]

@@ -6,8 +6,8 @@
 mod support;
 
 // The main job and what it refuses.
-mod memory;
 mod clients;
+mod memory;
 mod merge;
 mod plain_faults;
 mod refusals;
@@ -17,7 +17,6 @@ mod generate;
 
 // The proof.
 mod check_verify;
-
 
 // The commands around them.
 mod commands;

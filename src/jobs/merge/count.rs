@@ -81,12 +81,7 @@ fn cut(plan: &Plan, settings: &MergeSettings) -> Cut {
 }
 
 /// Counts all partitions at once.
-async fn read(
-    plan: &Plan,
-    keys: &KeyPlan,
-    cluster: &Cluster,
-    cx: &JobContext,
-) -> Result<BTreeMap<i64, u64>, JobError> {
+async fn read(plan: &Plan, keys: &KeyPlan, cluster: &Cluster, cx: &JobContext) -> Result<BTreeMap<i64, u64>, JobError> {
     let sources: Vec<&Source> = plan.sources.iter().filter(|source| source.offsets() > 0).collect();
     let memory = plan.memory_bytes / 2;
     let window_bytes = (memory / sources.len().max(1) / SHARE_PARTS).min(WINDOW_BYTES_MAX);

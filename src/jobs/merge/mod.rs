@@ -20,6 +20,7 @@ pub(crate) mod record;
 mod aborted;
 mod plan;
 mod preflight;
+mod ranges;
 
 // In, through, out.
 mod engine;
@@ -40,8 +41,8 @@ pub use report::MergeReport;
 
 use super::JobContext;
 use super::error::JobError;
-use crate::base::ends::Bound;
 use crate::base::appended::Appended;
+use crate::base::ends::Bound;
 use crate::batch::Codec;
 use crate::client::{Cluster, Delivery, OffsetAt};
 use crate::keys::KeyPlan;
@@ -159,8 +160,7 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
-    let Prepared { plan, floor, cluster } =
-        preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
+    let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
     let (appended, outcome) = match (settings.strategy, settings.client) {
         (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
         (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,

@@ -4,12 +4,12 @@
 //! and does no I/O: when it needs a source's next key, we wait for that source, and only for that one.
 
 use super::ahead::Ahead;
+use super::output::Cut;
 use super::output::{Closed, Output};
 use super::preflight::Floor;
-use super::output::Cut;
 use super::{MergeSettings, OutputCodec, Plan, plan};
-use crate::base::budget::ByteBudget;
 use crate::base::appended::Appended;
+use crate::base::budget::ByteBudget;
 use crate::client::rskafka::{Compression, PlainClient, PlainPartition, RecordAndOffset};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
@@ -30,12 +30,7 @@ struct Input {
 }
 
 /// Merges what `plan` says. Tells what was appended, however it ended.
-pub(super) async fn merge(
-    plan: &Plan,
-    settings: &MergeSettings,
-    floor: Option<Floor>,
-    cx: &JobContext,
-) -> Closed {
+pub(super) async fn merge(plan: &Plan, settings: &MergeSettings, floor: Option<Floor>, cx: &JobContext) -> Closed {
     let opened = super::preflight::interruptible(cx, open(plan, cx)).await;
     let (to, inputs) = match opened {
         Ok(opened) => opened,

@@ -1,8 +1,8 @@
 //! What a merge tells when it is done, and how to prove it.
 
 use super::{MergeSettings, Plan};
-use crate::base::units::{show_count, show_size};
 use crate::base::appended::Appended;
+use crate::base::units::{show_count, show_size};
 use crate::jobs::JobContext;
 use crate::keys::{KeyPart, Order};
 use crate::observe::usage::Usage;

@@ -17,11 +17,7 @@ fn oracle(sources: &[Vec<Key>]) -> Vec<u16> {
 }
 
 /// Drives a merge to its end; `stretch` says how many keys a source gets at once, `most` how many may come out at once.
-fn drive(
-    sources: &[Vec<Key>],
-    mut stretch: impl FnMut() -> usize,
-    mut most: impl FnMut() -> usize,
-) -> Vec<u16> {
+fn drive(sources: &[Vec<Key>], mut stretch: impl FnMut() -> usize, mut most: impl FnMut() -> usize) -> Vec<u16> {
     let mut merge = LaneMerge::new(sources.len());
     let mut given = vec![0; sources.len()];
     let (mut out, mut order) = (Vec::new(), Vec::new());
@@ -71,7 +67,8 @@ fn no_sources_are_done_at_once_and_one_is_given_as_it_is() {
 fn the_largest_key_is_a_key_like_any_other() {
     let sources = [words(&[u64::MAX, u64::MAX]), words(&[0, u64::MAX])];
     assert_eq!(drive(&sources, || 1, || 100), [1, 0, 0, 1]);
-    let far = [words(&[0, 1 << 48, u64::MAX - 1]), words(&[(1 << 48) - 1, 1 << 48, 1 << 63, u64::MAX]), words(&[1 << 63])];
+    let far =
+        [words(&[0, 1 << 48, u64::MAX - 1]), words(&[(1 << 48) - 1, 1 << 48, 1 << 63, u64::MAX]), words(&[1 << 63])];
     assert_eq!(drive(&far, || 2, || 100), oracle(&far));
 }
 
@@ -123,8 +120,7 @@ fn random_inputs_are_merged_as_a_sort_would() {
             .collect();
         let (stretch_max, most_max) = (random.random_range(1..60), random.random_range(1..90));
         let mut again = StdRng::seed_from_u64(seed ^ round as u64);
-        let merged =
-            drive(&sources, || random.random_range(1..=stretch_max), || again.random_range(1..=most_max));
+        let merged = drive(&sources, || random.random_range(1..=stretch_max), || again.random_range(1..=most_max));
         assert!(merged == oracle(&sources), "seed {seed}, round {round}");
     }
 }
