@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The system's allocator, with a count of the bytes this thread holds.
 struct Counting;
@@ -10,6 +11,15 @@ struct Counting;
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Allocations of all threads.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// How often any thread has allocated so far.
+#[allow(dead_code, reason = "each test program takes in the whole file and uses its part")]
+pub fn allocations() -> u64 {
+    ALLOCATIONS.load(Relaxed)
 }
 
 fn count(bytes: isize) {
@@ -23,6 +33,7 @@ fn count(bytes: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
+        ALLOCATIONS.fetch_add(1, Relaxed);
         // SAFETY: the caller's promise about `layout` is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -39,6 +50,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// What `work` gives, and the most bytes it held at a time. Without a `realloc` of its own the allocator counts the old
 /// and the new block of a growing array together.
+#[allow(dead_code, reason = "each test program takes in the whole file and uses its part")]
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);

@@ -17,7 +17,7 @@ on_both_brokers! {
             let records: Vec<Rec> = keys
                 .into_iter()
                 .map(|key| {
-                    let record = Rec::int(key).stamped(1_700_000_000_000 + seed.below(1 << 40) as i64);
+                    let record = Rec::int(key).stamped(1_600_000_000_000 + seed.below(1 << 36) as i64);
                     let record = if seed.below(3) == 0 { record.header("b", "2").header("c", "") } else { record };
                     let key = (seed.below(2) == 0).then(|| vec![0xff; seed.below(300) as usize]);
                     Rec { key, ..record }

@@ -14,6 +14,7 @@ use crate::jobs::JobContext;
 use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
 use crate::keys::{Fields, Key, KeyPart, KeyPlan};
+use crate::merge::SOURCES_MAX;
 use crate::observe::progress::Progress;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -105,6 +106,12 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         true => floor(&cluster, &output, held.clone(), &settings.keys).await?,
         false => None,
     };
+    if settings.client == Client::Kmerge && sources.len() > SOURCES_MAX {
+        return Err(JobError::Refused(format!(
+            "{} partitions are more than can be merged at once, {SOURCES_MAX}: merge some of the topics first",
+            sources.len()
+        )));
+    }
     let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
     check_memory(settings, &sources, least)?;
     let plan = Plan {
