@@ -21,7 +21,7 @@
 //! - [`merge`]: the k-way merge itself (`streaming`: a heap). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: a plain connection, metadata, administration, a reader of raw batches
-//!   (`fetch`); and in `rskafka.rs` the foreign client that the plain merge runs on.
+//!   (`fetch`), a writer (`produce`); and in `rskafka.rs` the foreign client that the plain merge runs on.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API.
 //! - [`ports`]: the narrow line between an engine and whoever feeds it.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.

@@ -182,7 +182,9 @@ pub enum ClientError {
     #[error("{0}")]
     NotAdjacent(#[from] NotAdjacent),
     /// A batch that was to be written is not what it must be.
-    #[error("{partition}: a batch is not sent, its {what} should be {expected} and is {got} (a defect of this program)")]
+    #[error(
+        "{partition}: a batch is not sent, its {what} should be {expected} and is {got} (a defect of this program)"
+    )]
     Unsendable {
         /// The partition.
         partition: TopicPartition,

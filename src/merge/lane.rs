@@ -41,7 +41,9 @@ impl Lane {
 
     /// What the keys take in memory.
     pub fn bytes(&self) -> usize {
-        self.words.capacity() * size_of::<u64>() + self.tails.capacity() + self.tail_ends.capacity() * size_of::<usize>()
+        self.words.capacity() * size_of::<u64>()
+            + self.tails.capacity()
+            + self.tail_ends.capacity() * size_of::<usize>()
     }
 
     /// Begins the next stretch; of this one only the last key is kept, which the next one must not lie below.

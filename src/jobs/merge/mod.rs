@@ -21,9 +21,9 @@ mod preflight;
 // In, through, out.
 mod ahead;
 mod count;
+mod engine;
 mod output;
 mod plain;
-mod engine;
 
 // After the end.
 mod report;

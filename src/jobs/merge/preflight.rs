@@ -43,7 +43,12 @@ pub(super) struct Floor {
 
 impl Floor {
     /// Refuses a first record that would stand behind one that it should precede.
-    pub(super) fn check(&self, keys: &KeyPlan, first: &impl Fields, at: impl FnOnce() -> Place) -> Result<(), JobError> {
+    pub(super) fn check(
+        &self,
+        keys: &KeyPlan,
+        first: &impl Fields,
+        at: impl FnOnce() -> Place,
+    ) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
             Ok(key) if key < self.key => Err(JobError::Unfit(format!(

@@ -17,11 +17,7 @@ fn oracle(sources: &[Vec<Key>]) -> Vec<u16> {
 }
 
 /// Drives a merge to its end; `stretch` says how many keys a source gets at once, `most` how many may come out at once.
-fn drive(
-    sources: &[Vec<Key>],
-    mut stretch: impl FnMut() -> usize,
-    mut most: impl FnMut() -> usize,
-) -> Vec<u16> {
+fn drive(sources: &[Vec<Key>], mut stretch: impl FnMut() -> usize, mut most: impl FnMut() -> usize) -> Vec<u16> {
     let mut merge = LaneMerge::new(sources.len());
     let mut given = vec![0; sources.len()];
     let (mut out, mut order) = (Vec::new(), Vec::new());
@@ -121,8 +117,7 @@ fn random_inputs_are_merged_as_a_sort_would() {
             .collect();
         let (stretch_max, most_max) = (random.random_range(1..60), random.random_range(1..90));
         let mut again = StdRng::seed_from_u64(seed ^ round as u64);
-        let merged =
-            drive(&sources, || random.random_range(1..=stretch_max), || again.random_range(1..=most_max));
+        let merged = drive(&sources, || random.random_range(1..=stretch_max), || again.random_range(1..=most_max));
         assert!(merged == oracle(&sources), "seed {seed}, round {round}");
     }
 }

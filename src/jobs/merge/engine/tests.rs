@@ -1,6 +1,7 @@
 //! The whole engine between sources and a sink in memory, held against "collect, sort by (key, source, offset)".
 
 use super::*;
+use crate::base::appended::NotAdjacent;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::{Shutdown, Signal};
 use crate::batch::{Batch, RecordReader};
@@ -8,7 +9,6 @@ use crate::jobs::merge::{OutputCodec, Strategy};
 use crate::jobs::testing::{Made, MemorySource, block_on};
 use crate::keys::{Fields, Order};
 use crate::observe::progress::Progress;
-use crate::base::appended::NotAdjacent;
 use crate::ports::{Identity, MemorySink, Outgoing};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -30,7 +30,8 @@ struct Trial {
 
 impl Trial {
     fn new(inputs: &[Vec<Made>]) -> Self {
-        let sources = inputs.iter().enumerate().map(|(p, records)| MemorySource::new("in", p as i32, records).cut(7, 3));
+        let sources =
+            inputs.iter().enumerate().map(|(p, records)| MemorySource::new("in", p as i32, records).cut(7, 3));
         Self {
             sources: sources.collect(),
             keys: Vec::new(),
@@ -55,10 +56,10 @@ impl Trial {
     }
 
     fn run(self) -> (Vec<Vec<u8>>, Appended, Result<(), JobError>) {
-        let sources = self.sources.iter().map(|source| crate::jobs::merge::Source {
-            partition: source.partition().clone(),
-            range: source.range(),
-        });
+        let sources = self
+            .sources
+            .iter()
+            .map(|source| crate::jobs::merge::Source { partition: source.partition().clone(), range: source.range() });
         let plan = Plan {
             sources: sources.collect(),
             output: TopicPartition::new("out", 0),
@@ -279,7 +280,9 @@ fn a_record_that_no_batch_of_the_output_can_hold_is_named_before_it_is_sent() {
     let mut trial = Trial::new(&[input.clone(), ints(0..5)]);
     trial.bytes_max = 1_500;
     let (batches, appended, outcome) = trial.run();
-    let JobError::RecordTooLarge { at, bytes, bytes_max: 1_500 } = outcome.unwrap_err() else { panic!("another error") };
+    let JobError::RecordTooLarge { at, bytes, bytes_max: 1_500 } = outcome.unwrap_err() else {
+        panic!("another error")
+    };
     assert!((at.offset, bytes > 2_000) == (12, true));
     assert_eq!(records(&batches).len() as u64, appended.records());
     // Below the limit of the topic it travels alone, though it is larger than a batch should be.
@@ -325,7 +328,8 @@ fn a_wish_to_stop_ends_the_merge() {
 
 #[test]
 fn a_batch_larger_than_its_share_borrows_and_where_nothing_is_left_the_memory_that_would_do_is_named() {
-    let big: Vec<Made> = (0..200).map(|i| Made { key: Some(vec![b'k'; 4_000]), ..Made::value(i.to_string()) }).collect();
+    let big: Vec<Made> =
+        (0..200).map(|i| Made { key: Some(vec![b'k'; 4_000]), ..Made::value(i.to_string()) }).collect();
     let inputs = vec![big; 8];
     let run = |memory_bytes: usize| {
         let mut trial = Trial::new(&inputs).each(|source| source.cut(100, 1));
@@ -342,7 +346,8 @@ fn a_batch_larger_than_its_share_borrows_and_where_nothing_is_left_the_memory_th
 
 #[test]
 fn what_unfolds_a_thousandfold_is_merged_in_little_memory() {
-    let zeros: Vec<Made> = (0..20).map(|i| Made { key: Some(vec![0; 100_000]), ..Made::value(i.to_string()) }).collect();
+    let zeros: Vec<Made> =
+        (0..20).map(|i| Made { key: Some(vec![0; 100_000]), ..Made::value(i.to_string()) }).collect();
     let mut trial = Trial::new(&[zeros.clone(), zeros.clone()]).each(|source| source.cut(20, 1).codec(Codec::Gzip));
     trial.memory_bytes = 1 << 20;
     trial.batch_bytes = 150_000;

@@ -88,7 +88,10 @@ impl Windows {
         let next = next?;
         let borrowed = match next.borrowed {
             Borrowed::Owed(bytes) => {
-                let slack = self.slack.try_take(bytes).ok_or_else(|| self.too_little(next.bytes.len(), next.bytes.capacity()))?;
+                let slack = self
+                    .slack
+                    .try_take(bytes)
+                    .ok_or_else(|| self.too_little(next.bytes.len(), next.bytes.capacity()))?;
                 Borrowed::Slack(slack)
             }
             paid => paid,
