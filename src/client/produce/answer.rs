@@ -3,13 +3,14 @@
 use super::flight::{Answer, Stop};
 use super::outgoing::Held;
 use super::{NotAdjacent, PartitionWriter};
+use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::client::address::Address;
 use crate::client::cluster::Leader;
 use crate::client::error::ClientError;
-use crate::wire::ErrorCode;
 use crate::wire::produce::{PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse};
 use crate::wire::produce::{TopicProduceData, TopicProduceResponse};
+use crate::wire::{ErrorCode, Uuid};
 use std::time::Duration;
 
 /// All in-sync replicas.
@@ -29,39 +30,6 @@ impl PartitionWriter {
                 partition_data: vec![PartitionProduceData { index: partition.partition, records: Some(held.batch()) }],
             }],
         }
-    }
-
-    /// What the answer says of our batch, and the broker's own words. Exactly our partition must be in it: the checksum of
-    /// a batch does not cover where it is to go.
-    pub(super) fn read_answer(
-        &self,
-        broker: &Address,
-        topic_id: crate::wire::Uuid,
-        response: &ProduceResponse,
-    ) -> Result<(Answer, Option<String>), ClientError> {
-        let partition = self.partition();
-        let is_ours = |topic: &TopicProduceResponse| {
-            topic.name == *partition.topic || (topic.name.is_empty() && topic.topic_id == topic_id)
-        };
-        let found = match response.responses.as_slice() {
-            [topic] if is_ours(topic) => match topic.partition_responses.as_slice() {
-                [found] if found.index == partition.partition => Some(found),
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some(found) = found else {
-            return Err(ClientError::Protocol {
-                broker: broker.clone(),
-                api: "Produce",
-                expected: format!("an answer about {partition} only"),
-                got: show_parts(&response.responses),
-            });
-        };
-        Ok(match ErrorCode::from_code(found.error_code) {
-            ErrorCode::None => (Answer::Stored(found.base_offset), None),
-            code => (Answer::Refused(code), words(found)),
-        })
     }
 
     /// The error that ends the writing.
@@ -97,6 +65,38 @@ impl PartitionWriter {
             None => at.to_string(),
         }
     }
+}
+
+/// What the answer says of our batch, and the broker's own words. Exactly our partition must be in it: the checksum of a
+/// batch does not cover where it is to go.
+pub(super) fn read_answer(
+    partition: &TopicPartition,
+    topic_id: Uuid,
+    broker: &Address,
+    response: &ProduceResponse,
+) -> Result<(Answer, Option<String>), ClientError> {
+    let is_ours = |topic: &TopicProduceResponse| {
+        topic.name == *partition.topic || (topic.name.is_empty() && topic.topic_id == topic_id)
+    };
+    let found = match response.responses.as_slice() {
+        [topic] if is_ours(topic) => match topic.partition_responses.as_slice() {
+            [found] if found.index == partition.partition => Some(found),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(found) = found else {
+        return Err(ClientError::Protocol {
+            broker: broker.clone(),
+            api: "Produce",
+            expected: format!("an answer about {partition} only"),
+            got: show_parts(&response.responses),
+        });
+    };
+    Ok(match ErrorCode::from_code(found.error_code) {
+        ErrorCode::None => (Answer::Stored(found.base_offset), None),
+        code => (Answer::Refused(code), words(found)),
+    })
 }
 
 /// What the broker says beside its code, about the batch and about the first record of those it refuses.
@@ -147,5 +147,67 @@ fn show_parts(topics: &[TopicProduceResponse]) -> String {
     match parts.take(10).collect::<Vec<_>>() {
         parts if parts.is_empty() => "one about nothing".to_owned(),
         parts => format!("one about {}", parts.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::produce::BatchIndexAndErrorMessage;
+
+    const ID: Uuid = Uuid([7; 16]);
+
+    fn read(responses: Vec<TopicProduceResponse>) -> Result<(Answer, Option<String>), ClientError> {
+        let broker = Address { host: "h".into(), port: 1 };
+        let response = ProduceResponse { responses, ..Default::default() };
+        read_answer(&TopicPartition::new("out", 2), ID, &broker, &response)
+    }
+
+    fn by_name(name: &str, partitions: &[i32]) -> TopicProduceResponse {
+        let one = |index: &i32| PartitionProduceResponse { index: *index, base_offset: 9, ..Default::default() };
+        TopicProduceResponse {
+            name: name.into(),
+            partition_responses: partitions.iter().map(one).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn by_id(id: Uuid) -> TopicProduceResponse {
+        TopicProduceResponse { topic_id: id, ..by_name("", &[2]) }
+    }
+
+    #[test]
+    fn an_answer_about_our_partition_is_taken_by_name_or_by_id() {
+        for topic in [by_name("out", &[2]), by_id(ID)] {
+            assert_eq!(read(vec![topic]).unwrap(), (Answer::Stored(9), None));
+        }
+    }
+
+    #[test]
+    fn fault_17_an_answer_about_anything_else_or_twice_is_refused() {
+        for topics in [
+            vec![],
+            vec![by_name("out", &[])],
+            vec![by_name("out", &[3])],
+            vec![by_name("out", &[2, 2])],
+            vec![by_name("other", &[2])],
+            vec![by_id(Uuid([8; 16]))],
+            vec![by_name("out", &[2]), by_name("out", &[2])],
+        ] {
+            let error = read(topics).unwrap_err();
+            assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_words_about_a_refused_record_are_kept() {
+        let mut topic = by_name("out", &[2]);
+        topic.partition_responses[0].error_code = ErrorCode::InvalidRecord.code();
+        topic.partition_responses[0].error_message = Some("One or more records have been rejected".into());
+        topic.partition_responses[0].record_errors =
+            vec![BatchIndexAndErrorMessage { batch_index: 3, batch_index_error_message: Some("no key".into()) }];
+        let (answer, words) = read(vec![topic]).unwrap();
+        assert_eq!(answer, Answer::Refused(ErrorCode::InvalidRecord));
+        assert_eq!(words.unwrap(), "One or more records have been rejected (record 3 of the batch: no key)");
     }
 }

@@ -1,6 +1,7 @@
 //! A round: batches go out on one connection, answers come in, in order. Between two rounds, what went wrong is put right.
 
 use super::PartitionWriter;
+use super::answer::read_answer;
 use super::flight::{Answer, Remedy};
 use crate::client::call::{ANSWER_BYTES_MAX, Answer as Frame, Connection};
 use crate::client::cluster::{Lane, Leader, call_error, refused};
@@ -128,7 +129,7 @@ impl PartitionWriter {
         // The broker has done what it was asked before it says this; and it does not read from us meanwhile. A claim of days
         // is not believed for longer than a batch is waited for.
         self.throttled_until = (!throttle.is_zero()).then(|| Instant::now() + throttle.min(self.delivery_timeout));
-        let (said, words) = self.read_answer(&broker, leader.topic_id, &response)?;
+        let (said, words) = read_answer(self.partition(), leader.topic_id, &broker, &response)?;
         self.buffer = answer.into_buffer();
         if let Answer::Refused(code) = said {
             let what = self.show_batch(0, self.flight.next());

@@ -1,0 +1,18 @@
+//! The writer of `client/produce` against the embedded broker and its faults, and on real Kafka.
+//!
+//! Every test writes numbers, counted up from 0, in batches of changing size, while something goes wrong, and then looks at
+//! the log: each number once, in order. The faults carry their numbers in the catalogue that the project keeps.
+
+mod story;
+
+// What the writer survives.
+mod faults;
+
+// What ends it, and with which words.
+mod stops;
+
+// Many things at once, by chance.
+mod storms;
+
+// On Apache Kafka, where one is given; also with its leader killed.
+mod kafka;
