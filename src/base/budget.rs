@@ -52,6 +52,19 @@ impl ByteBudget {
     }
 }
 
+impl ByteBudget {
+    /// Takes all that is free now.
+    pub fn take_free(&self) -> Reserved {
+        loop {
+            match self.try_take(self.free()) {
+                Some(taken) => return taken,
+                // Somebody was faster; what is free now is less.
+                None => continue,
+            }
+        }
+    }
+}
+
 impl Reserved {
     /// How many bytes are held.
     pub fn bytes(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Words that every layer shares. They import nothing of ours.
 
+pub mod appended;
 pub mod budget;
 pub mod ends;
 pub mod kind;

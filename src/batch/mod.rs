@@ -50,7 +50,7 @@ pub use error::BatchError;
 pub use header::{BatchHeader, HEADER_BYTES, TimestampType};
 pub use patch::BatchMut;
 pub use reader::RecordReader;
-pub use record::{Header, Headers, Record};
+pub use record::{Header, Headers, RawRecord, Record};
 pub use writer::BatchWriter;
 
 #[cfg(test)]

@@ -34,6 +34,15 @@ impl Out {
         &mut self.bytes[..self.end]
     }
 
+    /// Gives the buffer away for another one, which begins with `head` bytes that are filled in later.
+    pub(super) fn swap(&mut self, other: &mut Vec<u8>, head: usize) {
+        if other.len() < head {
+            other.resize(head, 0);
+        }
+        std::mem::swap(&mut self.bytes, other);
+        self.end = head;
+    }
+
     /// What is behind the end: room for `bytes` and some more.
     #[inline(always)]
     pub(super) fn ahead(&mut self, bytes: usize) -> &mut [u8] {

@@ -6,7 +6,7 @@
 
 use super::codec::{Unfold, Window};
 use super::record::{Body, Flaw, Split, read_body, split};
-use super::{Batch, BatchError, Codec, HEADER_BYTES, Record, TimestampType};
+use super::{Batch, BatchError, Codec, HEADER_BYTES, RawRecord, Record, TimestampType};
 
 /// Reads the records of batches one after the other; keeps its buffers from batch to batch.
 ///
@@ -66,7 +66,7 @@ impl State {
 
     /// Puts a record together and counts it.
     #[inline(always)]
-    fn place<'a>(&mut self, body: Body<'a>) -> Result<Record<'a>, BatchError> {
+    fn place<'a>(&mut self, body: Body<'a>, end: Option<usize>) -> Result<RawRecord<'a>, BatchError> {
         let delta = body.offset_delta;
         if delta <= self.previous_delta || delta > self.last_offset_delta {
             let (stated, limit) = (delta.into(), self.last_offset_delta.into());
@@ -74,7 +74,7 @@ impl State {
         }
         self.previous_delta = delta;
         self.index += 1;
-        Ok(Record {
+        let record = Record {
             // Checked with the header: base plus last delta is a valid offset.
             offset: self.base_offset + i64::from(delta),
             // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
@@ -82,7 +82,8 @@ impl State {
             key: body.key,
             value: body.value,
             headers: body.headers,
-        })
+        };
+        Ok(RawRecord { record, raw: body.raw, end })
     }
 
     #[cold]
@@ -102,6 +103,16 @@ impl RecordReader {
     /// `budget` is the most bytes the decompressed window and what a codec must hold in one piece may take.
     pub fn new(budget: usize) -> Self {
         Self { state: State::IDLE, unfold: Unfold::default(), window: Window::new(budget) }
+    }
+
+    /// Changes the budget; what is in use already stays.
+    pub fn set_budget(&mut self, budget: usize) {
+        self.window.set_budget(budget);
+    }
+
+    /// What the window and the codec take in memory now.
+    pub fn memory_bytes(&self) -> usize {
+        self.window.memory_bytes()
     }
 
     /// Starts on `batch`, leaving behind whatever was left of the one before.
@@ -136,13 +147,19 @@ impl RecordReader {
     /// The same for those who keep the batch's bytes beside the reader and cannot keep a [`Batch`] that borrows them.
     #[inline]
     pub fn next_in<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<Record<'a>>, BatchError> {
+        Ok(self.next_raw(batch)?.map(|found| found.record))
+    }
+
+    /// The same with the bytes that a copy of the record needs.
+    #[inline]
+    pub fn next_raw<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
         if self.state.codec == Codec::None {
             return self.next_plain(batch);
         }
         self.next_unfolded(batch)
     }
 
-    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<Record<'a>>, BatchError> {
+    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
         let Self { state, unfold, window } = self;
         let input = batch.get(HEADER_BYTES..).unwrap_or_default();
         if state.done {
@@ -168,7 +185,7 @@ impl RecordReader {
             }
         };
         match read_body(&window.take(end)[body..]) {
-            Ok(body) => state.place(body).map(Some),
+            Ok(body) => state.place(body, None).map(Some),
             Err(flaw) => Err(state.flawed(flaw)),
         }
     }
@@ -180,7 +197,7 @@ impl RecordReader {
         unfold: &mut Unfold,
         input: &[u8],
         window: &mut Window,
-    ) -> Result<Option<Record<'a>>, BatchError> {
+    ) -> Result<Option<RawRecord<'a>>, BatchError> {
         state.done = true;
         // An emptied batch may keep its codec's number without a frame of that codec.
         if state.record_count > 0 || !input.is_empty() {
@@ -193,7 +210,7 @@ impl RecordReader {
     }
 
     #[inline(always)]
-    fn next_plain<'a>(&mut self, batch: &'a [u8]) -> Result<Option<Record<'a>>, BatchError> {
+    fn next_plain<'a>(&mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
         let state = &mut self.state;
         let rest = batch.get(state.at..).unwrap_or_default();
         if state.index == state.record_count {
@@ -209,14 +226,17 @@ impl RecordReader {
         };
         state.at += end;
         match read_body(&rest[body..end]) {
-            Ok(body) => state.place(body).map(Some),
+            Ok(body) => {
+                let end = state.at;
+                state.place(body, Some(end)).map(Some)
+            }
             Err(flaw) => Err(state.flawed(flaw)),
         }
     }
 
     /// After the last record: says so once if bytes are left.
     #[cold]
-    fn end<'a>(state: &mut State, bytes: usize) -> Result<Option<Record<'a>>, BatchError> {
+    fn end<'a>(state: &mut State, bytes: usize) -> Result<Option<RawRecord<'a>>, BatchError> {
         let first_time = !std::mem::replace(&mut state.done, true);
         if first_time && bytes > 0 {
             return Err(BatchError::Trailing { records: state.record_count, bytes });

@@ -4,6 +4,7 @@
 //! reach into its neighbour. The headers are checked once, when the record is read, and kept encoded: copying them to
 //! another batch is one copy, and a record without headers costs nothing.
 
+use super::BatchError;
 use super::varint::{self, take_i32, take_i64, take_len};
 
 /// A record of a batch; borrows from the batch or from the reader's window.
@@ -35,6 +36,27 @@ pub struct Header<'a> {
     pub key: &'a [u8],
     /// The value; null and empty differ.
     pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Record<'a> {
+    /// The record whose key, value and headers stand in `raw`, as [`RawRecord::raw`] has them.
+    pub fn from_raw(offset: i64, timestamp: i64, raw: &'a [u8]) -> Result<Self, BatchError> {
+        match read_raw(raw) {
+            Ok((key, value, headers)) => Ok(Self { offset, timestamp, key, value, headers }),
+            Err(Flaw { what, stated, limit }) => Err(BatchError::Record { index: 0, what, stated, limit }),
+        }
+    }
+}
+
+/// A record, and the bytes that a copy of it in another batch shares with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawRecord<'a> {
+    /// The record.
+    pub record: Record<'a>,
+    /// Its key, value and headers as they stand in the batch: what does not change when it moves to another one.
+    pub raw: &'a [u8],
+    /// Where `raw` ends in the batch, if that is not compressed.
+    pub end: Option<usize>,
 }
 
 impl<'a> Headers<'a> {
@@ -127,6 +149,8 @@ pub(super) struct Body<'a> {
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
     pub(super) headers: Headers<'a>,
+    /// Key, value and headers as they stand in the batch.
+    pub(super) raw: &'a [u8],
 }
 
 /// Reads a record's body, which must be exactly `bytes`.
@@ -137,12 +161,23 @@ pub(super) fn read_body(bytes: &[u8]) -> Result<Body<'_>, Flaw> {
     let (_, mut rest) = bytes.split_first().ok_or_else(|| short("its attributes (unreadable)"))?;
     let timestamp_delta = take_i64(&mut rest).ok_or_else(|| short("its timestamp delta (unreadable)"))?;
     let offset_delta = take_i32(&mut rest).ok_or_else(|| short("its offset delta (unreadable)"))?;
+    let raw = rest;
+    let (key, value, headers) = read_raw(raw)?;
+    Ok(Body { offset_delta, timestamp_delta, key, value, headers, raw })
+}
+
+/// Reads key, value and headers, which must be exactly `rest`.
+#[inline(always)]
+fn read_raw(mut rest: &[u8]) -> Result<Parts<'_>, Flaw> {
     let key = take_bytes(&mut rest, "its key's length")?;
     let value = take_bytes(&mut rest, "its value's length")?;
     // By far the most records end in a single zero: no headers.
     let headers = if let [0] = rest { Headers::EMPTY } else { check_headers(rest)? };
-    Ok(Body { offset_delta, timestamp_delta, key, value, headers })
+    Ok((key, value, headers))
 }
+
+/// Key, value, headers.
+type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, Headers<'a>);
 
 #[inline(always)]
 fn take_bytes<'a>(bytes: &mut &'a [u8], what: &'static str) -> Result<Option<&'a [u8]>, Flaw> {

@@ -82,10 +82,17 @@ impl BatchWriter {
         self.begin();
         let (count, bytes) = headers.raw();
         let count_bytes = if count == 0 { 1 } else { len_of(count.into()) };
-        self.push_record(timestamp, key, value, count_bytes + bytes.len(), |out, at| {
+        self.push_parts(timestamp, key, value, count_bytes + bytes.len(), |out, at| {
             let at = varint::put(out, at, count.into());
             copy(out, at, bytes)
         })
+    }
+
+    /// Appends a record whose key, value and headers are `raw`, as [`super::RawRecord::raw`] has them: one copy.
+    #[inline]
+    pub fn push_raw(&mut self, timestamp: i64, raw: &[u8]) -> Result<(), BatchError> {
+        self.begin();
+        self.push_record(timestamp, raw.len(), |_, at| at, |out, at| copy(out, at, raw))
     }
 
     /// The same with headers given as pairs.
@@ -100,7 +107,7 @@ impl BatchWriter {
         let bytes = |bytes: &[u8]| len_of(bytes.len() as i64) + bytes.len();
         let each = headers.iter().map(|(name, value)| bytes(name) + value.map_or(1, bytes));
         let headers_bytes = len_of(headers.len() as i64) + each.sum::<usize>();
-        self.push_record(timestamp, key, value, headers_bytes, |out, at| {
+        self.push_parts(timestamp, key, value, headers_bytes, |out, at| {
             let at = varint::put(out, at, headers.len() as i64);
             headers.iter().fold(at, |at, (name, value)| {
                 let at = put_bytes(out, at, Some(name));
@@ -121,7 +128,7 @@ impl BatchWriter {
 
     /// Appends a record whose headers take `headers_bytes` and are put by `put_headers`.
     #[inline(always)]
-    fn push_record(
+    fn push_parts(
         &mut self,
         timestamp: i64,
         key: Option<&[u8]>,
@@ -129,19 +136,39 @@ impl BatchWriter {
         headers_bytes: usize,
         put_headers: impl FnOnce(&mut [u8], usize) -> usize,
     ) -> Result<(), BatchError> {
-        let base_timestamp =
-            if self.record_count == 0 { self.delete_horizon.unwrap_or(timestamp) } else { self.base_timestamp };
-        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
         let (key_len, value_len) =
             (key.map_or(-1, |key| key.len() as i64), value.map_or(-1, |value| value.len() as i64));
-        let body = 1
-            + len_of(timestamp_delta)
-            + len_of(self.next_delta.into())
-            + len_of(key_len)
+        let bytes = len_of(key_len)
             + key.map_or(0, <[u8]>::len)
             + len_of(value_len)
             + value.map_or(0, <[u8]>::len)
             + headers_bytes;
+        self.push_record(
+            timestamp,
+            bytes,
+            |head, at| varint::put(head, at, key_len),
+            |out, at| {
+                let at = copy(out, at, key.unwrap_or_default());
+                let at = put_bytes(out, at, value);
+                put_headers(out, at)
+            },
+        )
+    }
+
+    /// Appends a record of which `rest_bytes` stand behind its offset: those that `put_head` puts, no more than a length
+    /// takes, then those that `put_rest` puts.
+    #[inline(always)]
+    fn push_record(
+        &mut self,
+        timestamp: i64,
+        rest_bytes: usize,
+        put_head: impl FnOnce(&mut [u8], usize) -> usize,
+        put_rest: impl FnOnce(&mut [u8], usize) -> usize,
+    ) -> Result<(), BatchError> {
+        let base_timestamp =
+            if self.record_count == 0 { self.delete_horizon.unwrap_or(timestamp) } else { self.base_timestamp };
+        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
+        let body = 1 + len_of(timestamp_delta) + len_of(self.next_delta.into()) + rest_bytes;
         // The record, its length before it, must leave the batch's length within its field; so must the next delta.
         let whole = self.plain.len().saturating_add(body).saturating_add(I32_BYTES_MAX);
         if whole > BATCH_BYTES_MAX || self.next_delta == i32::MAX {
@@ -154,11 +181,9 @@ impl BatchWriter {
         at += 1; // attributes: none defined
         at = varint::put(&mut head, at, timestamp_delta);
         at = varint::put(&mut head, at, self.next_delta.into());
-        at = varint::put(&mut head, at, key_len);
+        at = put_head(&mut head, at);
         out[..SLACK_BYTES].copy_from_slice(&head);
-        at = copy(out, at, key.unwrap_or_default());
-        at = put_bytes(out, at, value);
-        at = put_headers(out, at);
+        at = put_rest(out, at);
         self.plain.advance(at);
 
         self.base_timestamp = base_timestamp;
@@ -211,6 +236,20 @@ impl BatchWriter {
     /// Uncompressed size so far, header included.
     pub fn bytes(&self) -> usize {
         if self.finished { HEADER_BYTES } else { self.plain.len() }
+    }
+
+    /// How batches are compressed.
+    pub fn codec(&self) -> Codec {
+        // Only a codec's own number is ever put there.
+        self.header.codec().unwrap_or(Codec::None)
+    }
+
+    /// Compresses differently from the batch being filled on; kept until changed.
+    pub fn set_codec(&mut self, codec: Codec) {
+        if codec != self.codec() {
+            self.fold = Fold::new(codec);
+            self.header.attributes = self.header.attributes & !CODEC_MASK | codec as i16 & CODEC_MASK;
+        }
     }
 
     /// An idempotent producer's identity; kept until changed.
@@ -297,6 +336,18 @@ impl BatchWriter {
         };
         seal(batch, header)?;
         Ok(batch)
+    }
+
+    /// The same, handing out the buffer instead of lending it: the batch is the first so many bytes of `into`, whose own
+    /// buffer is used for the batches to come.
+    pub fn finish_into(&mut self, into: &mut Vec<u8>) -> Result<usize, BatchError> {
+        let bytes = self.finish()?.len();
+        if matches!(self.fold, Fold::None) {
+            self.plain.swap(into, HEADER_BYTES);
+        } else {
+            std::mem::swap(&mut self.folded, into);
+        }
+        Ok(bytes)
     }
 }
 

@@ -25,16 +25,7 @@ impl Context {
 
     /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
     pub fn brokers(&self) -> anyhow::Result<Vec<String>> {
-        // A variable that is set to nothing is not set.
-        let typed = self.global.brokers.clone().filter(|list| !list.trim().is_empty());
-        let typed = typed.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok());
-        let list: Vec<String> = typed
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|address| !address.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let list = addresses(self.global.brokers.clone());
         if list.is_empty() {
             return Err(UsageError::new(
                 "no broker address: give --brokers HOST:PORT or set KMERGE_BROKERS (to try things without a cluster: \
@@ -53,6 +44,7 @@ impl Context {
     /// What a job runs in, on a cluster that the command itself knows.
     pub fn job_on(&self, brokers: Vec<String>) -> JobContext {
         JobContext {
+            brokers_in_environment: brokers == addresses(std::env::var("KMERGE_BROKERS").ok()),
             brokers,
             timeout: self.global.timeout,
             shutdown: self.shutdown.clone(),
@@ -79,6 +71,14 @@ impl Context {
     pub fn print(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         output::print(&self.global, text, json)
     }
+}
+
+/// The addresses of this list, or of the environment's other variable.
+fn addresses(list: Option<String>) -> Vec<String> {
+    // A variable that is set to nothing is not set.
+    let list = list.filter(|list| !list.trim().is_empty());
+    let list = list.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok()).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }
 
 /// The first signal asks the job to stop, the second one leaves at once.

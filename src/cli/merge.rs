@@ -5,7 +5,8 @@ use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
-use kmerge::jobs::merge::{self, MergeSettings, OutputCodec, Strategy};
+use kmerge::client::Delivery;
+use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,9 +30,9 @@ What to know:
   - Key, value, headers and timestamp are kept, but: of headers of the same name in one record only the last one stays, and
     headers are sorted by name; where an input topic stamps records itself (LogAppendTime) the producer's time comes out.
     kmerge verify finds both.
-  - Refused: inputs with transactions (markers cannot be read; an open one is refused before the start; but with an --end
-    that lies between aborted records and their marker, those records are taken for good ones), inputs compressed
-    with lz4 or zstd, headers whose value is null, logs that end in compacted-away records.
+  - Refused: inputs with transactions (an open one, or an end between aborted records and their marker, before the start; a
+    marker on the way, which cannot be read, when it is met), inputs compressed with lz4 or zstd, headers whose value is
+    null, logs that end in compacted-away records.
   - --memory pays for the records that are held, as the objects rskafka makes of them (some 130 bytes for a small integer).
     Decoding, sending, the allocator and the program itself come on top: expect the process to peak at up to one and a half
     times the budget plus 24 MiB (measured with ten partitions of integers: 29 MiB at 16MiB, 72 MiB at 64MiB; each report
@@ -64,7 +65,16 @@ pub struct MergeArgs {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     strategy: StrategyArg,
 
-    /// How the output's batches are compressed.
+    /// Which client fetches and writes: kmerge, our own; rskafka, a slower one that shares no code with it.
+    #[arg(long, value_enum, default_value_t, value_name = "CLIENT")]
+    client: ClientArg,
+
+    /// idempotent: the broker knows a repeated write and stores it once; at-least-once: a repeat is seen, and stops the merge.
+    /// With rskafka only at-least-once.
+    #[arg(long, value_enum, value_name = "PROMISE")]
+    delivery: Option<DeliveryArg>,
+
+    /// How the output's batches are compressed; keep: as the input's batch was from which their first record comes.
     #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
     compression: CodecArg,
 
@@ -102,6 +112,22 @@ enum CodecArg {
     None,
     Gzip,
     Snappy,
+    Lz4,
+    Zstd,
+    Keep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ClientArg {
+    #[default]
+    Kmerge,
+    Rskafka,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DeliveryArg {
+    Idempotent,
+    AtLeastOnce,
 }
 
 impl MergeArgs {
@@ -134,6 +160,17 @@ impl MergeArgs {
                 CodecArg::None => OutputCodec::None,
                 CodecArg::Gzip => OutputCodec::Gzip,
                 CodecArg::Snappy => OutputCodec::Snappy,
+                CodecArg::Lz4 => OutputCodec::Lz4,
+                CodecArg::Zstd => OutputCodec::Zstd,
+                CodecArg::Keep => OutputCodec::Keep,
+            },
+            client: match self.client {
+                ClientArg::Kmerge => Client::Kmerge,
+                ClientArg::Rskafka => Client::Rskafka,
+            },
+            delivery: match (self.delivery, self.client) {
+                (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
+                (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
             },
             batch_bytes: self.batch_bytes,
             start: self.start,

@@ -11,7 +11,6 @@ use super::cluster::{Ask, Cluster, call_error, means_no_such_topic, refused};
 use super::deadline::Deadline;
 use super::error::ClientError;
 use super::metadata::TopicInfo;
-use super::retry::{Backoff, Retry};
 use crate::base::place::TopicPartition;
 use crate::wire::create_partitions::{CreatePartitions, CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
@@ -131,7 +130,7 @@ impl Cluster {
         done_by_us: fn(ErrorCode) -> bool,
         once: &'f (dyn Fn() -> BoxFuture<'f, Answered> + Sync),
     ) -> Result<(), ClientError> {
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         let mut answer_lost = false;
         loop {
             // Who the controller is may have changed; asking also forgets nothing that is still true.
@@ -171,7 +170,7 @@ impl Cluster {
 
     /// Waits until every broker names a leader for at least `count` partitions of the topic.
     async fn settled(&self, name: &str, deadline: Deadline, count: usize) -> Result<TopicInfo, ClientError> {
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         'look: loop {
             let mut found = None;
             for node in self.nodes() {
@@ -212,7 +211,7 @@ impl Cluster {
 
     /// Waits until no broker knows the topic any more.
     async fn gone(&self, name: &str, deadline: Deadline) -> Result<(), ClientError> {
-        let mut backoff = Backoff::default();
+        let mut backoff = self.backoff();
         'look: while !deadline.passed() {
             for node in self.nodes() {
                 // A broker that cannot be asked cannot hand the topic to anybody either.

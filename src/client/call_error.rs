@@ -87,6 +87,21 @@ pub enum CallError {
         /// The id that came.
         got: i32,
     },
+    /// An answer came though nothing was asked.
+    #[error("it sends an answer that nobody asked for")]
+    Unasked,
+    /// Another request on the same connection failed in a way that ends it. Whether this one has arrived is unknown.
+    #[error("the connection failed before the answer came: {why}")]
+    Spoiled {
+        /// What ended the connection.
+        why: String,
+    },
+    /// The connection had failed before this request was sent: it has not arrived.
+    #[error("not sent, the connection has failed: {why}")]
+    NotSent {
+        /// What ended the connection.
+        why: String,
+    },
     /// The bytes are not what the protocol says.
     #[error("malformed answer: {0}")]
     Malformed(#[source] WireError),
@@ -139,9 +154,35 @@ impl CallError {
             | Self::FrameTooLarge { .. }
             | Self::Malformed(_)
             | Self::Unwritable(_) => false,
+            // Another request's misfortune; this one will have its own connection to judge by.
+            Self::Spoiled { .. } | Self::NotSent { .. } => true,
             // An answer to something else may be a broken proxy's; a new connection counts from the start.
-            Self::Correlation { .. } => true,
+            Self::Correlation { .. } | Self::Unasked => true,
             Self::MissingApi { .. } | Self::NoCommonVersion { .. } => false,
+        }
+    }
+
+    /// Whether the broker may have received the request and acted on it: whoever asked for a change has to find out.
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Dns(_) | Self::NoAddress | Self::Connect(_) => false,
+            Self::Unwritable(_) | Self::MissingApi { .. } | Self::NoCommonVersion { .. } | Self::NotSent { .. } => {
+                false
+            }
+            // Who answers in another protocol has not understood the question.
+            Self::Stranger(_) | Self::NoCluster(_) => false,
+            Self::Io(_)
+            | Self::Timeout(_)
+            | Self::ClosedAtOnce
+            | Self::Hangup
+            | Self::Closed { .. }
+            | Self::NegativeFrame(_)
+            | Self::FrameTooLarge { .. }
+            | Self::Correlation { .. }
+            | Self::Unasked
+            | Self::Spoiled { .. }
+            | Self::Malformed(_)
+            | Self::Refused(_) => true,
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::cluster::{Ask, Cluster, call_error, means_no_such_topic};
 use super::deadline::Deadline;
 use super::error::ClientError;
-use super::retry::Retry;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::{
     DescribeConfigs, DescribeConfigsRequest, DescribeConfigsResource, config_source, resource_type,
@@ -24,7 +23,7 @@ impl Cluster {
 
     async fn settings(&self, name: &str) -> Result<BTreeMap<String, (String, bool)>, ClientError> {
         let deadline = self.deadline();
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         loop {
             match self.settings_once(name, deadline).await {
                 Ok(settings) => return Ok(settings),

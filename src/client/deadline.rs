@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 /// A moment, and the whole time that was given for it (which is what an error says).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     started: Instant,
     at: Instant,
 }
@@ -23,6 +23,11 @@ impl Deadline {
     pub(crate) fn within(&self, time: Duration) -> Self {
         let short = Self::after(time);
         Self { started: short.started, at: short.at.min(self.at) }
+    }
+
+    /// The moment itself.
+    pub(crate) fn at(&self) -> Instant {
+        self.at
     }
 
     /// What is left; zero once it has passed.

@@ -1,31 +1,37 @@
-//! Our side of the Kafka protocol: find the cluster, ask it, read partitions as raw batches.
+//! Our side of the Kafka protocol: find the cluster, ask it, read and write partitions as raw batches.
 //!
 //! ```text
-//! address ──▶ connect ──▶ call ──▶ cluster ──▶ offsets, topics, configs
-//! host:port   staggered   frames   who leads   └──▶ fetch: one partition as a ports::Source
+//! address ──▶ transport ──▶ link, call ──▶ cluster ──▶ offsets, topics, configs
+//! host:port   TCP           pipelined      who leads   ├──▶ fetch: one partition as a ports::Source
+//!                                                     └──▶ produce: one partition as a ports::Sink
 //! ```
 //!
 //! What holds everywhere here:
-//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`retry::verdict_of_code`)
-//!   decides which broker errors are worth another try.
+//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`codes::decide`) says
+//!   what is done about each error code of each API, and why.
 //! - A length from the wire is a claim: a frame is refused above its cap and its buffer grows by what arrives.
-//! - A connection that was left in the middle of a call (error, deadline, dropped future) is never used again.
+//! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
 //!
-//! Absent so far: TLS, SASL, produce, groups, transactions, several requests in flight on one connection.
+//! Absent so far: TLS, SASL, groups, transactions.
 
 // From a name to a connection.
 pub mod address;
 mod connect;
-mod deadline;
+pub mod deadline;
 
-// One request, one answer.
+pub mod transport;
+
+// Many requests on a connection, an answer for each.
 pub mod call;
 mod frame;
+mod link;
+mod need;
 mod versions;
 
 // What is worth another try, and what is not.
 mod call_error;
+mod codes;
 pub mod error;
 mod retry;
 
@@ -37,10 +43,15 @@ mod admin;
 mod configs;
 mod metadata;
 mod offsets;
+mod open_transactions;
+mod transactions;
 
-// One partition, as bytes.
+// One partition, as bytes: out of it,
 mod aborted;
 pub mod fetch;
+
+// and into it.
+pub mod produce;
 
 // The foreign client, for the plain merge and the generator.
 pub mod rskafka;
@@ -54,4 +65,6 @@ pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
 pub use fetch::{PartitionReader, ReadOptions};
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
+pub use need::Need;
 pub use offsets::OffsetAt;
+pub use produce::{Delivery, PartitionWriter, WriteOptions};

@@ -3,7 +3,7 @@
 use super::cluster::{Ask, Cluster, Leader, call_error, refused};
 use super::deadline::Deadline;
 use super::error::ClientError;
-use super::retry::{Retry, Verdict, verdict};
+use super::retry::{Verdict, verdict};
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use crate::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, timestamp};
@@ -52,7 +52,7 @@ impl Cluster {
     ) -> Result<Vec<i64>, ClientError> {
         let question = Question { time, isolation_level };
         let mut found: HashMap<&TopicPartition, i64> = HashMap::with_capacity(partitions.len());
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         loop {
             let missing: Vec<&TopicPartition> = partitions.iter().filter(|one| !found.contains_key(one)).collect();
             if missing.is_empty() {

@@ -11,13 +11,15 @@
 
 use super::address::Address;
 use super::call::{ANSWER_BYTES_MAX, Connection};
-use super::connect::{connect, first_of};
+use super::connect::first_of;
 use super::deadline::Deadline;
 use super::error::{Attempt, CallError, ClientError, Step, Stranger};
-use super::frame::{FrameError, read_frame};
+use super::frame;
 use super::metadata::{self, View};
 use super::retry::Backoff;
+use super::transport::Transport;
 use crate::wire::metadata::Metadata;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -29,14 +31,18 @@ const ROUND_MAX: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Connects to the first address that leads to a cluster and gives what it says about itself (without topics).
-pub(crate) async fn probe(addresses: &[Address], deadline: Deadline) -> Result<(Connection, View), ClientError> {
+pub(crate) async fn probe(
+    transport: &Arc<dyn Transport>,
+    addresses: &[Address],
+    deadline: Deadline,
+) -> Result<(Connection, View), ClientError> {
     let started = Instant::now();
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(transport);
     let mut told = false;
     loop {
         // A round may take all the time that is left if that is short, so that a slow network still gets one whole try.
         let round = deadline.within(ROUND_MAX.max(deadline.whole() / 2));
-        let tries: Vec<_> = addresses.iter().map(|address| attempt(address, round)).collect();
+        let tries: Vec<_> = addresses.iter().map(|address| attempt(&**transport, address, round)).collect();
         let attempts = match first_of(tries).await {
             Ok(found) => return Ok(found),
             Err(attempts) => attempts,
@@ -65,32 +71,40 @@ pub(crate) async fn probe(addresses: &[Address], deadline: Deadline) -> Result<(
 }
 
 /// Opens a connection, or says who is there in a broker's place.
-async fn open(address: &Address, deadline: Deadline) -> Result<Connection, (Step, CallError)> {
-    let mut opening = std::pin::pin!(Connection::open(address, deadline));
+async fn open(
+    transport: &dyn Transport,
+    address: &Address,
+    deadline: Deadline,
+) -> Result<Connection, (Step, CallError)> {
+    let mut opening = std::pin::pin!(Connection::open(transport, address, deadline));
     tokio::select! {
         result = &mut opening => return result,
         () = tokio::time::sleep(SILENCE) => {}
     }
     tokio::select! {
         result = &mut opening => result,
-        stranger = ask_in_http(address, deadline) => Err((Step::ApiVersions, CallError::Stranger(stranger))),
+        stranger = ask_in_http(transport, address, deadline) => Err((Step::ApiVersions, CallError::Stranger(stranger))),
     }
 }
 
 /// Waits for an answer to a line of HTTP, for ever if there is none that tells anything.
-async fn ask_in_http(address: &Address, deadline: Deadline) -> Stranger {
-    if let Ok(mut stream) = connect(address, deadline).await
+async fn ask_in_http(transport: &dyn Transport, address: &Address, deadline: Deadline) -> Stranger {
+    if let Ok(mut stream) = transport.dial(address, deadline).await
         && stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.is_ok()
-        && let Err(FrameError::Stranger(stranger)) = read_frame(&mut stream, &mut Vec::new(), 0).await
+        && let Some(stranger) = frame::stranger(&mut stream).await
     {
         return stranger;
     }
     std::future::pending().await
 }
 
-async fn attempt(address: &Address, deadline: Deadline) -> Result<(Connection, View), Attempt> {
+async fn attempt(
+    transport: &dyn Transport,
+    address: &Address,
+    deadline: Deadline,
+) -> Result<(Connection, View), Attempt> {
     let failed = |step, error| Attempt { address: address.clone(), step, error };
-    let mut connection = open(address, deadline).await.map_err(|(step, error)| failed(step, error))?;
+    let connection = open(transport, address, deadline).await.map_err(|(step, error)| failed(step, error))?;
     let answer = connection
         .call::<Metadata>(&metadata::request(Some(&[])), Vec::new(), ANSWER_BYTES_MAX, deadline)
         .await

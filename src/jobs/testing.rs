@@ -61,6 +61,11 @@ impl MemorySource {
         self
     }
 
+    pub(super) fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
     pub(super) fn range(mut self, range: Range<i64>) -> Self {
         self.range = range;
         self

@@ -111,7 +111,21 @@ impl KeyPlan {
 
     /// The record's key, normalised: comparing two of them is comparing the keys in this plan's order.
     pub fn extract(&self, fields: &impl Fields) -> Result<Key, KeyError> {
-        let mut out = Normaliser::new(self.order, self.parts.len() == 1);
+        let mut rest = Vec::new();
+        let prefix = self.extract_into(fields, &mut rest)?;
+        Ok(Key::new(prefix, rest))
+    }
+
+    /// The same in two parts: gives the prefix, and puts what goes beyond it into `rest`, whose buffer is reused.
+    #[inline]
+    pub fn extract_into(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
+        if let [part] = self.parts.as_slice()
+            && let Some(word) = part.plain_int(fields)
+        {
+            rest.clear();
+            return Ok(normal::word(word, self.order));
+        }
+        let mut out = Normaliser::new(self.order, self.parts.len() == 1, rest);
         for part in &self.parts {
             part.normalise(fields, &mut out)?;
         }

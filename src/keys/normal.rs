@@ -13,6 +13,10 @@ pub struct Key {
 }
 
 impl Key {
+    pub(super) fn new(prefix: u64, rest: Vec<u8>) -> Self {
+        Self { prefix, rest: rest.into_boxed_slice() }
+    }
+
     /// The first eight bytes, as a number that compares like them; a shorter key is padded.
     pub fn prefix(&self) -> u64 {
         self.prefix
@@ -33,6 +37,16 @@ impl Key {
     }
 }
 
+/// The whole key of a plan whose one part is a number.
+#[inline]
+pub(super) fn word(number: i64, order: Order) -> u64 {
+    let word = number as u64 ^ SIGN;
+    match order {
+        Order::Asc => word,
+        Order::Desc => !word,
+    }
+}
+
 /// Flipping the sign bit makes signed numbers compare as unsigned ones.
 const SIGN: u64 = 1 << 63;
 
@@ -43,19 +57,20 @@ const ESCAPE: u8 = 1;
 
 /// Puts a key together, part after part.
 #[derive(Debug)]
-pub(super) struct Normaliser {
+pub(super) struct Normaliser<'a> {
     prefix: u64,
     /// How many bytes of the prefix are filled.
     filled: u32,
-    rest: Vec<u8>,
+    rest: &'a mut Vec<u8>,
     order: Order,
     alone: bool,
 }
 
-impl Normaliser {
-    /// `alone` says that one part will be the whole key.
-    pub(super) fn new(order: Order, alone: bool) -> Self {
-        Self { prefix: 0, filled: 0, rest: Vec::new(), order, alone }
+impl<'a> Normaliser<'a> {
+    /// `alone` says that one part will be the whole key. What does not fit the prefix goes into `rest`, which is emptied.
+    pub(super) fn new(order: Order, alone: bool, rest: &'a mut Vec<u8>) -> Self {
+        rest.clear();
+        Self { prefix: 0, filled: 0, rest, order, alone }
     }
 
     /// Eight bytes.
@@ -118,13 +133,15 @@ impl Normaliser {
         self.byte(END);
     }
 
-    /// The key. Inverting prefix-free bytes keeps them prefix-free and reverses their order.
-    pub(super) fn finish(mut self) -> Key {
-        if self.order == Order::Desc {
-            self.prefix = !self.prefix;
-            self.rest.iter_mut().for_each(|byte| *byte = !*byte);
+    /// The prefix. Inverting prefix-free bytes keeps them prefix-free and reverses their order.
+    pub(super) fn finish(self) -> u64 {
+        match self.order {
+            Order::Asc => self.prefix,
+            Order::Desc => {
+                self.rest.iter_mut().for_each(|byte| *byte = !*byte);
+                !self.prefix
+            }
         }
-        Key { prefix: self.prefix, rest: self.rest.into_boxed_slice() }
     }
 
     fn word(&mut self, word: u64) {

@@ -113,7 +113,19 @@ enum Read<'a> {
 }
 
 impl KeyPart {
-    pub(super) fn normalise(&self, fields: &impl Fields, out: &mut Normaliser) -> Result<(), KeyError> {
+    /// The short way for what most keys are, a number that is all of the value or the key. `None` for every other part, and
+    /// where the number cannot be read: the long way says what is wrong.
+    #[inline]
+    pub(super) fn plain_int(&self, fields: &impl Fields) -> Option<i64> {
+        let bytes = match (self.kind, &self.source) {
+            (KeyType::Int, KeySource::Value) => fields.value()?,
+            (KeyType::Int, KeySource::Key) => fields.key()?,
+            _ => return None,
+        };
+        parse_int(bytes).ok()
+    }
+
+    pub(super) fn normalise(&self, fields: &impl Fields, out: &mut Normaliser<'_>) -> Result<(), KeyError> {
         match self.read(fields)? {
             Read::Int(number) | Read::Timestamp(number) => out.int(number),
             Read::Decimal(decimal, _) => out.decimal(&decimal),

@@ -25,6 +25,15 @@ impl Window {
         Self { bytes: Vec::new(), at: 0, end: 0, budget, held: 0 }
     }
 
+    pub(in crate::batch) fn set_budget(&mut self, budget: usize) {
+        self.budget = budget;
+    }
+
+    /// The buffer, and what is set aside for a codec.
+    pub(in crate::batch) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.held
+    }
+
     /// Empties it for the next batch; the buffer stays.
     pub(in crate::batch) fn clear(&mut self) {
         (self.at, self.end) = (0, 0);

@@ -1,21 +1,24 @@
 //! A cluster: its metadata as far as it was needed, connections to its brokers, and the loop that follows a partition when
 //! it moves.
 //!
-//! Clones share everything. A call takes an idle connection to the broker in question, or opens one, and puts it back when
-//! the answer is in; so calls run side by side without waiting for each other, and a connection is never shared. Locks are
-//! held for a look-up, never across a wait.
+//! Clones share everything, also the connections: one for each broker and [`Lane`], which keeps apart what must not wait
+//! for each other. It is opened when it is needed and replaced when it is spoiled. Locks are held for a look-up; only the
+//! opening of a connection makes others wait, those that want the same one.
 //!
 //! Metadata has one rule: what an error proves old is asked again, nothing is refreshed by the clock.
 
-mod pool;
+mod lanes;
+
+pub(crate) use lanes::Lane;
 
 use super::address::Address;
-use super::call::{ANSWER_BYTES_MAX, Answer, Connection};
+use super::call::{ANSWER_BYTES_MAX, Answer};
 use super::deadline::Deadline;
 use super::error::{CallError, ClientError};
 use super::metadata::{self, BrokerInfo, TopicInfo, View};
 use super::probe::probe;
-use super::retry::Retry;
+use super::retry::{Backoff, Retry};
+use super::transport::{TcpTransport, Transport};
 use crate::base::place::TopicPartition;
 use crate::base::text::did_you_mean;
 use crate::wire::metadata::Metadata;
@@ -32,10 +35,13 @@ pub struct Cluster {
 
 #[derive(Debug)]
 struct Shared {
+    transport: Arc<dyn Transport>,
     bootstrap: Vec<Address>,
     timeout: Duration,
     known: Mutex<Known>,
-    idle: Mutex<HashMap<i32, Vec<Connection>>>,
+    /// Held by who asks about a topic for all.
+    asking: tokio::sync::Mutex<()>,
+    lanes: lanes::Lanes,
 }
 
 /// What the brokers said so far.
@@ -71,6 +77,15 @@ impl Cluster {
     /// Finds the cluster through any of `brokers` (`HOST[:PORT]`). `timeout` is how long to try, and from then on how long
     /// one operation may take with all its retries.
     pub async fn connect(brokers: &[String], timeout: Duration) -> Result<Self, ClientError> {
+        Self::connect_over(Arc::new(TcpTransport), brokers, timeout).await
+    }
+
+    /// The same through another transport than TCP.
+    pub async fn connect_over(
+        transport: Arc<dyn Transport>,
+        brokers: &[String],
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
         let mut bootstrap = Vec::new();
         for text in brokers {
             let address = Address::parse(text).map_err(ClientError::Address)?;
@@ -81,7 +96,7 @@ impl Cluster {
         if bootstrap.is_empty() {
             return Err(ClientError::Address("no broker address was given; write HOST:PORT".to_owned()));
         }
-        let (connection, view) = probe(&bootstrap, Deadline::after(timeout)).await?;
+        let (connection, view) = probe(&transport, &bootstrap, Deadline::after(timeout)).await?;
         tracing::debug!(
             broker = %view.said_by,
             cluster = view.cluster_id.as_deref().unwrap_or("-"),
@@ -98,8 +113,9 @@ impl Cluster {
             brokers: view.brokers,
             topics: HashMap::new(),
         };
-        let idle = Mutex::new(HashMap::from([(node, vec![connection])]));
-        Ok(Self { shared: Arc::new(Shared { bootstrap, timeout, known: Mutex::new(known), idle }) })
+        let lanes = lanes::Lanes::with(node, connection);
+        let (known, asking) = (Mutex::new(known), tokio::sync::Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { transport, bootstrap, timeout, known, asking, lanes }) })
     }
 
     /// How long one operation may take.
@@ -130,7 +146,7 @@ impl Cluster {
     /// Every topic there is now, by name.
     pub async fn topics(&self) -> Result<Vec<TopicInfo>, ClientError> {
         let deadline = self.deadline();
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         let view = loop {
             match self.refresh(Ask::Any, None, deadline).await {
                 Ok(view) => break view,
@@ -148,7 +164,7 @@ impl Cluster {
     }
 
     pub(crate) async fn topic_until(&self, name: &str, deadline: Deadline) -> Result<TopicInfo, ClientError> {
-        let mut retry = Retry::until(deadline);
+        let mut retry = self.retry_until(deadline);
         loop {
             let error = match self.refresh(Ask::Any, Some(&[name]), deadline).await {
                 Ok(view) => match view.topic(name) {
@@ -177,10 +193,17 @@ impl Cluster {
 
     /// The leader of `partition`, asked for if it is not known.
     pub(crate) async fn leader(&self, partition: &TopicPartition, deadline: Deadline) -> Result<Leader, ClientError> {
-        let known = self.known().topics.get(&*partition.topic).cloned();
-        let info = match known {
+        let known = || self.known().topics.get(&*partition.topic).cloned();
+        let info = match known() {
             Some(info) => info,
-            None => self.topic_until(&partition.topic, deadline).await?,
+            None => {
+                // Many readers find out at once that a leader has moved; one of them asks.
+                let _alone = deadline.run(self.shared.asking.lock()).await;
+                match known() {
+                    Some(info) => info,
+                    None => self.topic_until(&partition.topic, deadline).await?,
+                }
+            }
         };
         let count = info.partitions.len();
         let found = usize::try_from(partition.partition).ok().and_then(|index| info.partitions.get(index));
@@ -191,6 +214,16 @@ impl Cluster {
             return Err(ClientError::NoLeader { partition: partition.clone(), replicas: found.replicas.clone() });
         }
         Ok(Leader { node: found.leader, epoch: found.leader_epoch, topic_id: info.topic_id })
+    }
+
+    /// Forgets who leads a partition (and the rest of its topic), unless somebody has learned better since.
+    pub(crate) fn outdated(&self, partition: &TopicPartition, leader: Leader) {
+        let mut known = self.known();
+        let info = known.topics.get(&*partition.topic);
+        let found = info.and_then(|info| info.partitions.get(usize::try_from(partition.partition).ok()?));
+        if found.is_some_and(|found| (found.leader, found.leader_epoch) == (leader.node, leader.epoch)) {
+            known.topics.remove(&*partition.topic);
+        }
     }
 
     /// Forgets what is known of a topic, so that the next look asks.
@@ -234,19 +267,25 @@ impl Cluster {
     ) -> Result<Answer<A>, ClientError> {
         // One silent broker must not use up the time in which another could be asked.
         let deadline = deadline.within(self.shared.timeout / 2);
-        let (node, mut connection) = self.take(ask, deadline).await?;
+        let connection = self.ask(ask, deadline).await?;
         let result = connection.call::<A>(request, Vec::new(), ANSWER_BYTES_MAX, deadline).await;
-        let broker = connection.broker().clone();
-        self.put_back(node, connection);
-        result.map_err(|error| call_error::<A>(&broker, error))
+        result.map_err(|error| call_error::<A>(connection.broker(), error))
     }
 
     /// The version of `A` that is spoken with who is asked, for requests that differ from one to the next.
     pub(crate) async fn version<A: Api>(&self, ask: Ask, deadline: Deadline) -> Result<i16, ClientError> {
-        let (node, connection) = self.take(ask, deadline).await?;
-        let version = connection.version::<A>().map_err(|error| call_error::<A>(connection.broker(), error));
-        self.put_back(node, connection);
-        version
+        let connection = self.ask(ask, deadline).await?;
+        connection.version::<A>().map_err(|error| call_error::<A>(connection.broker(), error))
+    }
+
+    /// The tries of one operation.
+    pub(crate) fn retry_until(&self, deadline: Deadline) -> Retry {
+        Retry::until(deadline, &self.shared.transport)
+    }
+
+    /// Growing waits, from the first on.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(&self.shared.transport)
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

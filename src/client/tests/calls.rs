@@ -282,16 +282,3 @@ async fn a_missing_topic_is_told_with_the_nearest_name() {
     let error = cluster.offsets(&[TopicPartition::new("t", 9)], OffsetAt::Latest).await.unwrap_err();
     assert!(matches!(error, ClientError::UnknownPartition { count: 1, .. }), "{error:?}");
 }
-
-#[tokio::test]
-async fn a_call_that_was_dropped_half_way_spoils_its_connection() {
-    let fake =
-        Fake::start(|call| (at(call, ApiKey::ListOffsets) && call.connection == 0).then_some(Reply::Silence)).await;
-    let deadline = super::super::deadline::Deadline::after(LONG);
-    let mut connection =
-        super::super::call::Connection::open(&Address::parse(&fake.bootstrap()[0]).unwrap(), deadline).await.unwrap();
-    let request = Default::default();
-    let call = connection.call::<crate::wire::list_offsets::ListOffsets>(&request, Vec::new(), 1000, deadline);
-    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
-    assert!(!connection.is_usable());
-}

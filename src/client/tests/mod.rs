@@ -6,6 +6,9 @@ mod fake;
 // Connections and calls that go wrong.
 mod calls;
 
+// Many requests on one connection.
+mod link;
+
 // A partition, read through every sort of answer.
 mod reads;
 

@@ -1,8 +1,9 @@
 //! The guard against repeats: what a broker acknowledges must follow what it acknowledged before.
 
-use crate::base::place::TopicPartition;
+use super::place::TopicPartition;
 
-/// What the broker told of our appends: each must begin where the last one ended.
+/// What the broker told of our appends: each must begin where the last one ended, the first one at the end that the
+/// partition had when the run was planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     partition: TopicPartition,
@@ -15,7 +16,7 @@ pub struct Appended {
 #[error(
     "{partition}: a batch of {records} records was to land at offset {expected}, the broker says {got}: {}",
     if got > expected { "records that are not of this run lie between (another writer, or a batch that was sent twice \
-        because its answer was late or throttled)" } else { "it overlaps what was written before" }
+        because its answer was late or throttled)" } else { "it overlaps what was written before, or took the place of a batch that was refused" }
 )]
 pub struct NotAdjacent {
     /// The partition written to.

@@ -1,0 +1,261 @@
+//! One partition of a topic as a [`Sink`]: finished batches, appended in order, each once.
+//!
+//! ```text
+//! append ──▶ check ──▶ flight: what may be sent? ──▶ round: submit, await in order ──▶ answer: where did it land?
+//!                        ▲      (state machine)                                            │
+//!                        └──── between rounds: who leads? search the log, send again ◀─────┘
+//! ```
+//!
+//! Non-obvious:
+//! - A lost answer says nothing. Before the batch is sent again the log is searched for it; found there, it counts as
+//!   stored, otherwise the same bytes go out under the same sequence and the broker tells a repeat from a new batch. The
+//!   search is an extra: the broker's memory of a producer goes by the *timestamps of its records* (a day by default), so
+//!   batches of old records are forgotten within minutes, and at once when a broker restarts; a repeat is then stored a
+//!   second time. Who may not read the topic goes without it.
+//! - Whatever comes, the next base offset must follow the last one. So a batch that was stored twice, or a writer beside us,
+//!   stops the run at the next answer. What no answer can show is a repeat of the *last* batch that reaches a forgetful
+//!   broker after everything was acknowledged: look at the partition's end when the run is over.
+//! - Nothing is sent behind our back: the writer works while one of its methods is awaited. (Requests that were handed to the
+//!   connection go out, and their answers come in, all the same.) What is dropped while it waits
+//!   does no harm to what was taken before; of an `append` nobody knows then whether it was taken, so only `close` makes
+//!   sense after it.
+//! - Two times bound everything: an answer may take [`Cluster::timeout`] beyond what the broker is allowed to wait for its
+//!   replicas; from the first failure on, a batch must become certain within [`WriteOptions::delivery_timeout`].
+
+mod answer;
+mod codes;
+mod flight;
+mod outgoing;
+mod producer_id;
+mod round;
+mod search;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::base::appended::{Appended, NotAdjacent};
+pub use crate::ports::{Identity, Outgoing};
+
+use super::call::{Connection, Pending};
+use super::cluster::{Cluster, Leader};
+use super::error::ClientError;
+use super::retry::Retry;
+use crate::base::place::TopicPartition;
+use crate::ports::Sink;
+use crate::wire::Uuid;
+use crate::wire::produce::Produce;
+use flight::Flight;
+use outgoing::Held;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is promised about a batch whose answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Batches are numbered, so that the broker recognises a repeat.
+    #[default]
+    Idempotent,
+    /// They are not: a repeat that the search does not prevent is stored, noticed by its offset, and ends the run.
+    AtLeastOnce,
+}
+
+impl Delivery {
+    /// As it is typed and reported.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idempotent => "idempotent",
+            Self::AtLeastOnce => "at-least-once",
+        }
+    }
+}
+
+/// How a partition is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// What is promised about a batch whose answer was lost.
+    pub delivery: Delivery,
+    /// How many batches are on their way at once: 1 to 5, and 1 without numbers.
+    pub in_flight_max: usize,
+    /// How long a batch is tried from its first failure on; `None` is four times the cluster's timeout, so 2 minutes by
+    /// default. Longer than a question is tried: a leader that is killed costs 9 to 14 s, a broker's clean restart a minute;
+    /// waiting loses nothing, while giving up leaves an output that has to be begun again.
+    pub delivery_timeout: Option<Duration>,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { delivery: Delivery::Idempotent, in_flight_max: flight::IN_FLIGHT_MAX, delivery_timeout: None }
+    }
+}
+
+/// Appends to one partition. See the module's head.
+#[derive(Debug)]
+pub struct PartitionWriter {
+    cluster: Cluster,
+    delivery_timeout: Duration,
+    identity: Option<Identity>,
+    flight: Flight,
+    appended: Appended,
+    /// The batches that are not certain yet, those of `flight` in the same order.
+    held: VecDeque<Held>,
+    /// The first sequence of the next batch.
+    sequence_next: i32,
+    spares: Vec<Vec<u8>>,
+    /// The topic that was there at the start; another one of the same name is not it.
+    topic_id: Option<Uuid>,
+    connection: Option<(Leader, Connection)>,
+    /// The answers that are awaited, in order.
+    pending: VecDeque<Pending<Produce>>,
+    /// An answer's buffer, to be used again.
+    buffer: Vec<u8>,
+    /// The broker throttles us: nothing is sent before, and then one batch at a time.
+    throttled_until: Option<Instant>,
+    /// What went wrong last, while it is being put right.
+    failure: Option<ClientError>,
+    /// The tries since then.
+    retry: Option<Retry>,
+    stopped: bool,
+}
+
+impl Cluster {
+    /// A writer to `partition`, whose end is `end`: the first batch must land there.
+    pub async fn writer(
+        &self,
+        partition: TopicPartition,
+        end: i64,
+        options: WriteOptions,
+    ) -> Result<PartitionWriter, ClientError> {
+        let identity = match options.delivery {
+            Delivery::Idempotent => Some(self.new_producer().await?),
+            Delivery::AtLeastOnce => None,
+        };
+        Ok(PartitionWriter {
+            cluster: self.clone(),
+            delivery_timeout: options.delivery_timeout.unwrap_or(self.timeout() * 4),
+            flight: Flight::new(end, options.in_flight_max, identity.is_some()),
+            identity,
+            appended: Appended::at_end(partition, end),
+            held: VecDeque::new(),
+            sequence_next: 0,
+            spares: Vec::new(),
+            topic_id: None,
+            connection: None,
+            pending: VecDeque::new(),
+            buffer: Vec::new(),
+            throttled_until: None,
+            failure: None,
+            retry: None,
+            stopped: false,
+        })
+    }
+}
+
+impl PartitionWriter {
+    /// The partition that is written.
+    pub fn partition(&self) -> &TopicPartition {
+        self.appended.partition()
+    }
+
+    /// What the batches must carry.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// What is stored for certain.
+    pub fn appended(&self) -> Appended {
+        self.appended.clone()
+    }
+
+    /// The buffer of a batch that is stored, to be filled again.
+    pub fn spare(&mut self) -> Option<Vec<u8>> {
+        self.spares.pop()
+    }
+
+    /// Sends a batch behind those before it, and waits while as many as may be are on their way.
+    pub async fn append(&mut self, batch: Outgoing) -> Result<(), ClientError> {
+        self.still_writes()?;
+        let result = self.try_append(batch).await;
+        self.stopped |= result.is_err();
+        result
+    }
+
+    async fn try_append(&mut self, batch: Outgoing) -> Result<(), ClientError> {
+        let held = self.check(batch)?;
+        while !self.flight.has_room() {
+            self.step().await?;
+        }
+        self.flight.push(held.records);
+        self.sequence_next = held.sequence_after();
+        self.held.push_back(held);
+        // What was handed to a connection goes on its way without us.
+        self.send().await?;
+        self.take_what_has_come()
+    }
+
+    /// Waits until everything is stored for certain, or why it cannot be.
+    pub async fn finish(mut self) -> (Appended, Result<(), ClientError>) {
+        let result = self.try_finish().await;
+        if result.is_err() {
+            self.hear_out().await;
+        }
+        (self.appended, result)
+    }
+
+    async fn try_finish(&mut self) -> Result<(), ClientError> {
+        self.still_writes()?;
+        while self.flight.len() > 0 {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends nothing more, not even again, and waits for the answers that are on their way.
+    pub async fn close(mut self) -> (Appended, Result<(), ClientError>) {
+        let mut result = Ok(());
+        while !self.stopped && result.is_ok() && !self.pending.is_empty() {
+            result = self.await_answer().await;
+        }
+        self.hear_out().await;
+        (self.appended, result)
+    }
+
+    fn still_writes(&self) -> Result<(), ClientError> {
+        match self.stopped {
+            true => Err(ClientError::WriterStopped { partition: self.partition().clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Sink for PartitionWriter {
+    type Error = ClientError;
+
+    fn partition(&self) -> &TopicPartition {
+        self.partition()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        self.identity()
+    }
+
+    async fn append(&mut self, batch: Outgoing) -> Result<(), ClientError> {
+        self.append(batch).await
+    }
+
+    fn spare(&mut self) -> Option<Vec<u8>> {
+        self.spare()
+    }
+
+    fn appended(&self) -> Appended {
+        self.appended()
+    }
+
+    async fn finish(self) -> (Appended, Result<(), ClientError>) {
+        self.finish().await
+    }
+
+    async fn close(self) -> (Appended, Result<(), ClientError>) {
+        self.close().await
+    }
+}

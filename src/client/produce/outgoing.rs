@@ -1,0 +1,80 @@
+//! A batch before it goes out: what the broker would refuse, or (worse) take, is found here.
+
+use super::{Identity, Outgoing, PartitionWriter};
+use crate::batch::{Batch, BatchHeader};
+use crate::client::error::ClientError;
+
+/// The attribute bits of batches that only brokers and transactions write.
+const TRANSACTIONAL_AND_CONTROL: i16 = 0x30;
+
+/// A batch that is kept until it is stored for certain.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
+    pub(super) len: usize,
+    pub(super) records: u32,
+    pub(super) header: BatchHeader,
+}
+
+impl Held {
+    pub(super) fn batch(&self) -> &[u8] {
+        // Checked when it was taken in; bytes that are not there are not sent.
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The first sequence of the batch behind this one.
+    pub(super) fn sequence_after(&self) -> i32 {
+        Identity::sequence(self.header.base_sequence.max(0) as u64 + u64::from(self.records))
+    }
+
+    /// Whether what the log holds at offset `at` is this batch. A broker stamps offset, epoch and perhaps time, and may
+    /// compress anew; what it never changes is whose batch it is and how many records it holds.
+    pub(super) fn is_at(&self, at: i64, stored: &BatchHeader) -> bool {
+        let ours = &self.header;
+        let same_size = stored.record_count == ours.record_count && stored.last_offset_delta == ours.last_offset_delta;
+        let same_producer = (stored.producer_id, stored.producer_epoch, stored.base_sequence)
+            == (ours.producer_id, ours.producer_epoch, ours.base_sequence);
+        // Batches without a producer are told apart by what is in them.
+        let same_bytes = || stored.batch_length == ours.batch_length && stored.crc == ours.crc;
+        stored.base_offset == at && same_size && same_producer && (ours.producer_id >= 0 || same_bytes())
+    }
+}
+
+impl PartitionWriter {
+    /// Takes a batch whose header says what it must.
+    pub(super) fn check(&self, batch: Outgoing) -> Result<Held, ClientError> {
+        let Outgoing { bytes, len, records } = batch;
+        let unsendable = |what: &'static str, expected: i64, got: i64| {
+            Err(ClientError::Unsendable { partition: self.partition().clone(), what, expected, got })
+        };
+        let Some(Ok(read)) = bytes.get(..len).map(Batch::read) else {
+            return unsendable("bytes that make a whole batch", 1, 0);
+        };
+        let (header, whole) = (read.header.clone(), read.bytes().len());
+        // The broker would look at the first batch of several, or refuse what hangs over.
+        if whole != len {
+            return unsendable("bytes", whole as i64, len as i64);
+        }
+        let (id, epoch, sequence) = match self.identity {
+            Some(Identity { id, epoch }) => {
+                // The last one that was taken in, which may still wait for its turn.
+                (id, epoch, self.sequence_next)
+            }
+            None => (-1, -1, -1),
+        };
+        for (what, expected, got) in [
+            ("records", i64::from(records.max(1)), i64::from(header.record_count)),
+            ("last offset delta", i64::from(records.max(1)) - 1, header.last_offset_delta.into()),
+            ("base offset", 0, header.base_offset),
+            ("transaction and marker bits", 0, (header.attributes & TRANSACTIONAL_AND_CONTROL).into()),
+            ("producer id", id, header.producer_id),
+            ("producer epoch", epoch.into(), header.producer_epoch.into()),
+            ("base sequence", sequence.into(), header.base_sequence.into()),
+        ] {
+            if expected != got {
+                return unsendable(what, expected, got);
+            }
+        }
+        Ok(Held { bytes, len, records, header })
+    }
+}

@@ -1,0 +1,267 @@
+//! One source of the merge: from windows of whole batches to keys in a lane and spans in a slab.
+//!
+//! Decoding stops after so many records that keys and spans stay small, and at the end of a window, because spans lie in it.
+//! Batches that are compressed unfold piece by piece into the slab; what that takes beyond the source's share is borrowed
+//! from the slack for as long as it is held.
+//!
+//! Non-obvious: the last record of each stretch is kept, so that an input that runs backwards can be shown with both records.
+
+use super::share::Shares;
+use super::slab::Slab;
+use super::windows::Windows;
+use crate::base::budget::{ByteBudget, Reserved};
+use crate::base::place::Place;
+use crate::base::units::show_size;
+use crate::batch::{Batch, BatchError, Codec, Record, RecordReader};
+use crate::jobs::JobContext;
+use crate::jobs::cursor::HeldRecord;
+use crate::jobs::error::JobError;
+use crate::jobs::merge::plan::Source;
+use crate::keys::KeyPlan;
+use crate::merge::{Backwards, Lane};
+use std::ops::Range;
+
+/// One source.
+pub(super) struct Input {
+    source: Source,
+    windows: Windows,
+    /// The window being read: whole batches.
+    window: Vec<u8>,
+    /// The batch being read, in the window.
+    batch: Range<usize>,
+    codec: Codec,
+    reader: RecordReader,
+    /// The next record must not lie below this offset.
+    position: i64,
+    slab: Slab,
+    /// The last record of the stretch before, once there was one.
+    before: Option<HeldRecord>,
+    /// A key's bytes beyond its first eight.
+    tail: Vec<u8>,
+    shares: Shares,
+    slack: ByteBudget,
+    borrowed: Option<Reserved>,
+}
+
+/// Why decoding stopped.
+enum Pause {
+    /// As many records as are wanted at once, or none that could stand beside them.
+    Full,
+    /// The batch is read.
+    BatchDone,
+    /// The window is read.
+    WindowDone,
+    /// The range is read.
+    RangeDone,
+}
+
+impl Input {
+    pub(super) fn new(source: Source, windows: Windows, shares: Shares, slack: &ByteBudget) -> Self {
+        Self {
+            position: source.range.start,
+            source,
+            windows,
+            window: Vec::new(),
+            batch: 0..0,
+            codec: Codec::None,
+            reader: RecordReader::new(shares.unfold_bytes),
+            slab: Slab::default(),
+            before: None,
+            tail: Vec::new(),
+            shares,
+            slack: slack.clone(),
+            borrowed: None,
+        }
+    }
+
+    /// The next record's timestamp and bytes.
+    #[inline(always)]
+    pub(super) fn peek(&self) -> (i64, &[u8]) {
+        self.slab.peek(&self.window)
+    }
+
+    /// The next record was taken.
+    #[inline(always)]
+    pub(super) fn pass(&mut self) {
+        self.slab.pass();
+    }
+
+    /// Where the next record stands.
+    pub(super) fn next_at(&self) -> Place {
+        self.source.partition.at(self.slab.next_offset())
+    }
+
+    /// Keys, values and headers of the records at hand.
+    pub(super) fn payload_bytes(&self) -> u64 {
+        self.slab.payload_bytes()
+    }
+
+    /// How the records at hand came compressed.
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The next record, to be looked at.
+    pub(super) fn next_record(&self) -> Option<Record<'_>> {
+        self.slab.record(self.slab.taken(), &self.window)
+    }
+
+    /// Decodes the next stretch into `lane`; `false` at the end of the range. All records at hand must have been taken.
+    pub(super) async fn refill(&mut self, lane: &mut Lane, keys: &KeyPlan, cx: &JobContext) -> Result<bool, JobError> {
+        self.keep_last();
+        self.slab.clear(self.shares.unfold_bytes);
+        loop {
+            let pause = self.decode_within_budget(lane, keys)?;
+            if !self.slab.is_empty() {
+                return Ok(true);
+            }
+            match pause {
+                Pause::RangeDone => return Ok(false),
+                _ if !self.next_window(cx).await? => return Ok(false),
+                _ => {}
+            }
+        }
+    }
+
+    fn keep_last(&mut self) {
+        if let Some(last) = self.slab.len().checked_sub(1)
+            && let Some(record) = self.slab.record(last, &self.window)
+        {
+            self.before.get_or_insert_default().hold(&record);
+        }
+    }
+
+    async fn next_window(&mut self, cx: &JobContext) -> Result<bool, JobError> {
+        self.batch = 0..0;
+        if self.position >= self.source.range.end {
+            return Ok(false);
+        }
+        let partition = &self.source.partition;
+        let next = async {
+            cx.progress.waiting_for(Some(partition.to_string()));
+            let more = self.windows.next(&mut self.window).await;
+            cx.progress.waiting_for(None);
+            more
+        };
+        tokio::select! {
+            biased;
+            signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
+            more = next => more,
+        }
+    }
+
+    /// Decodes with all the slack there is, and keeps of it what was really used.
+    fn decode_within_budget(&mut self, lane: &mut Lane, keys: &KeyPlan) -> Result<Pause, JobError> {
+        self.borrowed = None;
+        let mut slack = self.slack.take_free();
+        self.reader.set_budget(self.shares.unfold_bytes + slack.bytes());
+        let pause = self.decode(lane, keys);
+        let used = self.reader.memory_bytes() + self.slab.unfolded_capacity();
+        slack.shrink(used.saturating_sub(self.shares.unfold_bytes));
+        self.borrowed = Some(slack);
+        pause
+    }
+
+    fn decode(&mut self, lane: &mut Lane, keys: &KeyPlan) -> Result<Pause, JobError> {
+        loop {
+            let pause = match self.codec {
+                Codec::None => self.decode_batch::<true>(lane, keys)?,
+                _ => self.decode_batch::<false>(lane, keys)?,
+            };
+            match pause {
+                Pause::BatchDone => {}
+                pause => return Ok(pause),
+            }
+            match self.next_batch()? {
+                Pause::BatchDone => {}
+                pause => return Ok(pause),
+            }
+        }
+    }
+
+    /// Goes to the next batch of the window.
+    fn next_batch(&mut self) -> Result<Pause, JobError> {
+        let at = self.batch.end;
+        if at >= self.window.len() {
+            return Ok(Pause::WindowDone);
+        }
+        let started = Batch::read(&self.window[at..]).and_then(|batch| Ok((batch.header.codec()?, batch)));
+        let (codec, batch) = started.map_err(|error| self.broken(error))?;
+        // What is at hand lies either in the window or in what was unfolded.
+        if (codec == Codec::None) != (self.codec == Codec::None) && !self.slab.is_empty() {
+            return Ok(Pause::Full);
+        }
+        let bytes = batch.bytes().len();
+        let started = self.reader.start(&batch);
+        started.map_err(|error| self.broken(error))?;
+        self.codec = codec;
+        self.batch = at..at + bytes;
+        Ok(Pause::BatchDone)
+    }
+
+    /// Reads on in the batch at hand.
+    fn decode_batch<const PLAIN: bool>(&mut self, lane: &mut Lane, keys: &KeyPlan) -> Result<Pause, JobError> {
+        if self.batch.is_empty() {
+            return Ok(Pause::BatchDone);
+        }
+        let batch = &self.window[self.batch.clone()];
+        let range = self.source.range.clone();
+        let (records_max, unfolded_max) = (self.shares.slab_records, self.shares.unfold_bytes);
+        while self.slab.len() < records_max && (PLAIN || self.slab.unfolded_len() < unfolded_max) {
+            let (found, raw, end) = match self.reader.next_raw(batch) {
+                Ok(Some(found)) => (found.record, found.raw, found.end),
+                Ok(None) => return Ok(Pause::BatchDone),
+                Err(error) => return Err(self.broken(error)),
+            };
+            if found.offset < range.start {
+                continue;
+            }
+            if found.offset >= range.end {
+                self.position = range.end;
+                return Ok(Pause::RangeDone);
+            }
+            let at = || self.source.partition.at(found.offset);
+            if found.offset < self.position {
+                return Err(JobError::Order { at: at(), expected: self.position });
+            }
+            let word = match keys.extract_into(&found, &mut self.tail) {
+                Ok(word) => word,
+                Err(error) => return Err(JobError::Key { at: at(), error }),
+            };
+            let pushed = if self.tail.is_empty() { lane.push_word(word) } else { lane.push(word, &self.tail) };
+            if let Err(Backwards) = pushed {
+                let (at, key) = (at(), keys.show(&found));
+                return Err(self.backwards(at, key, keys));
+            }
+            self.position = found.offset + 1;
+            self.slab.push(&found, raw, end.map(|end| self.batch.start + end));
+        }
+        Ok(Pause::Full)
+    }
+
+    /// The error that names both records.
+    #[cold]
+    fn backwards(&self, at: Place, key: String, keys: &KeyPlan) -> JobError {
+        let last = self.slab.len().checked_sub(1).and_then(|last| self.slab.record(last, &self.window));
+        let (previous_offset, previous_key) = match (last, &self.before) {
+            (Some(last), _) => (last.offset, keys.show(&last)),
+            (None, Some(before)) => (before.offset(), keys.show(before)),
+            (None, None) => (at.offset, "(unknown)".to_owned()),
+        };
+        JobError::Unsorted { at, key, previous_offset, previous_key }
+    }
+
+    #[cold]
+    fn broken(&self, error: BatchError) -> JobError {
+        let at = self.source.partition.at(self.position);
+        match error {
+            BatchError::OverBudget { what, needed, .. } => JobError::Refused(format!(
+                "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
+                 sources hold. {}",
+                show_size(needed as u64),
+                self.shares.way_out(needed),
+            )),
+            error => JobError::Batch { at, error },
+        }
+    }
+}

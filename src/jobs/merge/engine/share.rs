@@ -1,0 +1,161 @@
+//! How a budget is divided: so much for the batches on their way out, a share for each source, the rest as slack.
+//!
+//! ```text
+//!  --memory ┬─ output: batches being filled, being compressed, in flight
+//!           ├─ source 0 ┬─ keys and spans of the records at hand
+//!           │           └─ two windows: one that is read, one that comes or waits
+//!           ├─ source 1 ...
+//!           └─ slack: for what turns out larger than its share (a batch larger than a window, one that unfolds)
+//! ```
+//!
+//! Shares are fixed, so no source can starve another and none waits for memory that only the merge itself could free. The
+//! slack is what a source may borrow from; when it is used up the job stops and says what would be enough.
+
+use super::super::plan::Source;
+use super::slab::SPAN_BYTES;
+
+/// Of each source, at least.
+pub(crate) const SHARE_BYTES_MIN: usize = 64 << 10;
+/// More than this makes nothing faster.
+const SHARE_BYTES_MAX: usize = 4 << 20;
+/// Batches of the output that are alive at once: one being filled, one being compressed, five in flight.
+pub(crate) const BATCHES_ALIVE: usize = 7;
+/// No smaller batch is aimed at: below it, requests are all that happens.
+const BATCH_BYTES_MIN: usize = 16 << 10;
+/// Windows of a source that are alive at once.
+const WINDOWS: usize = 2;
+/// The window that is fetched at once, at most.
+const WINDOW_BYTES_MAX: usize = 1 << 20;
+/// Records of a source that are decoded at once, at most: their keys and spans stay in the processor's cache.
+const SLAB_RECORDS_MAX: usize = 4096;
+/// Of a share, keys and spans get this part.
+const SLAB_PART: usize = 4;
+
+/// Budgets are not looked for beyond two to this many MiB.
+const MIB_BITS_MAX: usize = 20;
+
+/// The division of one budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// How many share it.
+    pub(super) sources: usize,
+    /// The batch that was asked for.
+    pub(super) batch_bytes_wanted: usize,
+    /// What an uncompressed batch of the output stays below.
+    pub(super) batch_bytes: usize,
+    /// The window of each source.
+    pub(super) window_bytes: usize,
+    /// Records of each source that are decoded at once.
+    pub(super) slab_records: usize,
+    /// What may be unfolded of a compressed batch without borrowing.
+    pub(super) unfold_bytes: usize,
+    /// What is left to borrow.
+    pub(super) slack_bytes: usize,
+}
+
+/// The least memory with which `sources` sources can be merged.
+pub(crate) fn least_bytes(sources: usize) -> usize {
+    (sources.saturating_mul(SHARE_BYTES_MIN)).saturating_add(BATCHES_ALIVE * BATCH_BYTES_MIN)
+}
+
+impl Shares {
+    /// Divides `memory_bytes`, which must be at least [`least_bytes`], among the output and `sources` sources.
+    pub(crate) fn of(memory_bytes: usize, sources: usize, batch_bytes: usize) -> Self {
+        let sources = sources.max(1);
+        let all_sources_min = sources.saturating_mul(SHARE_BYTES_MIN);
+        // The output takes a quarter at most, and leaves each source its least.
+        let output_most = (memory_bytes / 4).min(memory_bytes.saturating_sub(all_sources_min));
+        let batch_bytes_wanted = batch_bytes;
+        let batch_bytes = batch_bytes.min((output_most / BATCHES_ALIVE).max(BATCH_BYTES_MIN));
+        let reading = memory_bytes.saturating_sub(batch_bytes * BATCHES_ALIVE);
+        let share = (reading / 4 * 3 / sources).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX);
+        let slab_records = (share / SLAB_PART / SPAN_BYTES).clamp(1, SLAB_RECORDS_MAX);
+        let window_bytes = ((share - slab_records * SPAN_BYTES) / WINDOWS).min(WINDOW_BYTES_MAX);
+        let used = sources.saturating_mul(slab_records * SPAN_BYTES + WINDOWS * window_bytes);
+        Self {
+            sources,
+            batch_bytes_wanted,
+            batch_bytes,
+            window_bytes,
+            slab_records,
+            unfold_bytes: window_bytes,
+            slack_bytes: reading.saturating_sub(used),
+        }
+    }
+
+    /// The least budget, in whole MiB, with which every source could hold `bytes` at once, or `None` if there is none.
+    pub(super) fn mib_for(&self, bytes: usize) -> Option<usize> {
+        let enough = |mib: &usize| {
+            let shares = Self::of(mib << 20, self.sources, self.batch_bytes_wanted);
+            let borrowed = bytes.saturating_sub(shares.window_bytes).saturating_mul(self.sources);
+            mib << 20 >= least_bytes(self.sources) && borrowed <= shares.slack_bytes
+        };
+        let high = (0..=MIB_BITS_MAX).map(|bits| 1usize << bits).find(enough)?;
+        let (mut low, mut high) = (high / 2, high);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if enough(&middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Some(high)
+    }
+
+    /// The same as advice.
+    pub(super) fn way_out(&self, bytes: usize) -> String {
+        match self.mib_for(bytes) {
+            Some(mib) => format!("Give --memory {mib}MiB or more"),
+            None => "No memory that can be asked for would do".to_owned(),
+        }
+    }
+}
+
+/// The sources that hold anything, in their order.
+pub(super) fn with_records(sources: &[Source]) -> impl Iterator<Item = &Source> {
+    sources.iter().filter(|source| source.offsets() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_out_is_no_more_than_there_is() {
+        for sources in [1, 2, 10, 100, 1000, 65_535] {
+            for memory in [0, 1 << 20, 8 << 20, 64 << 20, 1 << 30] {
+                let memory = least_bytes(sources) + memory;
+                for batch in [1 << 10, 500_000, 100 << 20] {
+                    let shares = Shares::of(memory, sources, batch);
+                    let each = shares.slab_records * SPAN_BYTES + WINDOWS * shares.window_bytes;
+                    let all = sources * each + BATCHES_ALIVE * shares.batch_bytes + shares.slack_bytes;
+                    assert!(all <= memory, "{sources} {memory} {batch}: {shares:?}");
+                    assert!(shares.window_bytes >= 16_000, "{sources} {memory} {batch}: {shares:?}");
+                    assert!(shares.slab_records >= 500, "{sources} {memory} {batch}: {shares:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_budget_that_is_named_is_enough_and_one_less_is_not() {
+        for sources in [1, 10, 100] {
+            for bytes in [100_000, 1 << 20, 7 << 20] {
+                let mib = Shares::of(1 << 20, sources, 500_000).mib_for(bytes).unwrap();
+                let enough = |mib: usize| {
+                    let shares = Shares::of(mib << 20, sources, 500_000);
+                    sources * bytes.saturating_sub(shares.window_bytes) <= shares.slack_bytes
+                };
+                assert!(enough(mib), "{sources} {bytes} {mib}");
+                assert!(mib - 1 << 20 < least_bytes(sources) || !enough(mib - 1), "{sources} {bytes} {mib}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_merge_gets_windows_and_batches_of_full_size() {
+        let shares = Shares::of(64 << 20, 10, 500_000);
+        assert_eq!((shares.batch_bytes, shares.window_bytes, shares.slab_records), (500_000, 1 << 20, 4096));
+    }
+}

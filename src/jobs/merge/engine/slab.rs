@@ -1,0 +1,173 @@
+//! The decoded stretch of one source: where each record lies, and when it was written. No record is copied.
+//!
+//! A record that moves to another batch keeps its key, value and headers as they stand; only its length and its distances to
+//! the batch's first offset and time change. So a span is where those bytes are, and the timestamp: 16 bytes a record,
+//! beside the 8 of its key in the merge's lane.
+
+use crate::batch::Record;
+
+/// What a record takes here and in its lane.
+pub(super) const SPAN_BYTES: usize = size_of::<Span>() + size_of::<u64>();
+
+/// One record: its bytes in the window or in what was unfolded.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    timestamp: i64,
+    start: u32,
+    len: u32,
+}
+
+/// The records of one source at hand, in offset order.
+#[derive(Debug, Default)]
+pub(super) struct Slab {
+    spans: Vec<Span>,
+    /// Which is next.
+    next: usize,
+    /// (index, offset) wherever an offset does not follow the one before it: the first record, and behind each gap.
+    steps: Vec<(u32, i64)>,
+    /// The offset that would follow the last record without a gap.
+    follows: i64,
+    /// Keys, values and headers of the records.
+    payload_bytes: u64,
+    /// What compressed batches unfolded to; empty if the spans lie in the window.
+    unfolded: Vec<u8>,
+}
+
+impl Slab {
+    /// Forgets everything but the buffers; those of `keep_bytes` and more are given back.
+    pub(super) fn clear(&mut self, keep_bytes: usize) {
+        self.spans.clear();
+        self.steps.clear();
+        self.next = 0;
+        self.payload_bytes = 0;
+        self.unfolded.clear();
+        if self.unfolded.capacity() > keep_bytes {
+            self.unfolded = Vec::new();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// How many of the records were taken.
+    pub(super) fn taken(&self) -> usize {
+        self.next
+    }
+
+    /// Bytes that were unfolded.
+    #[inline(always)]
+    pub(super) fn unfolded_len(&self) -> usize {
+        self.unfolded.len()
+    }
+
+    /// What they take in memory.
+    pub(super) fn unfolded_capacity(&self) -> usize {
+        self.unfolded.capacity()
+    }
+
+    /// Appends a record whose bytes are `raw`: those that end at `end` in the window, or else they are copied, because they
+    /// would be gone at the next record.
+    #[inline(always)]
+    pub(super) fn push(&mut self, record: &Record<'_>, raw: &[u8], end: Option<usize>) {
+        if record.offset != self.follows || self.spans.is_empty() {
+            self.steps.push((self.spans.len() as u32, record.offset));
+        }
+        self.follows = record.offset + 1;
+        self.payload_bytes += payload_bytes(record);
+        let start = match end {
+            Some(end) => end - raw.len(),
+            None => {
+                self.unfolded.extend_from_slice(raw);
+                self.unfolded.len() - raw.len()
+            }
+        };
+        // A window is a frame, and what is unfolded a few of them and one record: below 4 GiB.
+        self.spans.push(Span { timestamp: record.timestamp, start: start as u32, len: raw.len() as u32 });
+    }
+
+    /// Keys, values and headers of the records at hand.
+    pub(super) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// The next record's timestamp and bytes, which `window` holds unless they were unfolded.
+    #[inline(always)]
+    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8]) {
+        self.raw(self.next, window)
+    }
+
+    /// The next record was taken.
+    #[inline(always)]
+    pub(super) fn pass(&mut self) {
+        self.next += 1;
+    }
+
+    #[inline(always)]
+    fn raw<'a>(&'a self, index: usize, window: &'a [u8]) -> (i64, &'a [u8]) {
+        let span = self.spans[index];
+        let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
+        (span.timestamp, &bytes[span.start as usize..][..span.len as usize])
+    }
+
+    /// The offset of the record that is taken next.
+    pub(super) fn next_offset(&self) -> i64 {
+        self.offset(self.next)
+    }
+
+    fn offset(&self, index: usize) -> i64 {
+        let behind = self.steps.partition_point(|(at, _)| *at as usize <= index);
+        match self.steps.get(behind.wrapping_sub(1)) {
+            Some(&(at, offset)) => offset + (index - at as usize) as i64,
+            None => self.follows,
+        }
+    }
+
+    /// One of the records, to be looked at.
+    pub(super) fn record<'a>(&'a self, index: usize, window: &'a [u8]) -> Option<Record<'a>> {
+        if index >= self.spans.len() {
+            return None;
+        }
+        let (timestamp, raw) = self.raw(index, window);
+        Record::from_raw(self.offset(index), timestamp, raw).ok()
+    }
+}
+
+/// Key, value and headers: what a user calls the size of a record.
+#[inline(always)]
+fn payload_bytes(record: &Record<'_>) -> u64 {
+    let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let mut bytes = len(record.key) + len(record.value);
+    if !record.headers.is_empty() {
+        bytes += record.headers.iter().map(|header| header.key.len() + len(header.value)).sum::<usize>();
+    }
+    bytes as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Headers;
+
+    #[test]
+    fn offsets_survive_gaps() {
+        let offsets = [7, 8, 9, 12, 13, 40];
+        let mut slab = Slab::default();
+        for _ in 0..2 {
+            slab.clear(0);
+            for offset in offsets {
+                let record = Record { offset, timestamp: 0, key: None, value: None, headers: Headers::EMPTY };
+                slab.push(&record, &[], Some(0));
+            }
+            assert_eq!(slab.steps.len(), 3);
+            for offset in offsets {
+                assert_eq!(slab.next_offset(), offset);
+                slab.pass();
+            }
+        }
+    }
+}
