@@ -80,11 +80,11 @@ async fn elect(peer: &mut Peer<'_>, topic: &str, from: i32, to: i32) {
     .await;
 }
 
-/// A fresh batch of a producer; old ones are forgotten at any time.
+/// A fresh batch of a producer, since old ones are forgotten at any time; the later ones have later times.
 fn fresh(sequence: i32) -> Vec<u8> {
     let mut writer = BatchWriter::new(Codec::None);
     for _ in 0..3 {
-        writer.push(now_ms(), Some(b"k"), Some(b"value"), Headers::EMPTY).unwrap();
+        writer.push(now_ms() + 1000 * i64::from(sequence), Some(b"k"), Some(b"value"), Headers::EMPTY).unwrap();
     }
     writer.producer(77_000, 0, sequence);
     writer.finish().unwrap().to_vec()

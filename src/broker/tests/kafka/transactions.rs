@@ -47,8 +47,7 @@ impl Transactional {
 
     /// Writes two records within a transaction.
     async fn write(&mut self, peer: &Peer<'_>, topic: &str, leader: &mut Client) {
-        let bytes = batch_from(self.producer_id, self.epoch, self.sequence, 2);
-        let bytes = forged(bytes, |batch| batch[22] |= 0x10);
+        let bytes = fresh(self, 2, true);
         self.sequence += 2;
         if let Some(ours) = peer.ours {
             ours.append_raw(topic, 0, &bytes).unwrap();
@@ -121,6 +120,17 @@ impl Transactional {
     }
 }
 
+/// The next batch of a producer. Its times are those of the markers: where they are far apart, Apache Kafka begins a new
+/// segment, and a Fetch ends with its segment.
+fn fresh(producer: &Transactional, records: usize, transactional: bool) -> Vec<u8> {
+    let mut writer = BatchWriter::new(Codec::None);
+    for _ in 0..records {
+        writer.push(now_ms(), Some(b"k"), Some(b"value"), Headers::EMPTY).unwrap();
+    }
+    writer.producer(producer.producer_id, producer.epoch, producer.sequence).transactional(transactional);
+    writer.finish().unwrap().to_vec()
+}
+
 /// What readers of both sorts are told, and what the partition knows of the producers.
 async fn look(peer: &mut Peer<'_>, when: &str, topic: &str, leader: &mut Client, writers: [&Transactional; 2]) {
     let label = |id: i64| writers.iter().position(|writer| writer.producer_id == id).map_or(id, |found| found as i64);
@@ -166,11 +176,11 @@ pub(super) async fn transactions(peer: &mut Peer<'_>) {
     let mut two = Transactional::new(peer, "two", 9_000_002).await;
     one.write(peer, &topic, &mut leader).await;
     two.write(peer, &topic, &mut leader).await;
-    let plain = batch(1);
+    let plain = batch_of(Codec::None, &[now_ms()]);
     assert_eq!(leader.produce_at(9, &produce_request(&topic, 0, Some(&plain))).await.error_code, 0);
     look(peer, "two open", &topic, &mut leader, [&one, &two]).await;
     // A record outside the transaction that is open.
-    let outside = batch_from(one.producer_id, one.epoch, one.sequence, 1);
+    let outside = fresh(&one, 1, false);
     let answer = leader.produce_at(9, &produce_request(&topic, 0, Some(&outside))).await;
     peer.note("a plain write of who has a transaction open", (answer.error_code, answer.base_offset));
     one.end(peer, &topic, &mut leader, false).await;
