@@ -12,6 +12,10 @@ mod merge;
 mod plain_faults;
 mod refusals;
 
+// The client on its own.
+mod reading;
+mod reading_killed;
+
 // Data to try it on.
 mod generate;
 

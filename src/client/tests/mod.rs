@@ -9,6 +9,9 @@ mod calls;
 // Many requests on one connection.
 mod link;
 
+// Many readers, few connections, leaders that change.
+mod shared;
+
 // A partition, read through every sort of answer.
 mod reads;
 
