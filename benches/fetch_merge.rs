@@ -11,9 +11,9 @@ mod shapes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kmerge::batch::{BatchMut, BatchWriter, Codec, Headers};
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, NewTopic};
+use kmerge::client::{Cluster, Delivery, NewTopic};
 use kmerge::jobs::JobContext;
-use kmerge::jobs::merge::{self, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
 use kmerge::jobs::verify::{self, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
 use shapes::{PARTITIONS, Shape};
@@ -40,6 +40,7 @@ impl Bench {
         let config = BrokerConfig { memory_bytes: BROKER_BYTES, ..BrokerConfig::default() };
         let broker = runtime.block_on(Broker::start(config)).expect("the broker starts");
         let cx = JobContext {
+            brokers_in_environment: false,
             brokers: vec![broker.bootstrap()],
             timeout: TIMEOUT,
             shutdown: kmerge::base::shutdown::Shutdown::default(),
@@ -101,6 +102,8 @@ impl Bench {
             keys: keys.clone(),
             memory_bytes: MEMORY_BYTES,
             strategy,
+            client: Client::Kmerge,
+            delivery: Delivery::Idempotent,
             compression: OutputCodec::None,
             batch_bytes: 500_000,
             start: None,

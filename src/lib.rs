@@ -5,10 +5,10 @@
 //!
 //! ```text
 //!  input partitions                                                                     output partition
-//!  ┌──────────────┐ records ┌───────────┐ keys  ┌─────────────┐ order ┌───────────────┐ batches ┌──────────┐
-//!  │ client/      │────────▶│ keys/     │──────▶│ merge/      │──────▶│ jobs/merge/   │────────▶│ client/  │
-//!  │ fetch, ahead │         │ normalise │       │ pure, no I/O│       │ collect, pace │         │ produce  │
-//!  └──────────────┘         └───────────┘       └─────────────┘       └───────────────┘         └──────────┘
+//!  ┌─────────┐ batches ┌──────────────────┐ keys  ┌─────────────┐ order ┌──────────────┐ batches ┌──────────┐
+//!  │ client/ │────────▶│ jobs/merge/engine│──────▶│ merge/      │──────▶│ jobs/outlet  │────────▶│ client/  │
+//!  │ fetch   │ windows │ decode in place  │ spans │ pure, no I/O│       │ copy, once   │         │ produce  │
+//!  └─────────┘         └──────────────────┘       └─────────────┘       └──────────────┘         └──────────┘
 //! ```
 //!
 //! Data runs sideways through a job; imports only run down the page, in the order of the `mod` lines below, and may skip
@@ -16,14 +16,15 @@
 //!
 //! # The modules, in reading order
 //!
-//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the plain merge, counting),
-//!   `verify` (the proof of an output), `check` (is it sorted?), `generate` (sample data).
-//! - [`merge`]: the k-way merge itself (`streaming`: a heap). Pure and synchronous: it answers "source i needs data", the job waits.
+//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting, the plain
+//!   merge on the foreign client), `verify` (the proof of an output), `check` (is it sorted?), `generate` (sample data).
+//! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
+//!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
-//! - [`client`]: speaks to a cluster: a plain connection, metadata, administration, a reader of raw batches
-//!   (`fetch`), a writer (`produce`); and in `rskafka.rs` the foreign client that the plain merge runs on.
+//! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
+//!   raw batches (`fetch`), an idempotent writer (`produce`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API.
-//! - [`ports`]: the narrow line between an engine and whoever feeds it.
+//! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
 //! - [`observe`]: how far a job is, and what the process has used.
@@ -39,13 +40,16 @@
 //! - A length off the wire or from a file is a claim: it is checked against the bytes that are left, then used.
 //! - An input that runs backwards, an unreadable key, a gap in what the broker acknowledged, stop the job, naming topic,
 //!   partition and offset, before anything is written after it.
-//! - The readers of `check` and `verify` share no code with the client that merged: `client` and `batch` against rskafka.
+//! - A record is copied once on its way, from the window that was fetched into the batch that is sent; nothing is allocated for
+//!   it. What is held is paid for from one byte budget.
+//! - What was sent and not answered is unknown, and resolved by asking and by sending the same bytes again, never by guessing.
+//! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
+//!   on rskafka shares not even the client.
 //!
 //! # What is absent
 //!
 //! - `merge` and `keys` do no I/O and know no clock. `client` and `broker` never meet but on a socket.
-//! - No transactions and no idempotent producer yet: the plain merge is at-least-once and says so; it stops where the
-//!   broker's offsets show a repeat or a gap.
+//! - No transactions of our own yet: a merge that was stopped begins anew.
 //! - No consumer groups, no TLS and no SASL yet.
 //! - No `unsafe`.
 

@@ -4,64 +4,18 @@
 //! rate, whatever the size of the input; and next to nothing for an uncompressed batch. An allocator that counts, thread
 //! by thread, watches it. Every random test prints its seed; `KMERGE_TEST_SEED` repeats a run.
 
+mod counting;
+
+use counting::peak;
 use kmerge::batch::{Batch, BatchError, BatchHeader, BatchWriter, Batches, Codec, HEADER_BYTES, Headers, RecordReader};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write as _;
 
 /// What the decoders keep beside the window: below 4 MiB, nearly all of it zstd's tables, block and literals.
 const CODEC_STATE_BYTES_MAX: usize = 4 << 20;
 /// Error texts.
 const TEXT_BYTES_MAX: usize = 4_096;
-
-/// The system's allocator, with a count of the bytes this thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let held = HELD.get() + bytes;
-    HELD.set(held);
-    PEAK.set(PEAK.get().max(held));
-}
-
-#[expect(unsafe_code, reason = "a global allocator cannot be written without; it only counts and passes on")]
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise about `pointer` and `layout` is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count(bytes as isize - layout.size() as isize);
-        // SAFETY: the caller's promise about `pointer`, `layout` and `bytes` is passed on.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `work` gives, and the most bytes it held at a time.
-fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = HELD.get();
-    PEAK.set(before);
-    let result = work();
-    (result, (PEAK.get() - before) as usize)
-}
 
 /// Runs a property on cases drawn from a seed, which is printed.
 fn property<S: Strategy>(name: &str, cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {

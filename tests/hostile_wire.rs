@@ -3,57 +3,15 @@
 //! arrays, half as much again while one grows, once that for strings, and a short text. An allocator that counts, thread
 //! by thread, watches it. The seed is printed where a test fails; `KMERGE_TEST_SEED` repeats a run.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
+use counting::peak;
 use kmerge::wire::{Api, MEMORY_FACTOR, MEMORY_FLOOR, Message as _, Problem, Reader, WireError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// The text of an error with the way to its field, and the beginnings of small arrays.
 const TEXT_BYTES_MAX: usize = 2_048;
-
-/// The system's allocator, with a count of the bytes this thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let held = HELD.get() + bytes;
-    HELD.set(held);
-    PEAK.set(PEAK.get().max(held));
-}
-
-#[expect(unsafe_code, reason = "a global allocator cannot be written without; it only counts and passes on")]
-// SAFETY: every call goes to the system's allocator with the arguments it came with.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise about `pointer` and `layout` is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `work` gives, and the most bytes it held at a time. Without a `realloc` of its own the allocator counts the old
-/// and the new block of a growing array together.
-fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = HELD.get();
-    PEAK.set(before);
-    let result = work();
-    (result, (PEAK.get() - before) as usize)
-}
 
 /// How often what came out, over a whole run.
 #[derive(Debug, Default)]

@@ -17,9 +17,10 @@ use super::BatchError;
 use std::fmt;
 
 /// How a batch's records are compressed, by the number in its attributes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Codec {
     /// Not at all.
+    #[default]
     None = 0,
     /// Gzip members.
     Gzip = 1,

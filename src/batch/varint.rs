@@ -95,7 +95,7 @@ pub(super) fn len_of(value: i64) -> usize {
     if raw < 0x80 { 1 } else { (70 - raw.leading_zeros() as usize) / 7 }
 }
 
-/// Writes `value` at `at`, which must leave room for it, and returns the place behind it.
+/// Writes `value` at `at`, which must leave room for it and three bytes more, and returns the place behind it.
 #[inline(always)]
 pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
     let raw = zigzag(value);
@@ -103,10 +103,18 @@ pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
         into[at] = raw as u8;
         return at + 1;
     }
+    if raw < 1 << 21 {
+        // Two bytes or three, without asking which: the bits are spread, and the last of the three may go unused.
+        let raw = raw as u32;
+        let third = u32::from(raw >= 1 << 14);
+        let word = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80 | third << 15;
+        into[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        return at + 2 + third as usize;
+    }
     put_long(into, at, raw)
 }
 
-#[inline]
+#[inline(never)]
 fn put_long(into: &mut [u8], mut at: usize, mut raw: u64) -> usize {
     while raw >= 0x80 {
         into[at] = raw as u8 | 0x80;
@@ -144,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_put_is_taken_and_measured() {
         for value in INTERESTING {
-            let mut buffer = [0u8; I64_BYTES_MAX];
+            let mut buffer = [0u8; I64_BYTES_MAX + 3];
             let end = put(&mut buffer, 0, value);
             assert_eq!(end, len_of(value), "{value}");
             let mut rest = &buffer[..end];
@@ -158,9 +166,9 @@ mod tests {
 
     #[test]
     fn the_encoding_is_the_known_one() {
-        let mut buffer = [0u8; 3];
+        let mut buffer = [0u8; 5];
         assert_eq!(put(&mut buffer, 0, 300), 2);
-        assert_eq!(buffer, [0xd8, 0x04, 0]);
+        assert_eq!(buffer[..2], [0xd8, 0x04]);
     }
 
     #[test]

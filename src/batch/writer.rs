@@ -238,6 +238,20 @@ impl BatchWriter {
         if self.finished { HEADER_BYTES } else { self.plain.len() }
     }
 
+    /// How batches are compressed.
+    pub fn codec(&self) -> Codec {
+        // Only a codec's own number is ever put there.
+        self.header.codec().unwrap_or(Codec::None)
+    }
+
+    /// Compresses differently from the batch being filled on; kept until changed.
+    pub fn set_codec(&mut self, codec: Codec) {
+        if codec != self.codec() {
+            self.fold = Fold::new(codec);
+            self.header.attributes = self.header.attributes & !CODEC_MASK | codec as i16 & CODEC_MASK;
+        }
+    }
+
     /// An idempotent producer's identity; kept until changed.
     pub fn producer(&mut self, id: i64, epoch: i16, base_sequence: i32) -> &mut Self {
         (self.header.producer_id, self.header.producer_epoch, self.header.base_sequence) = (id, epoch, base_sequence);

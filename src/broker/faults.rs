@@ -45,8 +45,9 @@ pub enum Fault {
     Error(ErrorCode),
     /// The same, but it was handled: a batch is in the log and its producer is told that it is not.
     ErrorAfter(ErrorCode),
-    /// The answer says that the broker throttles the client for so many milliseconds (Produce and Fetch; the broker
-    /// does not wait itself).
+    /// The answer says that the broker throttles the client for so many milliseconds; what was asked for is done and
+    /// answered, and the broker does not wait itself. (A quota that it enforces is
+    /// [`Broker::throttle`](super::Broker::throttle).)
     Throttle(i32),
     /// One byte in the middle of the records that a Fetch answers with is changed; the log stays as it is.
     Corrupt,
@@ -70,7 +71,8 @@ impl Rule {
         Self { api, partition: None, node: None, skip: 0, times: 1 }
     }
 
-    /// Only requests that name this partition (Produce, Fetch, ListOffsets, DeleteRecords).
+    /// Only requests that name this partition (Produce, Fetch, ListOffsets, DeleteRecords, OffsetForLeaderEpoch,
+    /// DescribeProducers).
     pub fn partition(mut self, topic: &str, partition: i32) -> Self {
         self.partition = Some(TopicPartition::new(topic, partition));
         self

@@ -134,8 +134,11 @@ impl Log {
         self.transactions.pretend_aborted(aborted);
     }
 
-    /// The aborted transactions with records in `from..to`.
+    /// The aborted transactions with records in `from..to`; none where that is empty.
     pub(crate) fn aborted_between(&self, from: i64, to: i64) -> Vec<Aborted> {
+        if from >= to {
+            return Vec::new();
+        }
         self.transactions.aborted_between(from, to)
     }
 

@@ -1,13 +1,11 @@
 //! `kmerge broker`: the embedded broker on its own, until Ctrl-C or until the command it runs has ended.
 
 use super::context::Context;
-use super::exit::ChildStatus;
-use super::output;
+use super::{exec, output};
 use anyhow::Context as _;
 use kmerge::base::units::{parse_size, show_size};
 use kmerge::broker::{Broker, BrokerConfig};
 use std::net::IpAddr;
-use std::process::ExitStatus;
 
 /// Examples and limits, shown behind the options.
 pub const HELP: &str = "\
@@ -15,7 +13,9 @@ Examples:
   kmerge broker --port 9092 --topic data-input:10 --topic data-output:1
   kmerge broker --topic t:3 --exec 'kcat -L -b $KAFKA_BOOTSTRAP_SERVERS'
 
-Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0.
+Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec
+that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM
+it has five seconds.
 Everything is in memory and gone at the end; nothing expires; there is one copy of the data. Not for production.";
 
 /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop.
@@ -69,7 +69,11 @@ impl BrokerArgs {
             show_size(self.memory as u64)
         );
         let ended = match self.exec {
-            Some(command) => exec(&command, &bootstrap, cx).await,
+            Some(command) => {
+                // Where its output goes, ours would be in the way.
+                cx.say(&format!("BROKERS={bootstrap}"));
+                exec::run(&command, &bootstrap, &cx.shutdown).await
+            }
             None => {
                 output::write_stdout(&format!("BROKERS={bootstrap}\n"))?;
                 cx.shutdown.wait().await;
@@ -90,40 +94,6 @@ async fn resolve(host: &str) -> anyhow::Result<(IpAddr, Option<String>)> {
     let mut found = tokio::net::lookup_host((host, 0)).await.with_context(|| format!("look up --listen {host}"))?;
     let address = found.next().with_context(|| format!("look up --listen {host}: it has no address"))?;
     Ok((address.ip(), Some(host.to_owned())))
-}
-
-/// Runs the command until it ends, or ends it when we are asked to.
-async fn exec(command: &str, bootstrap: &str, cx: &Context) -> anyhow::Result<()> {
-    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    let mut child = tokio::process::Command::new(shell)
-        .args([flag, command])
-        .env("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
-        // Ours as well: one that is set for the user's own cluster would lead kmerge there.
-        .env("KMERGE_BROKERS", bootstrap)
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("start {shell} for --exec"))?;
-    let status = tokio::select! {
-        status = child.wait() => status.context("wait for the command of --exec")?,
-        signal = cx.shutdown.wait() => {
-            // Ctrl-C reaches the command from the terminal as well; another signal came to us alone.
-            child.kill().await.context("end the command of --exec")?;
-            return Err(ChildStatus(super::exit::of_signal(signal)).into());
-        }
-    };
-    match status_byte(status) {
-        0 => Ok(()),
-        status => Err(ChildStatus(status).into()),
-    }
-}
-
-/// The status as a shell tells it: 128 and the signal for a command that a signal ended.
-fn status_byte(status: ExitStatus) -> u8 {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return u8::try_from(128 + signal).unwrap_or(1);
-    }
-    status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1))
 }
 
 fn parse_topic(text: &str) -> Result<(String, i32), String> {

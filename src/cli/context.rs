@@ -25,16 +25,7 @@ impl Context {
 
     /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
     pub fn brokers(&self) -> anyhow::Result<Vec<String>> {
-        // A variable that is set to nothing is not set.
-        let typed = self.global.brokers.clone().filter(|list| !list.trim().is_empty());
-        let typed = typed.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok());
-        let list: Vec<String> = typed
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|address| !address.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let list = addresses(self.global.brokers.clone());
         if list.is_empty() {
             return Err(UsageError::new(
                 "no broker address: give --brokers HOST:PORT or set KMERGE_BROKERS (to try things without a cluster: \
@@ -53,6 +44,7 @@ impl Context {
     /// What a job runs in, on a cluster that the command itself knows.
     pub fn job_on(&self, brokers: Vec<String>) -> JobContext {
         JobContext {
+            brokers_in_environment: brokers == addresses(std::env::var("KMERGE_BROKERS").ok()),
             brokers,
             timeout: self.global.timeout,
             shutdown: self.shutdown.clone(),
@@ -81,11 +73,21 @@ impl Context {
     }
 }
 
-/// The first signal asks the job to stop, the second one leaves at once.
+/// The addresses of this list, or of the environment's other variable.
+fn addresses(list: Option<String>) -> Vec<String> {
+    // A variable that is set to nothing is not set.
+    let list = list.filter(|list| !list.trim().is_empty());
+    let list = list.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok()).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect()
+}
+
+/// The first signal asks the job to stop, the second one leaves at once. From the return on no signal ends us unasked, whenever
+/// the task that waits for them first gets to run.
 fn listen_for_signals(shutdown: Shutdown) {
+    let Ok(mut signals) = Signals::new() else { return };
     tokio::spawn(async move {
         loop {
-            let signal = next_signal().await;
+            let signal = signals.next().await;
             if shutdown.requested().is_some() {
                 std::process::exit(super::exit::of_signal(signal).into());
             }
@@ -95,22 +97,39 @@ fn listen_for_signals(shutdown: Shutdown) {
 }
 
 #[cfg(unix)]
-async fn next_signal() -> Signal {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Signal::Interrupt,
-        _ = terminate.recv() => Signal::Terminate,
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.terminate.recv() => Signal::Terminate,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> Signal {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Signal::Interrupt,
-        Err(_) => std::future::pending().await,
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
     }
 }

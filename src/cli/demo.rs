@@ -6,10 +6,11 @@ use clap::Args;
 use kmerge::base::place::TopicPartition;
 use kmerge::base::shutdown::Signal;
 use kmerge::base::units::parse_size;
+use kmerge::batch::Codec;
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, NewTopic};
+use kmerge::client::{Cluster, Delivery, NewTopic};
 use kmerge::jobs::generate::{self, IntsSettings};
-use kmerge::jobs::merge::{self, MergeReport, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Client, MergeReport, MergeSettings, OutputCodec, Strategy};
 use kmerge::jobs::peek;
 use kmerge::jobs::verify::{self, VerifyReport, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
@@ -109,6 +110,8 @@ impl DemoArgs {
             range: 1..=10,
             seed: self.seed,
             skew: None,
+            batch_bytes: generate::BATCH_BYTES_DEFAULT,
+            codec: Codec::None,
         }
     }
 
@@ -119,6 +122,8 @@ impl DemoArgs {
             keys: keys.clone(),
             memory_bytes: self.memory,
             strategy: Strategy::Merge,
+            client: Client::Kmerge,
+            delivery: Delivery::Idempotent,
             compression: OutputCodec::None,
             batch_bytes: BATCH_BYTES,
             start: None,

@@ -1,7 +1,9 @@
 //! `kmerge generate`: sample data.
 
+use super::codec::CodecArg;
 use super::context::Context;
 use clap::{Args, Subcommand};
+use kmerge::base::units::parse_size;
 use kmerge::jobs::generate::{self, IntsSettings};
 
 const EXAMPLES: &str = "\
@@ -14,8 +16,8 @@ Examples:
 
 What comes out: values drawn evenly from --min to --max, ascending in each partition, each record a value in ASCII digits
 without key or headers, all with the time the command began. The same seed gives the same values in the same partitions, on
-every machine and in every version. A topic that holds records is refused: what is added would not be sorted with them. It
-writes through rskafka, at-least-once: a repeated batch is seen in the acknowledged offsets and stops it.";
+every machine and in every version. A topic that holds records is refused: what is added would not be sorted with them. It is
+written by an idempotent producer: what is repeated on the way is stored once.";
 
 /// Make sample data: sorted partitions to merge.
 #[derive(Debug, Args)]
@@ -68,6 +70,14 @@ struct IntsArgs {
     /// The share of the records that partition 0 gets, 0 to 1; even, if absent.
     #[arg(long, value_name = "SHARE")]
     skew: Option<f64>,
+
+    /// The size that a batch stays below, before compression.
+    #[arg(long, value_name = "SIZE", default_value_t = generate::BATCH_BYTES_DEFAULT, value_parser = parse_size)]
+    batch_bytes: usize,
+
+    /// How batches are compressed.
+    #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
+    compression: CodecArg,
 }
 
 impl GenerateArgs {
@@ -82,6 +92,8 @@ impl GenerateArgs {
             range: ints.min..=ints.max,
             seed: ints.seed,
             skew: ints.skew,
+            batch_bytes: ints.batch_bytes,
+            codec: ints.compression.codec(),
         };
         let shown = cx.show_progress();
         let made = generate::run(&settings, &job).await;

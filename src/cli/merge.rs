@@ -5,7 +5,8 @@ use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
-use kmerge::jobs::merge::{self, MergeSettings, OutputCodec, Strategy};
+use kmerge::client::Delivery;
+use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,24 +23,25 @@ at the start; records go out by key, records of equal keys by source and offset.
 key already; one that is not stops the merge (kmerge check finds the places).
 
 What to know:
-  - Delivery is at-least-once. rskafka, the client underneath, repeats a write that was throttled or whose answer was lost,
-    without asking. kmerge compares the offsets that the broker acknowledges: a repeat shows as a gap, and stops the merge
-    with both numbers. A merge that ends with status 0 has seen none; kmerge verify proves it.
-  - A merge that was stopped is started again on an empty output topic.
-  - Key, value, headers and timestamp are kept, but: of headers of the same name in one record only the last one stays, and
-    headers are sorted by name; where an input topic stamps records itself (LogAppendTime) the producer's time comes out.
-    kmerge verify finds both.
-  - Refused: inputs with transactions (markers cannot be read; an open one is refused before the start; but with an --end
-    that lies between aborted records and their marker, those records are taken for good ones), inputs compressed
-    with lz4 or zstd, headers whose value is null, logs that end in compacted-away records.
-  - --memory pays for the records that are held, as the objects rskafka makes of them (some 130 bytes for a small integer).
-    Decoding, sending, the allocator and the program itself come on top: expect the process to peak at up to one and a half
-    times the budget plus 24 MiB (measured with ten partitions of integers: 29 MiB at 16MiB, 72 MiB at 64MiB; each report
-    has its peak_memory_bytes). A batch of the input is decoded whole, one of each partition at a time: where that does not
-    fit, the merge stops and says how much would; a batch that unfolds to a thousand times its size is unfolded first.
-  - Under a quota that throttles every fetch the client drops each answer and asks again, until --timeout ends the merge.
+  - Key, value, headers and timestamp of every record arrive as they were. Where an input topic stamps records itself
+    (LogAppendTime), that is the timestamp which goes on.
+  - Only committed records are merged. A transaction that is open below the end is waited for, for --timeout; then the merge
+    is refused and names the producer that holds it open.
+  - --delivery idempotent (the default): each batch is numbered, and the broker stores one that is sent twice once. What can
+    go wrong: a broker forgets a producer whose records are old (their timestamps decide: a day behind, by default) or when it
+    restarts, and then stores a repeat; kmerge looks for a batch in the log before it sends it again, and compares every
+    acknowledged offset, so a repeat stops the merge instead of passing unseen.
+  - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was
+    lost may be in the log twice; the offsets show it, and stop the merge.
+  - A merge that was stopped is started again on an empty output topic. kmerge verify proves what is there.
+  - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at
+    most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how
+    much would do. Compressed batches are unfolded piece by piece, inside the same budget.
   - The output keeps the records' timestamps. If they are old, retention of the output topic may delete it at once.
-  - --strategy count writes all records with one timestamp, the time the merge was planned.";
+  - --strategy count writes all records with one timestamp, the time the merge was planned.
+  - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: about a tenth of the
+    speed, at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process
+    peaks at up to one and a half times --memory plus 24 MiB.";
 
 /// Merge the sorted partitions of topics into one totally ordered partition.
 #[derive(Debug, Args)]
@@ -64,7 +66,16 @@ pub struct MergeArgs {
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     strategy: StrategyArg,
 
-    /// How the output's batches are compressed.
+    /// Which client fetches and writes: kmerge, our own; rskafka, a slower one that shares no code with it.
+    #[arg(long, value_enum, default_value_t, value_name = "CLIENT")]
+    client: ClientArg,
+
+    /// idempotent: the broker knows a repeated write and stores it once; at-least-once: a repeat is seen, and stops the merge.
+    /// With rskafka only at-least-once.
+    #[arg(long, value_enum, value_name = "PROMISE")]
+    delivery: Option<DeliveryArg>,
+
+    /// How the output's batches are compressed; keep: as the input's batch was from which their first record comes.
     #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
     compression: CodecArg,
 
@@ -102,6 +113,22 @@ enum CodecArg {
     None,
     Gzip,
     Snappy,
+    Lz4,
+    Zstd,
+    Keep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ClientArg {
+    #[default]
+    Kmerge,
+    Rskafka,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DeliveryArg {
+    Idempotent,
+    AtLeastOnce,
 }
 
 impl MergeArgs {
@@ -134,6 +161,17 @@ impl MergeArgs {
                 CodecArg::None => OutputCodec::None,
                 CodecArg::Gzip => OutputCodec::Gzip,
                 CodecArg::Snappy => OutputCodec::Snappy,
+                CodecArg::Lz4 => OutputCodec::Lz4,
+                CodecArg::Zstd => OutputCodec::Zstd,
+                CodecArg::Keep => OutputCodec::Keep,
+            },
+            client: match self.client {
+                ClientArg::Kmerge => Client::Kmerge,
+                ClientArg::Rskafka => Client::Rskafka,
+            },
+            delivery: match (self.delivery, self.client) {
+                (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
+                (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
             },
             batch_bytes: self.batch_bytes,
             start: self.start,

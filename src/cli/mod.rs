@@ -3,6 +3,7 @@
 //! clap, anyhow and indicatif stop here; the library knows none of them.
 
 // What was typed for every command, and what it runs in.
+pub mod codec;
 pub mod context;
 pub mod global;
 pub mod order;
@@ -26,6 +27,7 @@ pub mod generate;
 pub mod topic;
 
 pub mod broker;
+mod exec;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};

@@ -11,7 +11,8 @@
 use super::address::Address;
 use super::deadline::Deadline;
 use super::error::{CallError, Step};
-use super::link::{Expect, Frame, Link};
+use super::link::{Answered, Expect, Frame, Link};
+use super::need::Need;
 use super::transport::Transport;
 use super::versions::{self, Versions};
 use crate::wire::api_versions::{self, ApiVersions};
@@ -21,7 +22,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::oneshot;
+use std::time::Duration;
 
 /// How we introduce ourselves; brokers show it in their logs, quotas and metrics.
 pub const CLIENT_ID: &str = "kmerge";
@@ -51,14 +52,14 @@ pub(crate) struct Pending<A> {
     // Keeps the connection open.
     connection: Connection,
     version: i16,
-    answer: oneshot::Receiver<Frame>,
+    answer: Answered,
     api: PhantomData<fn() -> A>,
 }
 
 /// An answer that has come whole but is not read yet.
 #[derive(Debug)]
 pub struct Answer<A> {
-    frame: Vec<u8>,
+    frame: Frame,
     version: i16,
     connection: Connection,
     api: PhantomData<fn() -> A>,
@@ -72,13 +73,18 @@ impl<A: Api> Answer<A> {
 
     /// Reads it. Bytes beyond its end are an error: both sides must agree on every one of them.
     pub fn read(&self) -> Result<A::Response<'_>, CallError> {
-        let (_, response) = frame::read_response::<A>(&self.frame, self.version).map_err(CallError::Malformed)?;
+        let (_, response) = frame::read_response::<A>(&self.frame.bytes, self.version).map_err(CallError::Malformed)?;
         Ok(response)
     }
 
     /// The buffer, to be used again.
     pub fn into_buffer(self) -> Vec<u8> {
-        self.frame
+        self.frame.field.unwrap_or(self.frame.bytes)
+    }
+
+    /// The large field that was cut out of what [`Answer::read`] gives; `None` where the answer came in one piece.
+    pub(crate) fn take_field(&mut self) -> Option<Vec<u8>> {
+        self.frame.field.take()
     }
 }
 
@@ -117,7 +123,11 @@ impl Connection {
 
     /// The version of `A` that is spoken here.
     pub(crate) fn version<A: Api>(&self) -> Result<i16, CallError> {
-        self.shared.versions.pick::<A>()
+        self.pick(Need::of::<A>())
+    }
+
+    pub(crate) fn pick(&self, need: Need) -> Result<i16, CallError> {
+        self.shared.versions.pick(need)
     }
 
     /// Queues `request`, to be sent after all that were submitted before it. Its answer will be put in `buffer`, and is
@@ -129,10 +139,23 @@ impl Connection {
         answer_bytes_max: usize,
         deadline: Deadline,
     ) -> Result<Pending<A>, CallError> {
+        self.submit_with(request, Expect { buffer, answer_bytes_max, deadline, find: None })
+    }
+
+    /// The same where the answer has one large field, found by [`Expect::find`]: it alone goes to the buffer.
+    pub(crate) fn submit_with<A: Api>(
+        &self,
+        request: &A::Request<'_>,
+        expect: Expect,
+    ) -> Result<Pending<A>, CallError> {
         let version = self.version::<A>()?;
-        let expect = Expect { buffer, answer_bytes_max, deadline };
         let answer = self.shared.link.submit::<A>(version, CLIENT_ID, request, expect)?;
         Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
+    }
+
+    /// Gives all that wait here `time` more, which the broker has said it will be silent for.
+    pub(crate) fn excuse(&self, time: Duration) {
+        self.shared.link.excuse(time);
     }
 
     /// Submits `request` and waits for its answer.
@@ -152,9 +175,9 @@ async fn introduce(link: &Link, deadline: Deadline) -> Result<Versions, CallErro
     let mut version = *ApiVersions::VERSIONS.end();
     let mut buffer = Vec::new();
     loop {
-        let expect = Expect { buffer, answer_bytes_max: FIRST_ANSWER_BYTES_MAX, deadline };
+        let expect = Expect { buffer, answer_bytes_max: FIRST_ANSWER_BYTES_MAX, deadline, find: None };
         let answer = link.submit::<ApiVersions>(version, CLIENT_ID, &versions::request(), expect)?.await;
-        buffer = answer.unwrap_or_else(|_| Err(ended())).map_err(at_once)?;
+        buffer = answer.unwrap_or_else(|_| Err(ended())).map_err(at_once)?.bytes;
         let (_, response) = api_versions::read_any(&buffer, version).map_err(CallError::Malformed)?;
         match ErrorCode::from_code(response.error_code) {
             ErrorCode::None => return Ok(Versions::of(&response)),

@@ -21,6 +21,7 @@ use super::transport::Duplex;
 use crate::wire::{Api, frame};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -46,10 +47,32 @@ pub(crate) struct Expect {
     /// The longest answer that is taken.
     pub(crate) answer_bytes_max: usize,
     pub(crate) deadline: Deadline,
+    /// Finds the one large field of the answer, which alone goes to the buffer then.
+    pub(crate) find: Option<fn(&[u8]) -> Found>,
 }
 
-/// A frame, without its length, or why there is none.
-pub(crate) type Frame = Result<Vec<u8>, CallError>;
+/// What a submit gives.
+pub(crate) type Answered = oneshot::Receiver<Result<Frame, CallError>>;
+
+/// An answer's frame without its length.
+#[derive(Debug, Default)]
+pub(crate) struct Frame {
+    /// All of it, or all but the large field, which is empty here.
+    pub(crate) bytes: Vec<u8>,
+    /// The large field, if there is one.
+    pub(crate) field: Option<Vec<u8>>,
+}
+
+/// Where the large field of an answer stands, by the first bytes of its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// More bytes are needed to tell.
+    NotYet,
+    /// The answer is not of the form that can be cut.
+    Nowhere,
+    /// Its length is said from `length_at` to `starts_at`; where it is cut out, `emptied` stands in the length's place.
+    Here { length_at: usize, starts_at: usize, bytes: usize, emptied: &'static [u8] },
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -78,9 +101,10 @@ struct Waiting {
     buffer: Vec<u8>,
     answer_bytes_max: usize,
     deadline: Deadline,
+    find: Option<fn(&[u8]) -> Found>,
     /// Whether the driver has taken its bytes.
     sent: bool,
-    answer: oneshot::Sender<Frame>,
+    answer: oneshot::Sender<Result<Frame, CallError>>,
 }
 
 impl Link {
@@ -98,7 +122,7 @@ impl Link {
         client_id: &str,
         request: &A::Request<'_>,
         expect: Expect,
-    ) -> Result<oneshot::Receiver<Frame>, CallError> {
+    ) -> Result<Answered, CallError> {
         let mut state = self.shared.state();
         if let Some(why) = &state.spoiled {
             return Err(CallError::NotSent { why: why.clone() });
@@ -109,9 +133,10 @@ impl Link {
         tracing::trace!(api = %A::KEY, version, correlation_id, "request");
         state.correlation_last = correlation_id;
         let (answer, answered) = oneshot::channel();
-        let Expect { buffer, answer_bytes_max, deadline } = expect;
+        let Expect { buffer, answer_bytes_max, deadline, find } = expect;
         let at = deadline.at();
-        state.waiting.push_back(Waiting { correlation_id, buffer, answer_bytes_max, deadline, sent: false, answer });
+        let sent = false;
+        state.waiting.push_back(Waiting { correlation_id, buffer, answer_bytes_max, deadline, find, sent, answer });
         state.deadlines.insert((at, correlation_id));
         let is_soonest = state.deadlines.first() == Some(&(at, correlation_id));
         drop(state);
@@ -120,6 +145,17 @@ impl Link {
             self.shared.sooner.notify_one();
         }
         Ok(answered)
+    }
+
+    /// Moves the deadlines of all that wait on by `time`: the broker has said that it will be silent for so long.
+    pub(crate) fn excuse(&self, time: Duration) {
+        let mut state = self.shared.state();
+        let State { waiting, deadlines, .. } = &mut *state;
+        deadlines.clear();
+        for one in waiting {
+            one.deadline.extend(time);
+            deadlines.insert((one.deadline.at(), one.correlation_id));
+        }
     }
 
     /// Whether requests are still taken.
@@ -214,11 +250,11 @@ async fn read_answers(shared: &Shared, from: &mut (impl AsyncRead + Unpin)) -> C
 async fn read_answer<S: AsyncRead + Unpin>(shared: &Shared, frames: &mut FrameReader<S>) -> Result<(), CallError> {
     let stated = frames.length().await.map_err(frame_error)?;
     // Who asked stays first in line until the answer is whole, so that it is the one to hear of a failure.
-    let (mut buffer, cap, expected, wanted) = {
+    let (mut buffer, cap, expected, find, wanted) = {
         let mut state = shared.state();
         let first = state.waiting.front_mut().ok_or(CallError::Unasked)?;
         let wanted = !first.answer.is_closed();
-        (std::mem::take(&mut first.buffer), first.answer_bytes_max, first.correlation_id, wanted)
+        (std::mem::take(&mut first.buffer), first.answer_bytes_max, first.correlation_id, first.find, wanted)
     };
     let cap = cap.min(FRAME_BYTES_CEILING);
     if stated > cap {
@@ -233,18 +269,57 @@ async fn read_answer<S: AsyncRead + Unpin>(shared: &Shared, frames: &mut FrameRe
         return Err(CallError::Correlation { expected, got });
     }
     buffer.clear();
-    match wanted {
-        true => frames.take(stated, &mut buffer).await,
-        false => frames.skip(stated).await,
-    }
-    .map_err(frame_error)?;
+    let frame = match (wanted, find) {
+        (false, _) => frames.skip(stated).await.map(|()| Frame::default()),
+        (true, None) => take_whole(frames, stated, buffer).await,
+        (true, Some(find)) => take_cut(frames, stated, find, buffer).await,
+    };
+    let frame = frame.map_err(frame_error)?;
     let mut state = shared.state();
     if let Some(first) = state.waiting.pop_front() {
         state.deadlines.remove(&(first.deadline.at(), expected));
         drop(state);
-        let _ = first.answer.send(Ok(buffer));
+        let _ = first.answer.send(Ok(frame));
     }
     Ok(())
+}
+
+async fn take_whole<S: AsyncRead + Unpin>(
+    frames: &mut FrameReader<S>,
+    stated: usize,
+    mut buffer: Vec<u8>,
+) -> Result<Frame, FrameError> {
+    frames.take(stated, &mut buffer).await?;
+    Ok(Frame { bytes: buffer, field: None })
+}
+
+/// Reads the large field into `buffer`, so that it needs no copy, and the rest around it elsewhere.
+async fn take_cut<S: AsyncRead + Unpin>(
+    frames: &mut FrameReader<S>,
+    stated: usize,
+    find: fn(&[u8]) -> Found,
+    mut buffer: Vec<u8>,
+) -> Result<Frame, FrameError> {
+    let found = loop {
+        let ahead = frames.ahead();
+        let known = ahead.len().min(stated);
+        match find(&ahead[..known]) {
+            Found::NotYet if known < stated.min(AHEAD_BYTES) => frames.fill(known + 1).await?,
+            found => break found,
+        }
+    };
+    match found {
+        Found::Here { length_at, starts_at, bytes, emptied } if starts_at.saturating_add(bytes) <= stated => {
+            let mut rest = Vec::with_capacity(stated - bytes);
+            frames.take(starts_at, &mut rest).await?;
+            rest.truncate(length_at);
+            rest.extend_from_slice(emptied);
+            frames.take(bytes, &mut buffer).await?;
+            frames.take(stated - starts_at - bytes, &mut rest).await?;
+            Ok(Frame { bytes: rest, field: Some(buffer) })
+        }
+        _ => take_whole(frames, stated, buffer).await,
+    }
 }
 
 /// Waits until a deadline passes, and gives it with the request it belongs to.
@@ -259,8 +334,11 @@ async fn first_late(shared: &Shared) -> (Deadline, i32) {
             () = tokio::time::sleep_until(at) => {}
             () = shared.sooner.notified() => continue,
         }
+        // It may have been answered, or excused, meanwhile.
         let state = shared.state();
-        if let Some(late) = state.waiting.iter().find(|one| one.correlation_id == correlation_id) {
+        if state.deadlines.contains(&(at, correlation_id))
+            && let Some(late) = state.waiting.iter().find(|one| one.correlation_id == correlation_id)
+        {
             return (late.deadline, correlation_id);
         }
     }

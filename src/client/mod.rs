@@ -7,8 +7,8 @@
 //! ```
 //!
 //! What holds everywhere here:
-//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`retry::verdict_of_code`)
-//!   decides which broker errors are worth another try.
+//! - Every wait has a deadline on the monotonic clock; nothing is repeated for ever. One function (`codes::decide`) says
+//!   what is done about each error code of each API, and why.
 //! - A length from the wire is a claim: a frame is refused above its cap and its buffer grows by what arrives.
 //! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
@@ -26,10 +26,12 @@ pub mod transport;
 pub mod call;
 mod frame;
 mod link;
+mod need;
 mod versions;
 
 // What is worth another try, and what is not.
 mod call_error;
+mod codes;
 pub mod error;
 mod retry;
 
@@ -41,6 +43,8 @@ mod admin;
 mod configs;
 mod metadata;
 mod offsets;
+mod open_transactions;
+mod transactions;
 
 // One partition, as bytes: out of it,
 mod aborted;
@@ -61,5 +65,6 @@ pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
 pub use fetch::{PartitionReader, ReadOptions};
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
+pub use need::Need;
 pub use offsets::OffsetAt;
 pub use produce::{Delivery, PartitionWriter, WriteOptions};

@@ -1,7 +1,8 @@
 //! What is worth another try, and how long to wait before it.
 //!
-//! [`verdict_of_code`] is the only place that knows which broker errors pass; [`Retry`] spends one deadline on the tries.
+//! `codes.rs` knows which broker errors pass, [`verdict`] what else may; [`Retry`] spends one deadline on the tries.
 
+use super::codes::{DECIDED, decide, meaning};
 use super::deadline::Deadline;
 use super::error::ClientError;
 use super::transport::Transport;
@@ -23,40 +24,18 @@ pub(crate) enum Verdict {
     Refresh,
 }
 
-/// Which broker errors pass, and why.
+/// Whether a broker's error passes, whatever it was about.
 pub(crate) fn verdict_of_code(code: ErrorCode) -> Verdict {
-    use ErrorCode as E;
-    match code {
-        // The partition has moved, or is moving; the metadata we hold is old.
-        E::NotLeaderOrFollower | E::LeaderNotAvailable | E::ReplicaNotAvailable => Verdict::Refresh,
-        // Our leader epoch is behind the broker's, or the broker's is behind ours: one of us learns.
-        E::FencedLeaderEpoch | E::UnknownLeaderEpoch => Verdict::Refresh,
-        // Right after creation not every broker knows the topic yet. Callers to whom "unknown" is an answer look at the
-        // code before they ask here.
-        E::UnknownTopicOrPartition | E::UnknownTopicId => Verdict::Refresh,
-        // The disk of that broker has failed: another one will lead.
-        E::KafkaStorageError => Verdict::Refresh,
-        // The controller has moved.
-        E::NotController => Verdict::Refresh,
-        // The leader was elected a moment ago and does not know its high watermark yet.
-        E::OffsetNotAvailable => Verdict::Again,
-        // The broker waited for others (replicas, the controller) longer than it was allowed to.
-        E::RequestTimedOut | E::NetworkException => Verdict::Again,
-        // Starting up, shutting down, or still loading.
-        E::BrokerNotAvailable | E::CoordinatorLoadInProgress | E::CoordinatorNotAvailable => Verdict::Again,
-        // The broker asks to be left alone for a moment.
-        E::ThrottlingQuotaExceeded => Verdict::Again,
-        // The broker found a damaged batch while reading; it may have been the page on its way from the disk.
-        E::CorruptMessage => Verdict::Again,
-        // Everything else is a fact (unsupported, denied, invalid, exists) or unknown to us: repeating it is not our call.
-        _ => Verdict::Stop,
-    }
+    meaning(code).verdict
 }
 
-/// The same for a whole error.
+/// Whether an error passes.
 pub(crate) fn verdict(error: &ClientError) -> Verdict {
     match error {
-        ClientError::Refused { code, .. } => verdict_of_code(*code),
+        ClientError::Refused { api, code, .. } => match DECIDED.iter().find(|decided| decided.name() == *api) {
+            Some(api) => decide(*api, *code).verdict,
+            None => verdict_of_code(*code),
+        },
         // The connection is gone. Nothing we send this way does harm when it arrives twice; who must know whether it
         // arrived (creation, deletion) looks for itself.
         ClientError::Call { source, .. } if source.may_pass() => Verdict::Refresh,
@@ -82,6 +61,11 @@ pub(crate) struct Retry {
 impl Retry {
     pub(crate) fn until(deadline: Deadline, transport: &Arc<dyn Transport>) -> Self {
         Self { deadline, backoff: Backoff::new(transport), tries: 0 }
+    }
+
+    /// Gives it more time, for a wait that was nobody's failure.
+    pub(crate) fn extend(&mut self, time: Duration) {
+        self.deadline.extend(time);
     }
 
     /// After a failure: waits and says how to go on, or gives the error back because it will not pass or time is over.

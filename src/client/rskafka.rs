@@ -7,14 +7,19 @@
 //!   leave several copies; only the offset of the last one is told. [`PlainPartition::produce`] returns it, and
 //!   [`Appended`] holds it against the end of what was written before.
 //! - Its decoder rejects transaction markers, null header values, lz4 and zstd. These come back as errors that say so.
+//! - One such batch spoils the whole answer, whatever else is in it. [`PlainPartition::fetch`] asks for less until the answer
+//!   ends before it, or holds nothing else: then the error names the place, and what lies behind the end plays no part.
 //! - A fetch gives no way to step over a batch without records, and takes a batch that is cut inside for one that did not
 //!   fit. Both show as a fetch that yields nothing; [`PlainPartition::fetch`] asks a second time, for more, then gives up.
+//! - It takes addresses as the system's resolver does: no default port, no `PLAINTEXT://`, no IPv6 literal without brackets.
+//!   So addresses are read by us and written out for it.
 //! - Headers are a map: of a repeated name the last value stays. LogAppendTime is not seen: a record keeps the time its
 //!   producer gave. Neither can be noticed here.
 //!
 //! Its messages are told apart by their text where it has no type for them. A test of the suite makes the broker send each
 //! one, so that a new version with other words does not go unnoticed.
 
+use super::Address;
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::text::visible;
@@ -34,6 +39,9 @@ pub use ::rskafka::record::{Record, RecordAndOffset};
 const FETCH_WAIT_MS: i32 = 500;
 /// The second, larger fetch after one that yielded nothing: room for the largest batch a broker takes by default, and more.
 const FETCH_AGAIN_BYTES: i32 = 8 << 20;
+/// A fetch that holds a batch this client cannot read is repeated with so many times fewer bytes, down to a single batch:
+/// steps that are large enough to get there soon, and small enough to take what is good before it in a few fetches.
+const FETCH_LESS: i32 = 16;
 /// A checksum that is wrong may have been damaged on the way: the fetch is repeated this often.
 const REFETCHES_MAX: u32 = 2;
 /// Frames above this are refused. A fetch is far smaller but for a single batch that is not.
@@ -82,7 +90,7 @@ pub enum PlainError {
          committed ones, so what is written so far may hold aborted records"
     )]
     Marker {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
     },
     /// A header without a value, which rskafka cannot read.
@@ -90,7 +98,7 @@ pub enum PlainError {
         "a record at or after {at} has a header whose value is null (or a negative length): this client cannot read it"
     )]
     NullHeader {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
     },
     /// A codec that this build of rskafka cannot read.
@@ -99,7 +107,7 @@ pub enum PlainError {
          written anew with one of these"
     )]
     Codec {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
         /// The codec's name.
         codec: &'static str,
@@ -107,7 +115,7 @@ pub enum PlainError {
     /// What the broker sent is not what the format says.
     #[error("a batch at or after {at} cannot be read: {detail}")]
     Corrupt {
-        /// The first offset of the fetch that met it.
+        /// The offset asked for: it is the first batch from there on.
         at: Place,
         /// The client's words.
         detail: String,
@@ -130,6 +138,16 @@ pub enum PlainError {
         partition: TopicPartition,
         /// The broker's error.
         code: String,
+    },
+    /// The broker answered that we may not.
+    #[error("{what}: the broker answered {code}{detail}")]
+    Denied {
+        /// What was asked, and of which partition.
+        what: String,
+        /// The broker's error.
+        code: String,
+        /// Its words, if it had any.
+        detail: String,
     },
     /// The broker answered with an error.
     #[error("{what}: the broker answered {code}{detail}")]
@@ -155,11 +173,20 @@ impl PlainError {
     /// The sort of failure, for the exit status.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } => Kind::Unreachable,
+            Self::Connect { .. } | Self::Timeout { .. } | Self::GaveUp { .. } | Self::Denied { .. } => {
+                Kind::Unreachable
+            }
             // As check and verify have it: what was promised is not there.
             Self::OutOfRange { .. } | Self::Corrupt { .. } => Kind::Data,
             _ => Kind::Failed,
         }
+    }
+}
+
+impl PlainError {
+    /// Whether it is a batch in the answer that cannot be read.
+    fn is_of_a_batch(&self) -> bool {
+        matches!(self, Self::Marker { .. } | Self::NullHeader { .. } | Self::Codec { .. } | Self::Corrupt { .. })
     }
 }
 
@@ -180,12 +207,15 @@ impl PlainClient {
             base: 2.0,
             deadline: Some(timeout.mul_f64(0.8)),
         };
-        let building = ClientBuilder::new(brokers.to_vec())
+        let shown = || brokers.iter().map(|b| visible(b)).collect::<Vec<_>>().join(",");
+        let spelled_out = brokers.iter().map(|broker| Address::parse(broker).map(|address| address.to_string()));
+        let spelled_out = spelled_out.collect::<Result<Vec<_>, _>>();
+        let spelled_out = spelled_out.map_err(|detail| PlainError::Connect { brokers: shown(), detail })?;
+        let building = ClientBuilder::new(spelled_out)
             .client_id("kmerge")
             .max_message_size(FRAME_BYTES_MAX)
             .backoff_config(backoff)
             .build();
-        let shown = || brokers.iter().map(|b| visible(b)).collect::<Vec<_>>().join(",");
         match tokio::time::timeout(timeout, building).await {
             Ok(Ok(client)) => Ok(Self { client, timeout }),
             Ok(Err(error)) => Err(PlainError::Connect { brokers: shown(), detail: chain(&error) }),
@@ -231,6 +261,11 @@ impl PlainPartition {
                 Ok(records) => records,
                 Err(PlainError::Corrupt { .. }) if refetches < REFETCHES_MAX => {
                     refetches += 1;
+                    continue;
+                }
+                // One batch spoils the answer for all: it may lie behind the end, and those before it are good.
+                Err(error) if error.is_of_a_batch() && bytes > 1 => {
+                    bytes = (bytes / FETCH_LESS).max(1);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -323,14 +358,29 @@ fn of_fetch(at: Place, error: &Error) -> PlainError {
 
 fn general(what: String, error: &Error) -> PlainError {
     match error {
-        Error::ServerError { protocol_error, error_message, .. } => PlainError::Server {
-            what,
-            code: protocol_error.to_string(),
-            detail: error_message.as_deref().map(|m| format!(" ({})", visible(m))).unwrap_or_default(),
-        },
+        Error::ServerError { protocol_error, error_message, .. } => {
+            let code = protocol_error.to_string();
+            let detail = error_message.as_deref().map(|m| format!(" ({})", visible(m))).unwrap_or_default();
+            match is_denial(protocol_error) {
+                true => PlainError::Denied { what, code, detail },
+                false => PlainError::Server { what, code, detail },
+            }
+        }
         Error::RetryFailed(_) => PlainError::GaveUp { what, detail: chain(error) },
         _ => PlainError::Client { what, detail: chain(error) },
     }
+}
+
+/// The same errors as our client counts as "you may not".
+fn is_denial(error: &ProtocolError) -> bool {
+    matches!(
+        error,
+        ProtocolError::TopicAuthorizationFailed
+            | ProtocolError::GroupAuthorizationFailed
+            | ProtocolError::ClusterAuthorizationFailed
+            | ProtocolError::TransactionalIdAuthorizationFailed
+            | ProtocolError::SaslAuthenticationFailed
+    )
 }
 
 /// The error and its causes on one line, each once.

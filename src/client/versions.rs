@@ -5,6 +5,7 @@
 //! versions of ApiVersions it does have. Then we ask again with one of those.
 
 use super::error::CallError;
+use super::need::Need;
 use crate::wire::Api;
 use crate::wire::api_versions::{ApiVersions, ApiVersionsRequest, ApiVersionsResponse};
 use std::collections::HashMap;
@@ -21,13 +22,13 @@ impl Versions {
         Self { theirs: response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect() }
     }
 
-    /// The version of `A` to speak.
-    pub(crate) fn pick<A: Api>(&self) -> Result<i16, CallError> {
-        let api = A::KEY.name();
-        let Some(&(theirs_min, theirs_max)) = self.theirs.get(&A::KEY.code()) else {
+    /// The version to speak.
+    pub(crate) fn pick(&self, need: Need) -> Result<i16, CallError> {
+        let Need { key, first: ours_min, last: ours_max } = need;
+        let api = key.name();
+        let Some(&(theirs_min, theirs_max)) = self.theirs.get(&key.code()) else {
             return Err(CallError::MissingApi { api });
         };
-        let (ours_min, ours_max) = (*A::VERSIONS.start(), *A::VERSIONS.end());
         let version = theirs_max.min(ours_max);
         if version < theirs_min.max(ours_min) {
             return Err(CallError::NoCommonVersion { api, theirs_min, theirs_max, ours_min, ours_max });
@@ -46,6 +47,6 @@ pub(crate) fn request() -> ApiVersionsRequest {
 
 /// The version to ask again with, after a broker refused `asked`; `None` if there is no other.
 pub(crate) fn fall_back(asked: i16, refusal: &ApiVersionsResponse) -> Option<i16> {
-    let theirs = Versions::of(refusal).pick::<ApiVersions>().unwrap_or(*ApiVersions::VERSIONS.start());
+    let theirs = Versions::of(refusal).pick(Need::of::<ApiVersions>()).unwrap_or(*ApiVersions::VERSIONS.start());
     (theirs < asked).then_some(theirs)
 }

@@ -18,6 +18,8 @@ pub mod peek;
 // What jobs share.
 pub mod cursor;
 
+mod outlet;
+
 mod range;
 
 pub mod error;
@@ -34,6 +36,8 @@ use std::time::Duration;
 pub struct JobContext {
     /// Where the cluster is: `host:port` each.
     pub brokers: Vec<String>,
+    /// Whether the environment names them as well, so that a command line that is shown need not.
+    pub brokers_in_environment: bool,
     /// How long to try to reach the cluster, and how long one request may take.
     pub timeout: Duration,
     /// The wish to stop.

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! Non-obvious:
-//! - Key and source are packed into one number, so that one comparison decides and ties go to the lower source by themselves.
+//! - Key and source are packed into one 64-bit number, so that one comparison decides and ties go to the lower source by
+//!   themselves. For that keys count from a base, and those 2^48 and more above it are all called *far*. When a far one wins,
+//!   everything nearer is out and the base moves up to the smallest head: at most 2^16 times in a merge.
 //! - A source that wins several times in a row is asked how far its keys stay before the runner-up's; that stretch is taken
 //!   at once. Keys in runs (few distinct values, ranges that hardly overlap) then cost next to nothing.
 //! - What comes out are source numbers only: where the records are is the business of whoever has them.
@@ -24,9 +26,11 @@ pub const SOURCES_MAX: usize = u16::MAX as usize;
 const WINS_BEFORE_RUN: usize = 4;
 
 const SOURCE_BITS: u32 = 16;
-const SOURCE_MASK: u128 = u16::MAX as u128;
+const SOURCE_MASK: u64 = u16::MAX as u64;
+/// The distance from the base from which on keys are not told apart.
+const FAR: u64 = u64::MAX >> SOURCE_BITS;
 /// After every key of every source.
-const NOTHING: u128 = (u64::MAX as u128) << SOURCE_BITS | SOURCE_MASK;
+const NOTHING: u64 = u64::MAX;
 
 /// Why the merge stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +48,10 @@ pub enum Stop {
 pub struct LaneMerge {
     lanes: Vec<Lane>,
     /// `losers[i]` lost at node i; node 1 is the top, the leaves are behind the last node.
-    losers: Vec<u128>,
-    winner: u128,
+    losers: Vec<u64>,
+    winner: u64,
+    /// What keys count from.
+    base: u64,
     leaves: usize,
     /// The source whose next stretch is missing.
     wanted: Option<usize>,
@@ -68,6 +74,7 @@ impl LaneMerge {
             lanes: (0..sources).map(|_| Lane::default()).collect(),
             losers: vec![NOTHING; leaves],
             winner: NOTHING,
+            base: 0,
             leaves,
             wanted: None,
             started: 0,
@@ -108,7 +115,7 @@ impl LaneMerge {
         }
         let (mut last, mut wins) = (NOTHING, 0);
         while order.len() < most {
-            if self.winner == NOTHING {
+            if self.winner >= FAR << SOURCE_BITS && !self.rebase() {
                 return Stop::Done;
             }
             let source = source_of(self.winner);
@@ -131,7 +138,7 @@ impl LaneMerge {
             let lane = &mut self.lanes[source];
             lane.advance(taken);
             match lane.head() {
-                Some(word) => self.replay(source, pack(word, source)),
+                Some(word) => self.replay(source, pack(word - self.base, source)),
                 None => {
                     self.wanted = Some(source);
                     return Stop::Needs(source);
@@ -141,15 +148,25 @@ impl LaneMerge {
         Stop::Full
     }
 
+    /// Only far heads are left: counts from the smallest of them on. `false` if there are none.
+    #[cold]
+    fn rebase(&mut self) -> bool {
+        // A head that is not there is one of a finished source: a wanted one ends the run before it comes to this.
+        let Some(base) = self.lanes.iter().filter_map(Lane::head).min() else { return false };
+        self.base = base;
+        self.build();
+        true
+    }
+
     /// Puts the heads of refilled sources into the tree; says what is missing.
     fn prepare(&mut self) -> Option<Stop> {
         if let Some(source) = self.wanted {
-            let head = self.head(source)?;
-            if head == NOTHING && !self.finished[source] {
+            if self.lanes[source].left() == 0 && !self.finished[source] {
                 return Some(Stop::Needs(source));
             }
             self.wanted = None;
-            self.replay(source, head);
+            self.tails |= self.lanes[source].has_tails();
+            self.replay(source, self.head(source));
         }
         if self.started < self.lanes.len() {
             while self.started < self.lanes.len() {
@@ -159,21 +176,21 @@ impl LaneMerge {
                 self.tails |= self.lanes[self.started].has_tails();
                 self.started += 1;
             }
-            self.build();
+            self.rebase();
         }
         None
     }
 
-    fn head(&mut self, source: usize) -> Option<u128> {
-        self.tails |= self.lanes[source].has_tails();
-        Some(self.lanes[source].head().map_or(NOTHING, |word| pack(word, source)))
+    /// A source's head as it stands in the tree. No key lies below the base: it is the smallest head that there was.
+    fn head(&self, source: usize) -> u64 {
+        self.lanes[source].head().map_or(NOTHING, |word| pack(word - self.base, source))
     }
 
-    /// The first tree, from the leaves up.
+    /// The tree anew, from the leaves up.
     fn build(&mut self) {
         let mut winners = vec![NOTHING; 2 * self.leaves];
-        for (source, lane) in self.lanes.iter().enumerate() {
-            winners[self.leaves + source] = lane.head().map_or(NOTHING, |word| pack(word, source));
+        for source in 0..self.lanes.len() {
+            winners[self.leaves + source] = self.head(source);
         }
         for node in (1..self.leaves).rev() {
             let (mut winner, mut loser) = (winners[2 * node], winners[2 * node + 1]);
@@ -187,7 +204,7 @@ impl LaneMerge {
 
     /// The new head of `source` walks from its leaf to the top.
     #[inline(always)]
-    fn replay(&mut self, source: usize, head: u128) {
+    fn replay(&mut self, source: usize, head: u64) {
         if self.tails {
             return self.replay_with_tails(source, head);
         }
@@ -203,7 +220,7 @@ impl LaneMerge {
         self.winner = winner;
     }
 
-    fn replay_with_tails(&mut self, source: usize, head: u128) {
+    fn replay_with_tails(&mut self, source: usize, head: u64) {
         let mut winner = head;
         let mut node = (self.leaves + source) / 2;
         while node >= 1 {
@@ -217,8 +234,8 @@ impl LaneMerge {
 
     /// Compares two heads, by their tails where the words are equal.
     #[inline]
-    fn goes_before(&self, a: u128, b: u128) -> bool {
-        if !self.tails || a >> SOURCE_BITS != b >> SOURCE_BITS || a == NOTHING || b == NOTHING {
+    fn goes_before(&self, a: u64, b: u64) -> bool {
+        if !self.tails || a >> SOURCE_BITS != b >> SOURCE_BITS || a >> SOURCE_BITS == FAR {
             return a < b;
         }
         let (left, right) = (source_of(a), source_of(b));
@@ -242,18 +259,20 @@ impl LaneMerge {
             return lane.left().min(most);
         }
         let other = source_of(second);
-        let bound = ((second >> SOURCE_BITS) as u64, if self.tails { self.lanes[other].head_tail() } else { &[] });
-        lane.run(bound, source < other, most).max(1)
+        // Of far heads it is not known which is the first; none stands before the distance where they begin.
+        let (distance, far) = (second >> SOURCE_BITS, second >> SOURCE_BITS == FAR);
+        let tail = if self.tails && !far { self.lanes[other].head_tail() } else { &[] };
+        lane.run((self.base.saturating_add(distance), tail), source < other && !far, most).max(1)
     }
 }
 
 #[inline(always)]
-fn pack(word: u64, source: usize) -> u128 {
-    u128::from(word) << SOURCE_BITS | source as u128
+fn pack(distance: u64, source: usize) -> u64 {
+    distance.min(FAR) << SOURCE_BITS | source as u64
 }
 
 #[inline(always)]
-fn source_of(head: u128) -> usize {
+fn source_of(head: u64) -> usize {
     (head & SOURCE_MASK) as usize
 }
 

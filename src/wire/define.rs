@@ -35,8 +35,7 @@ macro_rules! structs {
 
         impl<'a> $crate::wire::field::Field<'a> for $crate::wire::define::at_lifetime!($name $(<$lifetime>)?) {
             fn bytes_min(version: i16, flexible: bool) -> usize {
-                #[allow(unused_imports)]
-                use $crate::wire::field::{Field, from, within};
+                use $crate::wire::field::*;
                 let mut bytes = usize::from(flexible);
                 $( if const { $place }.is_plain(version) { bytes += <$type as Field<'_>>::bytes_min(version, flexible); } )*
                 bytes
@@ -59,8 +58,7 @@ macro_rules! structs {
 
             #[cfg(test)]
             fn sample(dice: &mut $crate::wire::tests::Dice, at: $crate::wire::field::At) -> Self {
-                #[allow(unused_imports)]
-                use $crate::wire::field::{Field, from, within};
+                use $crate::wire::field::*;
                 let mut this = Self::default();
                 $( if const { $place }.has(at.version) { this.$field = Field::sample(dice, const { $place }.at(at.version)); } )*
                 this
@@ -68,8 +66,7 @@ macro_rules! structs {
 
             #[cfg(test)]
             fn leaves(&self, path: &str, version: i16, out: &mut $crate::wire::tests::Leaves) {
-                #[allow(unused_imports)]
-                use $crate::wire::field::{Field, from, within};
+                use $crate::wire::field::*;
                 let joint = if path.is_empty() { "" } else { "." };
                 $(
                     if const { $place }.has(version) {
@@ -81,8 +78,7 @@ macro_rules! structs {
 
         impl<'a> $crate::wire::Message<'a> for $crate::wire::define::at_lifetime!($name $(<$lifetime>)?) {
             fn read(reader: &mut $crate::wire::Reader<'a>, version: i16) -> Result<Self, $crate::wire::WireError> {
-                #[allow(unused_imports)]
-                use $crate::wire::field::{Field, from, within};
+                use $crate::wire::field::*;
                 let mut this = Self::default();
                 let inside = |name| move |error: $crate::wire::WireError| error.inside(stringify!($name), version, name);
                 $(
@@ -104,8 +100,7 @@ macro_rules! structs {
             }
 
             fn write(&self, writer: &mut $crate::wire::Writer, version: i16) -> Result<(), $crate::wire::WireError> {
-                #[allow(unused_imports)]
-                use $crate::wire::field::{Field, from, within};
+                use $crate::wire::field::*;
                 let inside = |name| move |error: $crate::wire::WireError| error.inside(stringify!($name), version, name);
                 $(
                     if const { $place }.is_plain(version) {

@@ -70,3 +70,20 @@ async fn the_broker_runs_a_command_with_its_address_and_ends_with_its_status() {
     assert_eq!(outcome.status, 7, "{outcome:?}");
     assert!(outcome.stdout.contains("made"), "{outcome:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_at_an_ipv6_address_is_written_to_and_merged_by_either_client() {
+    use kmerge::broker::{Broker, BrokerConfig};
+    let topics = vec![("out".to_owned(), 1)];
+    let config = BrokerConfig { listen: std::net::Ipv6Addr::LOCALHOST.into(), topics, ..BrokerConfig::default() };
+    let Ok(broker) = Broker::start(config).await else {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let brokers = broker.bootstrap();
+    assert!(brokers.starts_with("[::1]:"), "{brokers}");
+    run(command(&brokers, &["generate", "ints", "--to", "in", "--records", "100"])).await.ok();
+    run(command(&brokers, &["merge", "--from", "in", "--to", "out"])).await.ok();
+    run(command(&brokers, &["verify", "--from", "in", "--to", "out"])).await.ok();
+}

@@ -6,6 +6,7 @@
 mod support;
 
 // The main job and what it refuses.
+mod clients;
 mod memory;
 mod merge;
 mod plain_faults;

@@ -55,21 +55,6 @@ on_both_brokers! {
         assert_eq!(cluster.read(&output, 0).await, records);
     }
 
-    async fn every_codec_the_plain_client_reads_is_merged(cluster: &Cluster) {
-        use kmerge::batch::Codec;
-        let input = cluster.topic("in", 3).await;
-        for (partition, codec) in [Codec::None, Codec::Gzip, Codec::Snappy].into_iter().enumerate() {
-            let records: Vec<Rec> = (0..300).map(Rec::int).collect();
-            cluster.put_with(&input, partition as i32, codec, &records).await;
-        }
-        for compression in ["none", "gzip", "snappy"] {
-            let output = cluster.topic(compression, 1).await;
-            cluster.run(&["merge", "--from", &input, "--to", &output, "--compression", compression]).await.ok();
-            cluster.verify(&input, &output, &[]).await.ok();
-            assert_eq!(cluster.codecs(&output, 0).await, [compression]);
-        }
-    }
-
     async fn empty_partitions_and_an_empty_topic_end_at_once(cluster: &Cluster) {
         let input = cluster.topic("in", 4).await;
         let output = cluster.topic("out", 1).await;
@@ -131,6 +116,49 @@ on_both_brokers! {
         }
         cluster.run(&["merge", "--from", &input, "--to", &output, "--start", "2", "--end", "@7000"]).await.ok();
         assert_eq!(cluster.read(&output, 0).await, records[2..7]);
+    }
+
+    async fn the_proof_that_is_printed_works_as_it_stands_wherever_the_addresses_came_from(cluster: &Cluster) {
+        let input = cluster.topic("in", 2).await;
+        cluster.put(&input, 1, &[Rec::int(1), Rec::int(2)]).await;
+        // The addresses as configurations often have them.
+        let listed: Vec<String> = cluster.brokers.split(',').map(|address| format!("PLAINTEXT://{address}")).collect();
+        let listed = listed.join(",");
+        for (environment, more) in [(&*cluster.brokers, &[][..]), ("", &["--brokers", &listed])] {
+            let output = cluster.topic(if more.is_empty() { "environment" } else { "typed" }, 1).await;
+            let args = ["merge", "--from", &input, "--to", &output, "--output", "json"];
+            let report = run(command(environment, &[&args, more].concat())).await.ok().json();
+            let proof = report["verify_command"].as_str().expect("it is text").to_owned();
+            assert_eq!(proof.contains("--brokers"), !more.is_empty(), "{proof}");
+            // Nothing in it needs a shell.
+            let words: Vec<&str> = proof.split(' ').collect();
+            assert_eq!(words[0], "kmerge");
+            run(command(environment, &words[1..])).await.ok();
+        }
+    }
+
+    async fn batches_behind_the_end_play_no_part_whatever_rskafka_makes_of_them(cluster: &Cluster) {
+        use kmerge::batch::Codec;
+        let null_header = Rec { headers: vec![(b"h".to_vec(), None)], ..Rec::int(20) };
+        for (i, (codec, strange)) in
+            [(Codec::Lz4, Rec::int(20)), (Codec::Zstd, Rec::int(20)), (Codec::None, null_header)].into_iter().enumerate()
+        {
+            let input = cluster.topic(&format!("in{i}"), 1).await;
+            let output = cluster.topic(&format!("out{i}"), 1).await;
+            // All of it fits into one fetch.
+            for number in 0..20 {
+                cluster.put(&input, 0, &[Rec::int(number)]).await;
+            }
+            cluster.put_with(&input, 0, codec, &[strange]).await;
+
+            cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output, "--end", "20"]).await.ok();
+
+            assert_eq!(cluster.read(&output, 0).await, (0..20).map(Rec::int).collect::<Vec<_>>());
+            // Without an end before it, it is named by its place.
+            let output = cluster.topic(&format!("whole{i}"), 1).await;
+            let place = format!("{input} partition 0 offset 20");
+            cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output]).await.fails(1, &[&place]);
+        }
     }
 
     async fn a_dry_run_shows_the_plan_and_writes_nothing(cluster: &Cluster) {

@@ -79,19 +79,19 @@ on_both_brokers! {
         assert!(cluster.read(&output, 0).await.len() <= 1);
     }
 
-    async fn a_codec_the_plain_client_cannot_read_is_named(cluster: &Cluster) {
+    async fn a_codec_that_rskafka_cannot_read_is_named(cluster: &Cluster) {
         let input = cluster.topic("in", 1).await;
         let output = cluster.topic("out", 1).await;
         cluster.put_with(&input, 0, kmerge::batch::Codec::Lz4, &[Rec::int(1)]).await;
-        cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(1, &["lz4", &input]);
+        cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output]).await.fails(1, &["lz4", &input]);
     }
 
-    async fn a_null_header_value_is_refused_by_name(cluster: &Cluster) {
+    async fn a_null_header_value_is_refused_by_name_through_rskafka(cluster: &Cluster) {
         let input = cluster.topic("in", 1).await;
         let output = cluster.topic("out", 1).await;
         let record = Rec { headers: vec![(b"h".to_vec(), None)], ..Rec::int(1) };
         cluster.put(&input, 0, &[record]).await;
-        cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(1, &["header"]);
+        cluster.run(&["merge", "--client", "rskafka", "--from", &input, "--to", &output]).await.fails(1, &["header"]);
     }
 
     async fn counting_names_the_first_record_that_is_more_than_its_key(cluster: &Cluster) {

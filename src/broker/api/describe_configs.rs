@@ -58,7 +58,8 @@ fn describe(
                 let why = format!("There is no broker {}.", crate::base::text::visible(name));
                 return Err(Refusal::new(ErrorCode::InvalidRequest, why));
             }
-            Ok(broker_configs(name).into_iter().filter(|config| wanted(&config.name)).collect())
+            let expiration_ms = call.cluster.expiry().expiration_ms;
+            Ok(broker_configs(name, expiration_ms).into_iter().filter(|config| wanted(&config.name)).collect())
         }
         other => {
             let why = format!("The embedded broker has no configurations of resource type {other}.");
@@ -90,7 +91,7 @@ fn topic_config(entry: Entry, with_synonyms: bool) -> DescribeConfigsResourceRes
     }
 }
 
-fn broker_configs(node: &str) -> Vec<DescribeConfigsResourceResult> {
+fn broker_configs(node: &str, expiration_ms: i64) -> Vec<DescribeConfigsResourceResult> {
     use super::super::connection::FRAME_BYTES_MAX;
     use super::create_topics::{DEFAULT_PARTITIONS, DEFAULT_REPLICATION};
     use super::fetch::ANSWER_BYTES_MAX;
@@ -107,6 +108,7 @@ fn broker_configs(node: &str) -> Vec<DescribeConfigsResourceResult> {
         tell("default.replication.factor", DEFAULT_REPLICATION.to_string(), ConfigType::Int),
         tell("fetch.max.bytes", ANSWER_BYTES_MAX.to_string(), ConfigType::Int),
         tell("num.partitions", DEFAULT_PARTITIONS.to_string(), ConfigType::Int),
+        tell("producer.id.expiration.ms", expiration_ms.to_string(), ConfigType::Int),
         tell("socket.request.max.bytes", FRAME_BYTES_MAX.to_string(), ConfigType::Int),
     ];
     if !node.is_empty() {

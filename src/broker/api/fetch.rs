@@ -265,8 +265,9 @@ impl Fetched {
         FetchResponse {
             throttle_time_ms: self.throttle_ms,
             error_code: self.error.code(),
+            session_id: 0,
             responses: self.topics.iter().map(FetchedTopic::response).collect(),
-            ..Default::default()
+            node_endpoints: self.node_endpoints.clone(),
         }
     }
 

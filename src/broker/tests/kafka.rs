@@ -1,36 +1,105 @@
 //! The same requests to Apache Kafka and to this broker get the same answers. Runs where `KMERGE_TEST_BROKERS` names a
 //! cluster; what differs on purpose is listed in [`DIFFERENT`].
 
+mod leaders;
+mod transactions;
+
 use super::*;
 use crate::broker::cluster::now_ms;
 use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
 use crate::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use crate::wire::delete_topics::{DeleteTopics, DeleteTopicsRequest};
+use crate::wire::header::{RequestHeader, ResponseHeader};
 use crate::wire::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigs, IncrementalAlterConfigsRequest,
 };
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
 use crate::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
-use crate::wire::metadata::{Metadata, MetadataRequest, MetadataRequestTopic};
+use crate::wire::metadata::{Metadata, MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use crate::wire::{ApiKey, Reader, Writer};
 use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 /// What was asked, and what the answer was.
 type Observed = Vec<(String, String)>;
 
 /// A cluster under observation, with topics whose names nobody else uses.
-struct Peer {
+struct Peer<'b> {
+    /// Our own broker, whose hooks stand for what takes other requests on Apache Kafka.
+    ours: Option<&'b Broker>,
     bootstrap: Client,
     prefix: String,
     topics: Vec<String>,
     seen: Observed,
 }
 
-impl Peer {
-    async fn new(address: &str) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+impl Client {
+    async fn connect_at(address: &str) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), correlation_id: 0 }
+    }
+
+    /// A request that `wire` does not state, since only tests send it; gives the answer's body to `read`.
+    async fn raw<T>(
+        &mut self,
+        key: ApiKey,
+        api_version: i16,
+        write: impl FnOnce(&mut Writer),
+        read: impl FnOnce(&mut Reader<'_>) -> T,
+    ) -> T {
+        self.correlation_id += 1;
+        let header = RequestHeader {
+            api_key: key.code(),
+            api_version,
+            correlation_id: self.correlation_id,
+            client_id: Some("test".into()),
+        };
+        let mut writer = Writer::new(false);
+        header.write(&mut writer).unwrap();
+        write(&mut writer);
+        let body = writer.into_bytes();
+        self.stream.write_all(&(body.len() as i32).to_be_bytes()).await.unwrap();
+        self.stream.write_all(&body).await.unwrap();
+        let answer = self.receive().await.expect("the broker ended the connection");
+        let mut reader = Reader::new(&answer, false);
+        ResponseHeader::read(&mut reader, key, api_version).unwrap();
+        read(&mut reader)
+    }
+}
+
+/// Asks until the answer is there; a cluster takes a moment to agree with itself.
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        // What is waited for happens in another process.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl<'b> Peer<'b> {
+    async fn new(address: &str, ours: Option<&'b Broker>) -> Self {
         let random: u32 = rand::random();
-        let bootstrap = Client { stream, correlation_id: 0 };
-        Self { bootstrap, prefix: format!("broker-{random:08x}-"), topics: Vec::new(), seen: Vec::new() }
+        let bootstrap = Client::connect_at(address).await;
+        Self { ours, bootstrap, prefix: format!("broker-{random:08x}-"), topics: Vec::new(), seen: Vec::new() }
+    }
+
+    /// What is told of one topic.
+    async fn metadata<T>(&mut self, name: &str, read: impl FnOnce(&MetadataResponse) -> T) -> T {
+        let topics = vec![MetadataRequestTopic { name: Some(name.to_owned()), ..Default::default() }];
+        let request = MetadataRequest { topics: Some(topics), ..Default::default() };
+        self.bootstrap.call::<Metadata, _>(12, &request, read).await
+    }
+
+    /// A connection to the node of that id.
+    async fn node(&mut self, id: i32) -> Client {
+        let address = self.metadata("x", |r| {
+            let broker = r.brokers.iter().find(|b| b.node_id == id).unwrap();
+            format!("{}:{}", broker.host, broker.port)
+        });
+        Client::connect_at(&address.await).await
     }
 
     fn note(&mut self, what: impl Into<String>, answer: impl std::fmt::Debug) {
@@ -63,22 +132,17 @@ impl Peer {
         let wanted = self.wanted(name, 1, 1, configs);
         let name = wanted.name.clone();
         assert_eq!(self.create(vec![wanted]).await, [0]);
-        loop {
-            let topics = vec![MetadataRequestTopic { name: Some(name.clone()), ..Default::default() }];
-            let request = MetadataRequest { topics: Some(topics), ..Default::default() };
-            let leader = self.bootstrap.call::<Metadata, _>(12, &request, |r| {
+        let client = until("a leader that knows it leads", async || {
+            let leader = self.metadata(&name, |r| {
                 let leader = r.topics[0].partitions.first()?.leader_id;
                 r.brokers.iter().find(|b| b.node_id == leader).map(|b| format!("{}:{}", b.host, b.port))
             });
-            if let Some(address) = leader.await {
-                let mut client = Client { stream: TcpStream::connect(address).await.unwrap(), correlation_id: 0 };
-                // A leader may be told before it knows.
-                if client.fetch_at(12, &fetch_request(&name, 0, 0)).await.error_code == 0 {
-                    return (name, client);
-                }
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+            let mut client = Client::connect_at(&leader.await?).await;
+            let fetched = client.fetch_at(12, &fetch_request(&name, 0, 0)).await;
+            (fetched.error_code == 0).then_some(client)
+        });
+        let client = client.await;
+        (name, client)
     }
 
     async fn clean(mut self) -> Observed {
@@ -96,7 +160,7 @@ fn set_i32(at: usize, value: i32) -> impl FnOnce(&mut Vec<u8>) {
     move |batch| batch[at..at + 4].copy_from_slice(&value.to_be_bytes())
 }
 
-async fn produce(peer: &mut Peer) {
+async fn produce(peer: &mut Peer<'_>) {
     let (name, mut client) = peer.topic("produce", &[]).await;
     let good = || batch(3);
     let late = now_ms() + 2 * 3_600_000;
@@ -176,7 +240,7 @@ async fn produce(peer: &mut Peer) {
     }
 }
 
-async fn idempotence(peer: &mut Peer) {
+async fn idempotence(peer: &mut Peer<'_>) {
     // Batches of one record unless it says otherwise: epoch, first sequence, records.
     let scripts: &[&[(i16, i32, usize)]] = &[
         &[(0, 0, 10), (0, 10, 10), (0, 10, 10), (0, 0, 10), (0, 5, 10), (0, 0, 5), (0, 10, 5), (0, 21, 1), (0, 20, 1)],
@@ -206,7 +270,7 @@ async fn idempotence(peer: &mut Peer) {
     peer.note("producer id with an empty transactional id", code);
 }
 
-async fn offsets_and_fetch(peer: &mut Peer) {
+async fn offsets_and_fetch(peer: &mut Peer<'_>) {
     let (name, mut client) = peer.topic("offsets", &[]).await;
     let start = now_ms() - 100_000;
     for (codec, times) in
@@ -274,7 +338,7 @@ async fn offsets_and_fetch(peer: &mut Peer) {
     }
 }
 
-async fn topics(peer: &mut Peer) {
+async fn topics(peer: &mut Peer<'_>) {
     let repeated = peer.wanted("twice", 1, 1, &[]);
     let wanted = vec![
         ("good", peer.wanted("a.b", 1, 1, &[])),
@@ -323,12 +387,15 @@ async fn topics(peer: &mut Peer) {
     }
 }
 
-async fn observe(address: &str) -> Observed {
-    let mut peer = Peer::new(address).await;
+async fn observe(address: &str, ours: Option<&Broker>) -> Observed {
+    let mut peer = Peer::new(address, ours).await;
     produce(&mut peer).await;
     idempotence(&mut peer).await;
     offsets_and_fetch(&mut peer).await;
     topics(&mut peer).await;
+    leaders::leaders(&mut peer).await;
+    leaders::ids(&mut peer).await;
+    transactions::transactions(&mut peer).await;
     peer.clean().await
 }
 
@@ -345,8 +412,8 @@ async fn kafka_answers_the_same() {
         return;
     };
     let broker = broker_with(BrokerConfig { nodes: 2, ..Default::default() }).await;
-    let kafka = observe(brokers.split(',').next().unwrap()).await;
-    let ours = observe(&broker.addresses()[0]).await;
+    let kafka = observe(brokers.split(',').next().unwrap(), None).await;
+    let ours = observe(&broker.addresses()[0], Some(&broker)).await;
     assert_eq!(kafka.len(), ours.len());
     let different: Vec<String> = kafka
         .iter()

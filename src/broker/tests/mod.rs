@@ -6,10 +6,13 @@ mod admin;
 mod faults;
 mod fetch;
 mod kafka;
+mod leaders;
+mod nodes;
 mod offsets;
 mod produce;
 mod protocol;
 mod rskafka;
+mod transactions;
 
 use super::{Broker, BrokerConfig};
 use crate::batch::{BatchWriter, Codec, Headers};

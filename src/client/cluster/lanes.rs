@@ -6,7 +6,9 @@ use crate::client::deadline::Deadline;
 use crate::client::error::{CallError, ClientError, Step};
 use crate::client::probe::probe;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a connection is for. A broker works on one connection's requests in order, so what may take long has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,24 +21,46 @@ pub(crate) enum Lane {
     Produce,
 }
 
+/// Connections that carry data from one broker to us. With that for [`Lane::Control`] there are three to a broker, however
+/// many partitions it leads.
+const FETCH_LANES: u8 = 2;
+
+/// Fetches on the way on one connection. Enough that the broker never waits for the next; few enough that the last of them
+/// is answered well inside its deadline on a slow network.
+const FETCHES_MAX: usize = 8;
+
 /// A place for one connection. The lock is held while it is opened, so that it is opened once.
-type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;
+type Place = tokio::sync::Mutex<Option<Connection>>;
+
+#[derive(Debug)]
+struct Slot {
+    place: Place,
+    turns: Arc<Semaphore>,
+}
+
+impl Slot {
+    fn of(connection: Option<Connection>) -> Arc<Self> {
+        Arc::new(Self { place: Place::new(connection), turns: Arc::new(Semaphore::new(FETCHES_MAX)) })
+    }
+}
 
 /// The connections of a cluster.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    slots: Mutex<BTreeMap<(i32, Lane), Slot>>,
+    slots: Mutex<BTreeMap<(i32, Lane), Arc<Slot>>>,
+    /// Readers so far, for spreading them.
+    readers: AtomicUsize,
 }
 
 impl Lanes {
     /// The first connection, to a broker that may not be known by its id yet.
     pub(super) fn with(node: i32, connection: Connection) -> Self {
-        let slot = Arc::new(tokio::sync::Mutex::new(Some(connection)));
-        Self { slots: Mutex::new(BTreeMap::from([((node, Lane::Control), slot)])) }
+        let slots = BTreeMap::from([((node, Lane::Control), Slot::of(Some(connection)))]);
+        Self { slots: Mutex::new(slots), readers: AtomicUsize::new(0) }
     }
 
-    fn slot(&self, node: i32, lane: Lane) -> Slot {
-        lock(&self.slots).entry((node, lane)).or_default().clone()
+    fn slot(&self, node: i32, lane: Lane) -> Arc<Slot> {
+        lock(&self.slots).entry((node, lane)).or_insert_with(|| Slot::of(None)).clone()
     }
 
     /// A connection for questions, to whichever broker.
@@ -44,12 +68,34 @@ impl Lanes {
         let slots = lock(&self.slots);
         let control = slots.iter().filter(|((_, lane), _)| *lane == Lane::Control);
         // One that is being opened is no use now.
-        let mut open = control.filter_map(|(_, slot)| slot.try_lock().ok()?.clone());
+        let mut open = control.filter_map(|(_, slot)| slot.place.try_lock().ok()?.clone());
         open.find(Connection::is_usable)
     }
 }
 
+impl Lane {
+    /// The other lane for fetches, should this one's way be the trouble.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Fetch(number) => Self::Fetch((number + 1) % FETCH_LANES),
+            other => other,
+        }
+    }
+}
+
 impl Cluster {
+    /// The lane of the next reader; they take turns.
+    pub(crate) fn fetch_lane(&self) -> Lane {
+        let reader = self.shared.lanes.readers.fetch_add(1, Ordering::Relaxed);
+        Lane::Fetch((reader % usize::from(FETCH_LANES)) as u8)
+    }
+
+    /// Waits for a turn to send a fetch; first come, first served.
+    pub(crate) async fn fetch_turn(&self, node: i32, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        // Never closed.
+        self.shared.lanes.slot(node, lane).turns.clone().acquire_owned().await.ok()
+    }
+
     /// The shared connection to a broker, opened at its advertised listener if there is none.
     pub(crate) async fn connection(
         &self,
@@ -58,7 +104,7 @@ impl Cluster {
         deadline: Deadline,
     ) -> Result<Connection, ClientError> {
         let slot = self.shared.lanes.slot(node, lane);
-        let Some(mut place) = deadline.run(slot.lock()).await else {
+        let Some(mut place) = deadline.run(slot.place.lock()).await else {
             // Somebody else is still trying to open it, with more time than we have.
             return Err(self.no_listener(node, Step::Connect, CallError::Timeout(deadline.whole())));
         };
@@ -73,7 +119,7 @@ impl Cluster {
     }
 
     /// The connection for questions to whoever is asked.
-    pub(super) async fn ask(&self, ask: Ask, deadline: Deadline) -> Result<Connection, ClientError> {
+    pub(crate) async fn ask(&self, ask: Ask, deadline: Deadline) -> Result<Connection, ClientError> {
         let node = match ask {
             Ask::Node(node) => node,
             Ask::Controller => self.known().controller,
@@ -92,7 +138,7 @@ impl Cluster {
         }
         let slot = self.shared.lanes.slot(NODE_UNKNOWN, Lane::Control);
         let (connection, _) = probe(&self.shared.transport, &addresses, deadline).await?;
-        *slot.lock().await = Some(connection.clone());
+        *slot.place.lock().await = Some(connection.clone());
         Ok(connection)
     }
 

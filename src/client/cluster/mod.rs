@@ -39,6 +39,8 @@ struct Shared {
     bootstrap: Vec<Address>,
     timeout: Duration,
     known: Mutex<Known>,
+    /// Held by who asks about a topic for all.
+    asking: tokio::sync::Mutex<()>,
     lanes: lanes::Lanes,
 }
 
@@ -112,7 +114,8 @@ impl Cluster {
             topics: HashMap::new(),
         };
         let lanes = lanes::Lanes::with(node, connection);
-        Ok(Self { shared: Arc::new(Shared { transport, bootstrap, timeout, known: Mutex::new(known), lanes }) })
+        let (known, asking) = (Mutex::new(known), tokio::sync::Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { transport, bootstrap, timeout, known, asking, lanes }) })
     }
 
     /// How long one operation may take.
@@ -190,10 +193,17 @@ impl Cluster {
 
     /// The leader of `partition`, asked for if it is not known.
     pub(crate) async fn leader(&self, partition: &TopicPartition, deadline: Deadline) -> Result<Leader, ClientError> {
-        let known = self.known().topics.get(&*partition.topic).cloned();
-        let info = match known {
+        let known = || self.known().topics.get(&*partition.topic).cloned();
+        let info = match known() {
             Some(info) => info,
-            None => self.topic_until(&partition.topic, deadline).await?,
+            None => {
+                // Many readers find out at once that a leader has moved; one of them asks.
+                let _alone = deadline.run(self.shared.asking.lock()).await;
+                match known() {
+                    Some(info) => info,
+                    None => self.topic_until(&partition.topic, deadline).await?,
+                }
+            }
         };
         let count = info.partitions.len();
         let found = usize::try_from(partition.partition).ok().and_then(|index| info.partitions.get(index));
@@ -204,6 +214,16 @@ impl Cluster {
             return Err(ClientError::NoLeader { partition: partition.clone(), replicas: found.replicas.clone() });
         }
         Ok(Leader { node: found.leader, epoch: found.leader_epoch, topic_id: info.topic_id })
+    }
+
+    /// Forgets who leads a partition (and the rest of its topic), unless somebody has learned better since.
+    pub(crate) fn outdated(&self, partition: &TopicPartition, leader: Leader) {
+        let mut known = self.known();
+        let info = known.topics.get(&*partition.topic);
+        let found = info.and_then(|info| info.partitions.get(usize::try_from(partition.partition).ok()?));
+        if found.is_some_and(|found| (found.leader, found.leader_epoch) == (leader.node, leader.epoch)) {
+            known.topics.remove(&*partition.topic);
+        }
     }
 
     /// Forgets what is known of a topic, so that the next look asks.

@@ -18,8 +18,17 @@ pub(super) enum Got {
     Nothing(Nothing),
     /// A batch larger than the window, cut off; the next fetch asks for all of it.
     Cut,
+    /// The broker's log does not hold the position, though it may yet.
+    Beyond(ClientError),
     /// The batch at the position is damaged.
     Damaged(Address, BatchError),
+}
+
+/// What becomes of one batch.
+enum Taken {
+    Data(usize),
+    Skip(usize),
+    Damaged(BatchError),
 }
 
 /// What an empty answer says.
@@ -31,7 +40,7 @@ pub(super) struct Nothing {
 }
 
 impl PartitionReader {
-    /// Goes through the batches of an answer.
+    /// Goes through the batches of an answer, which stand in `into`; what is not to be handed on is taken out there.
     pub(super) fn take(
         &mut self,
         data: &PartitionData<'_>,
@@ -39,28 +48,43 @@ impl PartitionReader {
         throttled: Duration,
         into: &mut Vec<u8>,
     ) -> Result<Got, ClientError> {
-        let records = data.records.unwrap_or_default();
+        self.replicated = self.replicated.max(data.high_watermark);
         let mut aborted =
             Aborted::new(data.aborted_transactions.iter().flatten().map(|one| (one.first_offset, one.producer_id)));
-        let mut batches = Batches::new(records);
         let started_at = self.position;
+        // What is kept so far, and what has been looked at.
+        let (mut kept, mut seen) = (0, 0);
         while self.position < self.range.end
-            && let Some(batch) = batches.next()
+            && let Some(batch) = Batches::new(&into[seen..]).next()
         {
-            match self.take_one(batch, &mut aborted, broker, self.position > started_at, into)? {
-                None => {}
+            match self.take_one(batch, &mut aborted, broker, self.position > started_at)? {
+                Taken::Data(bytes) => {
+                    // Almost always nothing was left out before it.
+                    if kept != seen {
+                        into.copy_within(seen..seen + bytes, kept);
+                    }
+                    kept += bytes;
+                    seen += bytes;
+                }
+                Taken::Skip(bytes) => seen += bytes,
                 // What came before it in this answer is good; the next fetch begins at the damaged one.
-                Some(_) if self.position > started_at => break,
-                Some(damage) => return Ok(Got::Damaged(broker.clone(), damage)),
+                Taken::Damaged(_) if self.position > started_at => break,
+                Taken::Damaged(damage) => {
+                    into.clear();
+                    return Ok(Got::Damaged(broker.clone(), damage));
+                }
             }
         }
         if self.position > started_at {
+            into.truncate(kept);
             self.damaged_tries = 0;
             self.fetch_bytes = self.options.fetch_bytes_max;
             return Ok(if into.is_empty() { Got::Ground } else { Got::Data });
         }
-        if !records.is_empty() {
-            return self.cut(batches.rest(), broker);
+        if !into.is_empty() {
+            let got = self.cut(into, broker);
+            into.clear();
+            return got;
         }
         Ok(Got::Nothing(Nothing {
             broker: broker.clone(),
@@ -70,21 +94,20 @@ impl PartitionReader {
         }))
     }
 
-    /// One batch: `Ok(Some(damage))` if its bytes are not what they should be.
+    /// One batch, with its length.
     fn take_one(
         &mut self,
         batch: Result<Batch<'_>, BatchError>,
         aborted: &mut Aborted,
         broker: &Address,
         follows: bool,
-        into: &mut Vec<u8>,
-    ) -> Result<Option<BatchError>, ClientError> {
+    ) -> Result<Taken, ClientError> {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return Ok(Some(error)),
+            Err(error) => return Ok(Taken::Damaged(error)),
         };
         if let Err(error) = batch.verify_checksum() {
-            return Ok(Some(error));
+            return Ok(Taken::Damaged(error));
         }
         let (first, last) = (batch.header.base_offset, batch.header.last_offset());
         // Only the first batch of an answer may begin before the position: it is the one that holds it.
@@ -92,16 +115,17 @@ impl PartitionReader {
             let (partition, broker) = (self.partition.clone(), broker.clone());
             return Err(ClientError::Regressed { partition, broker, expected: self.position, first, last });
         }
-        if batch.bytes().len() > self.options.batch_bytes_max.max(self.options.fetch_bytes_max) {
-            return Err(self.batch_too_large(batch.bytes().len()));
+        let bytes = batch.bytes().len();
+        if bytes > self.options.batch_bytes_max.max(self.options.fetch_bytes_max) {
+            return Err(self.batch_too_large(bytes));
         }
-        match aborted.fate(&batch) {
-            Ok(Fate::Data) if first < self.range.end => into.extend_from_slice(batch.bytes()),
-            Ok(_) => {}
-            Err(error) => return Ok(Some(error)),
-        }
+        let fate = match aborted.fate(&batch) {
+            Ok(fate) => fate,
+            Err(error) => return Ok(Taken::Damaged(error)),
+        };
         self.position = last.saturating_add(1);
-        Ok(None)
+        self.read_epoch = batch.header.partition_leader_epoch;
+        Ok(if fate == Fate::Data && first < self.range.end { Taken::Data(bytes) } else { Taken::Skip(bytes) })
     }
 
     /// The answer ends within its first batch: brokers before 0.10.1 do that, and whoever counts bytes more strictly.

@@ -10,20 +10,27 @@
 //! - The position moves by what a batch's header covers, not by the records in it: markers, aborted batches, emptied ones
 //!   and compaction holes take offsets and hold nothing. So the range is at its end when the position is, and nothing is
 //!   fetched at or after the end.
+//! - Readers share connections, one partition a request, pipelined: so a buffer belongs to one partition, is the caller's,
+//!   and the kernel's copy into it is the only one. A broker works on a connection's requests in order, therefore it is not
+//!   asked to wait for data: a partition that has none is asked again later, on its own.
 //! - An answer without data proves nothing (a throttled broker, a follower that lags, an open transaction): it is waited
 //!   out for the cluster's timeout, which starts anew with each call and each step forward, and then is an error.
 //!   The one exception is a compacted topic whose last records are gone: see `PartitionReader::is_hollow`.
 //! - A position is never reset. What the log no longer holds is an error that names the offsets that are lost.
-//! - A fetch holds one window in the connection's buffer and one in the caller's; a batch larger than the window comes
-//!   whole (the broker's rule, so that readers get ahead at all) and is taken up to [`ReadOptions::batch_bytes_max`].
+//! - With each new leader it is asked where the epoch that was read ends in its log: an unclean election may have replaced
+//!   records that were read already, and nothing else would show it (`epochs.rs`).
+//! - A batch larger than the window comes whole (the broker's rule, so that readers get ahead at all) and is taken up to
+//!   [`ReadOptions::batch_bytes_max`].
 
 mod answer;
+mod cut;
+mod epochs;
 
 use super::address::Address;
-use super::call::Connection;
 use super::cluster::{Cluster, Lane, Leader, call_error, refused};
 use super::deadline::Deadline;
 use super::error::{CallError, ClientError, Stalled};
+use super::link::Expect;
 use super::offsets::OffsetAt;
 use super::retry::{Backoff, Retry, Verdict};
 use crate::base::place::TopicPartition;
@@ -35,19 +42,22 @@ use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a broker may hold a fetch back until there is data.
+/// How long a broker may hold a fetch back for data that it should have and does not give (it may have to get it from
+/// remote storage), once it has given none [`QUICK_ANSWERS_MAX`] times. It holds up others then.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
+const QUICK_ANSWERS_MAX: u32 = 3;
 
 /// How often a damaged batch is fetched before it counts as damaged where it is stored.
 const DAMAGED_TRIES_MAX: u32 = 4;
 
 /// How many answers in a row must say that there is nothing before a compacted log is believed to be hollow at its end.
-const HOLLOW_ANSWERS_MIN: u32 = 4;
+const HOLLOW_ANSWERS_MIN: u32 = QUICK_ANSWERS_MAX + 2;
 
 /// What an answer may hold beside its batches: headers, and 16 bytes for each aborted transaction.
 const ANSWER_OVERHEAD_BYTES: usize = 1 << 20;
 
 const READ_COMMITTED: i8 = 1;
+const NO_EPOCH: i32 = -1;
 
 /// How much is fetched at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +85,17 @@ pub struct PartitionReader {
     position: i64,
     /// The topic the range belongs to; another one of the same name is not it.
     topic_id: Option<Uuid>,
-    connection: Option<(Leader, Connection)>,
-    /// The last answer's bytes.
-    buffer: Vec<u8>,
+    lane: Lane,
+    /// The leader, once its log is known to be the one that is read.
+    leader: Option<Leader>,
+    /// The epoch of the last leader whose log was that one.
+    leader_epoch: Option<i32>,
+    /// The leader epoch of the last batch read; -1 for none.
+    read_epoch: i32,
+    /// Whether to tell it to the broker.
+    tell_epoch: bool,
+    /// The highest high watermark seen: what lies below was replicated.
+    replicated: i64,
     /// The window of the next fetch: larger than asked for after a batch that did not fit.
     fetch_bytes: usize,
     /// How often the batch at the position came damaged.
@@ -94,8 +112,12 @@ impl Cluster {
             range,
             options,
             topic_id: None,
-            connection: None,
-            buffer: Vec::new(),
+            lane: self.fetch_lane(),
+            leader: None,
+            leader_epoch: None,
+            read_epoch: NO_EPOCH,
+            tell_epoch: true,
+            replicated: 0,
             fetch_bytes: options.fetch_bytes_max,
             damaged_tries: 0,
         }
@@ -117,15 +139,16 @@ impl Source for PartitionReader {
         into.clear();
         let mut patience = Patience::new(&self.cluster);
         while self.position < self.range.end {
-            match self.fetch(into, patience.deadline).await {
+            match self.fetch(into, &mut patience).await {
                 Ok(Got::Data) => return Ok(Some(())),
                 Ok(Got::Ground) => patience = Patience::new(&self.cluster),
                 Ok(Got::Cut) => {}
                 Ok(Got::Nothing(nothing)) => {
                     patience.empty_answers += 1;
+                    patience.owed = self.position < nothing.last_stable.max(nothing.high_watermark);
                     if nothing.throttled > Duration::ZERO {
                         // The broker keeps us waiting on purpose; that says nothing about the data.
-                        patience.deadline.extend(nothing.throttled);
+                        patience.extend(nothing.throttled);
                         patience.empty_answers = 0;
                         tokio::time::sleep(nothing.throttled).await;
                     } else if patience.empty_answers >= HOLLOW_ANSWERS_MIN && self.is_hollow(&nothing).await {
@@ -137,9 +160,8 @@ impl Source for PartitionReader {
                         );
                         self.position = self.range.end;
                     } else if patience.deadline.passed() {
-                        return Err(self.stalled(nothing, patience.started.elapsed()));
+                        return Err(self.stalled(nothing, patience.started.elapsed()).await);
                     } else {
-                        // A broker that does not wait itself must not be asked without a pause.
                         tokio::time::sleep(patience.backoff.next()).await;
                     }
                 }
@@ -151,7 +173,15 @@ impl Source for PartitionReader {
                         return Err(ClientError::Damaged { at, tries: self.damaged_tries, broker, source });
                     }
                     // What damaged it may be this connection's way.
-                    self.connection = None;
+                    self.lane = self.lane.other();
+                    tokio::time::sleep(patience.backoff.next()).await;
+                }
+                Ok(Got::Beyond(error)) => {
+                    if patience.deadline.passed() {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "waiting for the leader to know better");
+                    self.look_again();
                     tokio::time::sleep(patience.backoff.next()).await;
                 }
                 // It was there a moment ago. A broker that has just started may not know all topics yet.
@@ -160,12 +190,12 @@ impl Source for PartitionReader {
                 }
                 Err(error) => {
                     if patience.retry.after(error).await? == Verdict::Refresh {
-                        self.connection = None;
-                        self.cluster.forget(&self.partition.topic);
+                        self.look_again();
                     }
                 }
             }
         }
+        into.clear();
         Ok(None)
     }
 }
@@ -177,13 +207,25 @@ struct Patience {
     retry: Retry,
     backoff: Backoff,
     empty_answers: u32,
+    /// Whether the last answer was empty though the broker should have had data.
+    owed: bool,
 }
 
 impl Patience {
     fn new(cluster: &Cluster) -> Self {
         let deadline = cluster.deadline();
         let (retry, backoff) = (cluster.retry_until(deadline), cluster.backoff());
-        Self { started: Instant::now(), deadline, retry, backoff, empty_answers: 0 }
+        Self { started: Instant::now(), deadline, retry, backoff, empty_answers: 0, owed: false }
+    }
+
+    fn extend(&mut self, time: Duration) {
+        self.deadline.extend(time);
+        self.retry.extend(time);
+    }
+
+    /// How long the broker may wait for data.
+    fn wait(&self) -> Duration {
+        if self.owed && self.empty_answers >= QUICK_ANSWERS_MAX { FETCH_WAIT } else { Duration::ZERO }
     }
 }
 
@@ -194,25 +236,35 @@ impl PartitionReader {
     }
 
     /// One fetch at the position.
-    async fn fetch(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<Got, ClientError> {
-        let (leader, connection) = self.connect(deadline).await?;
-        let wait = FETCH_WAIT.min(deadline.left());
-        let request = self.request(leader, wait);
-        // The wait is the broker's, the rest is for the way and for its disk. Not cut off where the patience ends: an answer
-        // on its way would be taken for none.
-        let deadline = Deadline::after(wait + self.cluster.timeout() / 2);
-        let answer_bytes_max = self.options.batch_bytes_max.max(self.fetch_bytes) + ANSWER_OVERHEAD_BYTES;
-        let buffer = std::mem::take(&mut self.buffer);
-        let result = connection.call::<Fetch>(&request, buffer, answer_bytes_max, deadline).await;
+    async fn fetch(&mut self, into: &mut Vec<u8>, patience: &mut Patience) -> Result<Got, ClientError> {
+        let leader = self.leader(patience.deadline).await?;
+        let queued = Instant::now();
+        let turn = self.cluster.fetch_turn(leader.node, self.lane).await;
+        patience.extend(queued.elapsed());
+        // One silent broker must not use up the time in which another could be asked.
+        let time = self.cluster.timeout() / 2;
+        let connection = self.cluster.connection(leader.node, self.lane, patience.deadline.within(time)).await?;
         let broker = connection.broker().clone();
-        self.connection = connection.is_usable().then_some((leader, connection));
-        let answer = match result {
-            Err(CallError::FrameTooLarge { stated, .. }) => return Err(self.batch_too_large(stated)),
-            other => other.map_err(|error| call_error::<Fetch>(&broker, error))?,
+        let failed = |error| call_error::<Fetch>(&broker, error);
+        let wait = patience.wait();
+        let expect = Expect {
+            buffer: std::mem::take(into),
+            answer_bytes_max: self.options.batch_bytes_max.max(self.fetch_bytes) + ANSWER_OVERHEAD_BYTES,
+            // Not cut off where the patience ends: an answer on its way would be taken for none.
+            deadline: Deadline::after(wait + time),
+            find: cut::finder(connection.version::<Fetch>().map_err(failed)?),
         };
-        let response = answer.read().map_err(|error| call_error::<Fetch>(&broker, error))?;
+        let pending = connection.submit_with::<Fetch>(&self.request(leader, wait), expect).map_err(failed)?;
+        let mut answer = match pending.await {
+            Err(CallError::FrameTooLarge { stated, .. }) => return Err(self.batch_too_large(stated)),
+            other => other.map_err(failed)?,
+        };
+        drop(turn);
+        let records = answer.take_field();
+        let response = answer.read().map_err(failed)?;
         check(&broker, &self.partition, response.error_code)?;
         let throttled = Duration::from_millis(response.throttle_time_ms.max(0) as u64);
+        connection.excuse(throttled);
         // One partition was asked for. Whether the topic comes by name or by id depends on the version.
         let topic = response.responses.into_iter().find(|topic| {
             topic.topic == *self.partition.topic || (topic.topic.is_empty() && topic.topic_id == leader.topic_id)
@@ -230,20 +282,20 @@ impl PartitionReader {
             });
         };
         if data.error_code == ErrorCode::OffsetOutOfRange.code() {
-            return Err(self.out_of_range(&broker).await);
+            return self.out_of_range(&broker).await;
         }
         check(&broker, &self.partition, data.error_code)?;
-        let got = self.take(&data, &broker, throttled, into);
-        self.buffer = answer.into_buffer();
-        got
+        if data.diverging_epoch.end_offset >= 0 || data.diverging_epoch.epoch >= 0 {
+            return Err(self.truncated(&broker, Some(data.diverging_epoch.end_offset), self.read_epoch, leader.epoch));
+        }
+        *into = records.unwrap_or_else(|| data.records.unwrap_or_default().to_vec());
+        self.take(&data, &broker, throttled, into)
     }
 
-    /// A connection to the leader, kept from fetch to fetch.
-    async fn connect(&mut self, deadline: Deadline) -> Result<(Leader, Connection), ClientError> {
-        if let Some((leader, connection)) = self.connection.take()
-            && connection.is_usable()
-        {
-            return Ok((leader, connection));
+    /// The leader, kept from fetch to fetch. A new one's log must be the one that was read so far.
+    async fn leader(&mut self, deadline: Deadline) -> Result<Leader, ClientError> {
+        if let Some(leader) = self.leader {
+            return Ok(leader);
         }
         let leader = self.cluster.leader(&self.partition, deadline).await?;
         match self.topic_id {
@@ -256,8 +308,17 @@ impl PartitionReader {
             }
             _ => self.topic_id = Some(leader.topic_id),
         }
-        let connection = self.cluster.connection(leader.node, Lane::Fetch(0), deadline).await?;
-        Ok((leader, connection))
+        self.same_log(leader, deadline).await?;
+        self.leader = Some(leader);
+        Ok(leader)
+    }
+
+    /// What is known of the leader has failed: ask who leads.
+    fn look_again(&mut self) {
+        match self.leader.take() {
+            Some(leader) => self.cluster.outdated(&self.partition, leader),
+            None => self.cluster.forget(&self.partition.topic),
+        }
     }
 
     fn request(&self, leader: Leader, wait: Duration) -> FetchRequest {
@@ -279,7 +340,7 @@ impl PartitionReader {
                     // Lets a leader that is behind, or no longer one, say so instead of answering from the past.
                     current_leader_epoch: leader.epoch,
                     fetch_offset: self.position,
-                    last_fetched_epoch: -1,
+                    last_fetched_epoch: if self.tell_epoch { self.read_epoch } else { NO_EPOCH },
                     log_start_offset: -1,
                     partition_max_bytes: fetch_bytes,
                     ..Default::default()
@@ -303,21 +364,32 @@ impl PartitionReader {
         configs.get("cleanup.policy").is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
     }
 
-    /// The error for a position that the log does not hold, with what it does hold.
-    async fn out_of_range(&self, broker: &Address) -> ClientError {
+    /// A position that the log does not hold, says a broker. The leader (as it is now) says what it does hold.
+    async fn out_of_range(&mut self, broker: &Address) -> Result<Got, ClientError> {
+        self.look_again();
         let partitions = std::slice::from_ref(&self.partition);
-        let earliest = self.cluster.offsets(partitions, OffsetAt::Earliest).await;
-        let latest = self.cluster.offsets(partitions, OffsetAt::Latest).await;
-        match (earliest.as_deref(), latest.as_deref()) {
-            (Ok(&[earliest]), Ok(&[latest])) => ClientError::OutOfRange {
-                partition: self.partition.clone(),
-                wanted: self.position,
-                end: self.range.end,
-                earliest,
-                latest,
-            },
-            _ => refused(broker, "Fetch", self.partition.at(self.position), ErrorCode::OffsetOutOfRange),
+        let earliest = self.cluster.offsets(partitions, OffsetAt::Earliest).await?;
+        let latest = self.cluster.offsets(partitions, OffsetAt::Latest).await?;
+        let (&[earliest], &[latest]) = (&*earliest, &*latest) else {
+            return Err(refused(broker, "Fetch", self.partition.at(self.position), ErrorCode::OffsetOutOfRange));
+        };
+        let lost = ClientError::OutOfRange {
+            partition: self.partition.clone(),
+            wanted: self.position,
+            end: self.range.end,
+            earliest,
+            latest,
+        };
+        if self.position < earliest {
+            return Err(lost);
         }
+        if self.position > latest {
+            // A leader that was elected a moment ago may not know the end yet.
+            return Ok(Got::Beyond(lost));
+        }
+        // It is there. Either that was a follower which lags, or the broker does not know the epoch that we told it.
+        self.tell_epoch = false;
+        Ok(Got::Beyond(refused(broker, "Fetch", self.partition.at(self.position), ErrorCode::OffsetOutOfRange)))
     }
 
     fn batch_too_large(&self, bytes: usize) -> ClientError {
@@ -325,7 +397,12 @@ impl PartitionReader {
         ClientError::BatchTooLarge { at: self.partition.at(self.position), bytes, cap }
     }
 
-    fn stalled(&self, nothing: Nothing, waited: Duration) -> ClientError {
+    async fn stalled(&self, nothing: Nothing, waited: Duration) -> ClientError {
+        let held_open = nothing.last_stable <= self.position && self.position < nothing.high_watermark;
+        let producer = match held_open {
+            true => self.cluster.open_transaction(&self.partition, nothing.last_stable).await,
+            false => None,
+        };
         ClientError::Stalled(Box::new(Stalled {
             partition: self.partition.clone(),
             broker: nothing.broker,
@@ -334,6 +411,7 @@ impl PartitionReader {
             last_stable: nothing.last_stable,
             high_watermark: nothing.high_watermark,
             waited,
+            producer,
         }))
     }
 }

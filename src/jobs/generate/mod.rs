@@ -1,7 +1,7 @@
 //! Sample data, straight into a topic: what a stranger merges first, and what tests and benchmarks merge.
 //!
 //! ```text
-//!  ints.rs: SortedInts of partition i ──▶ batch ──▶ produce (one in flight a partition) ──▶ offsets checked
+//!  ints.rs: SortedInts of partition i ──▶ batch ──▶ an idempotent writer a partition ──▶ offsets checked
 //! ```
 //!
 //! The promise is that each partition is sorted, so a topic that holds records already is refused: what is added would
@@ -13,16 +13,17 @@ use super::JobContext;
 use super::error::JobError;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
-use crate::client::rskafka::{Appended, Compression, PlainClient, record_of_value};
-use crate::client::{ClientError, Cluster, NewTopic, OffsetAt};
+use crate::batch::Codec;
+use crate::client::{ClientError, Cluster, NewTopic, OffsetAt, WriteOptions};
+use crate::jobs::merge::message_bytes_max;
+use crate::jobs::outlet::{Cut, Outlet};
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use ints::{SortedInts, share_out};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Records in a batch: enough to make requests rare, few enough to be decoded whole in little memory.
-const BATCH_RECORDS: usize = 2048;
 /// Partitions written at the same time.
 const PARTITIONS_AT_ONCE: usize = 16;
 /// Kafka's own limit is higher; this one keeps a slip of the fingers from costing a cluster its health.
@@ -45,7 +46,14 @@ pub struct IntsSettings {
     pub seed: u64,
     /// The share of the records that partition 0 gets, 0 to 1; even, if absent.
     pub skew: Option<f64>,
+    /// The size that a batch stays below, before compression.
+    pub batch_bytes: usize,
+    /// How batches are compressed.
+    pub codec: Codec,
 }
+
+/// The usual batch: enough records to make requests rare, few enough to be read in little memory by any client.
+pub const BATCH_BYTES_DEFAULT: usize = 32 << 10;
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +82,7 @@ pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateRep
     let began = Instant::now();
     check_settings(settings)?;
     cx.progress.begin("look", 0);
-    let (created, ends, client) = tokio::select! {
+    let Looked { created, ends, bytes_max, cluster } = tokio::select! {
         biased;
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         looked = look(settings, cx) => looked?,
@@ -83,10 +91,11 @@ pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateRep
     cx.progress.begin("generate", settings.records);
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let counts = share_out(settings.records, partitions, settings.skew);
+    let cut = Cut { batch_bytes: settings.batch_bytes, bytes_max, codec: settings.codec };
     let fills = counts.into_iter().zip(ends).zip(0..).map(|((count, end), partition)| {
         let values = SortedInts::new(settings.seed, partition, settings.range.clone(), count);
         let to = TopicPartition::new(settings.topic.as_str(), partition as i32);
-        fill(&client, Appended::at_end(to, end), values, now_ms, cx)
+        fill(&cluster, to, end, values, now_ms, cut, cx)
     });
     let written: Result<Vec<u64>, JobError> =
         futures::stream::iter(fills).buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await;
@@ -116,8 +125,18 @@ fn check_settings(settings: &IntsSettings) -> Result<(), JobError> {
     Ok(())
 }
 
+/// The topic as it is before anything is written.
+struct Looked {
+    created: bool,
+    /// Where each partition ends.
+    ends: Vec<i64>,
+    /// The largest batch it takes.
+    bytes_max: usize,
+    cluster: Cluster,
+}
+
 /// Finds the topic or makes it, sees that it is empty, and tells where each partition ends.
-async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<(bool, Vec<i64>, PlainClient), JobError> {
+async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<Looked, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let created = match cluster.topic(&settings.topic).await {
         Ok(_) => false,
@@ -149,8 +168,8 @@ async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<(bool, Vec<i64
             partitions[at], settings.topic
         )));
     }
-    let client = PlainClient::connect(&cx.brokers, cx.timeout).await?;
-    Ok((created, latest, client))
+    let bytes_max = message_bytes_max(&cluster.topic_configs(&settings.topic).await?);
+    Ok(Looked { created, ends: latest, bytes_max, cluster })
 }
 
 fn new_topic(settings: &IntsSettings, partitions: u32) -> NewTopic {
@@ -161,41 +180,33 @@ fn new_topic(settings: &IntsSettings, partitions: u32) -> NewTopic {
     topic
 }
 
-/// Writes one partition, one batch after the other.
+/// Writes one partition.
 async fn fill(
-    client: &PlainClient,
-    mut appended: Appended,
-    mut values: SortedInts,
+    cluster: &Cluster,
+    to: TopicPartition,
+    end: i64,
+    values: SortedInts,
     timestamp_ms: i64,
+    cut: Cut,
     cx: &JobContext,
 ) -> Result<u64, JobError> {
-    let mut to = None;
-    loop {
-        if let Some(signal) = cx.shutdown.requested() {
-            return Err(JobError::Interrupted(signal));
-        }
-        let mut bytes = 0;
-        let batch: Vec<_> = values
-            .by_ref()
-            .take(BATCH_RECORDS)
-            .map(|value| {
-                let text = value.to_string().into_bytes();
-                bytes += text.len() as u64;
-                record_of_value(text, timestamp_ms)
-            })
-            .collect();
-        if batch.is_empty() {
-            return Ok(appended.records());
-        }
-        let records = batch.len() as u64;
-        let to = match &mut to {
-            Some(to) => to,
-            none => none.insert(client.partition(appended.partition()).await?),
+    let sink = cluster.writer(to, end, WriteOptions::default()).await?;
+    let mut outlet = Outlet::new(sink, cut, cx.progress.clone());
+    let mut text = String::new();
+    for value in values {
+        text.clear();
+        let _ = write!(text, "{value}");
+        let pushed = match outlet.push_value(timestamp_ms, text.as_bytes()).await {
+            Ok(true) => cx.shutdown.requested().map_or(Ok(()), |signal| Err(JobError::Interrupted(signal))),
+            pushed => pushed.map(|_| ()),
         };
-        let base = to.produce(batch, Compression::NoCompression).await?;
-        appended.take(base, records as i64)?;
-        cx.progress.add(records, bytes);
+        if let Err(error) = pushed {
+            let (appended, closed) = outlet.close_because(error).await;
+            return closed.map(|()| appended.records());
+        }
     }
+    let (appended, finished) = outlet.finish().await;
+    finished.map(|()| appended.records())
 }
 
 /// Says that the topic is not what was asked for.

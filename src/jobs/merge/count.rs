@@ -11,18 +11,21 @@
 //! be mistaken for) is refused while the output is still untouched. What such a record cannot tell is when it was made: the
 //! output carries the time of the plan.
 
-use super::ahead::{first_fetch_bytes, next_fetch_bytes};
-use super::output::{Closed, Output};
+use super::engine::BATCHES_ALIVE;
 use super::preflight::{Floor, interruptible};
-use super::record::{payload_bytes, window_bytes};
-use super::{MergeSettings, Plan, Source, cut, plan};
+use super::{MergeSettings, Plan, Source};
+use crate::base::appended::Appended;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::Place;
 use crate::base::text::excerpt;
-use crate::client::rskafka::{Appended, PlainClient, Record, record_of_value};
+use crate::batch::{Headers, Record};
+use crate::client::{Cluster, PartitionReader, ReadOptions, WriteOptions};
 use crate::jobs::JobContext;
+use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
+use crate::jobs::outlet::{Closed, Cut, Outlet};
 use crate::keys::{KeyPlan, Order};
+use crate::ports::Sink;
 use std::collections::{BTreeMap, HashMap};
 use tokio::task::JoinSet;
 
@@ -30,54 +33,65 @@ use tokio::task::JoinSet;
 const DISTINCT_BYTES: usize = 96;
 /// Keys are paid for by so many at once.
 const DISTINCT_STEP: usize = 256;
+/// What a partition is read through, at least: the fetch, what is read of it, and what a batch unfolds to.
+const SHARE_BYTES_MIN: usize = 64 << 10;
+const SHARE_PARTS: usize = 3;
+/// More at once makes nothing faster.
+const WINDOW_BYTES_MAX: usize = 1 << 20;
+
+/// The least memory with which `sources` sources can be counted.
+pub(super) fn least_bytes(sources: usize) -> usize {
+    // Half is for the keys.
+    sources.saturating_mul(2 * SHARE_BYTES_MIN).max(2 << 20)
+}
 
 /// Counts what `plan` says and writes it. Tells what was appended, however it ended.
 pub(super) async fn count(
     plan: &Plan,
     settings: &MergeSettings,
     floor: Option<Floor>,
-    client: &PlainClient,
+    cluster: &Cluster,
     cx: &JobContext,
 ) -> Closed {
     let counted = async {
-        let to = client.partition(&plan.output).await?;
         cx.progress.begin("count", plan.offsets());
-        Ok((to, read(plan, &settings.keys, client, cx).await?))
+        let counts = read(plan, &settings.keys, cluster, cx).await?;
+        let options = WriteOptions { delivery: settings.delivery, ..WriteOptions::default() };
+        Ok((counts, cluster.writer(plan.output.clone(), plan.output_end, options).await?))
     };
-    let (to, counts) = match interruptible(cx, counted).await {
+    let (counts, sink) = match interruptible(cx, counted).await {
         Ok(counted) => counted,
         Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
     };
     cx.progress.begin("write", counts.values().sum());
-    let mut output = Output::start(to, plan.output_end, cut(plan, settings), cx.progress.clone());
-    match write(counts, plan, &settings.keys, floor, &mut output, cx).await {
-        Ok(()) => output.finish().await,
-        Err(error) => output.close_because(error).await,
+    let mut outlet = Outlet::new(sink, cut(plan, settings), cx.progress.clone());
+    match write(counts, plan, &settings.keys, floor, &mut outlet, cx).await {
+        Ok(()) => outlet.finish().await,
+        Err(error) => outlet.close_because(error).await,
+    }
+}
+
+fn cut(plan: &Plan, settings: &MergeSettings) -> Cut {
+    Cut {
+        // What was read through is free by now.
+        batch_bytes: settings.batch_bytes.min(plan.memory_bytes / 2 / BATCHES_ALIVE),
+        bytes_max: plan.output_bytes_max,
+        codec: settings.compression.codec().unwrap_or_default(),
     }
 }
 
 /// Counts all partitions at once.
-async fn read(
-    plan: &Plan,
-    keys: &KeyPlan,
-    client: &PlainClient,
-    cx: &JobContext,
-) -> Result<BTreeMap<i64, u64>, JobError> {
+async fn read(plan: &Plan, keys: &KeyPlan, cluster: &Cluster, cx: &JobContext) -> Result<BTreeMap<i64, u64>, JobError> {
     let sources: Vec<&Source> = plan.sources.iter().filter(|source| source.offsets() > 0).collect();
-    let memory = plan::memory_for_reading(plan.memory_bytes);
-    let windows = ByteBudget::new(memory / 2);
-    let distinct = ByteBudget::new(memory / 2);
+    let memory = plan.memory_bytes / 2;
+    let window_bytes = (memory / sources.len().max(1) / SHARE_PARTS).min(WINDOW_BYTES_MAX);
+    let distinct = ByteBudget::new(memory);
     let mut workers = JoinSet::new();
     for source in &sources {
-        let worker = Worker {
-            from: client.partition(&source.partition).await?,
-            source: (*source).clone(),
-            keys: keys.clone(),
-            windows: windows.clone(),
-            window_bytes_aimed: windows.total() / sources.len().max(1),
-            distinct: distinct.clone(),
-            progress: cx.progress.clone(),
-        };
+        let options = ReadOptions { fetch_bytes_max: window_bytes, ..ReadOptions::default() };
+        let reader = cluster.reader(source.partition.clone(), source.range.clone(), options);
+        let records = RecordCursor::new(reader, window_bytes, cx.shutdown.clone(), cx.progress.clone());
+        let worker = Worker { records, source: (*source).clone(), keys: keys.clone(), distinct: distinct.clone() };
         workers.spawn(worker.run());
     }
     let mut sum = BTreeMap::new();
@@ -98,56 +112,42 @@ async fn read(
 
 /// Counts one partition.
 struct Worker {
-    from: crate::client::rskafka::PlainPartition,
+    records: RecordCursor<PartitionReader>,
     source: Source,
     keys: KeyPlan,
-    windows: ByteBudget,
-    window_bytes_aimed: usize,
     distinct: ByteBudget,
-    progress: crate::observe::progress::Progress,
 }
 
 type Counted = (HashMap<i64, u64>, Vec<Reserved>);
 
 impl Worker {
-    async fn run(self) -> Result<Counted, JobError> {
+    async fn run(mut self) -> Result<Counted, JobError> {
         let mut counts: HashMap<i64, u64> = HashMap::new();
         let mut paid = Vec::new();
-        let mut next = self.source.range.start;
-        let mut fetch_bytes = first_fetch_bytes(self.window_bytes_aimed);
-        while next < self.source.range.end {
-            let records = self.from.fetch(next, self.source.range.end, fetch_bytes as i32).await?;
-            let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            let bytes = window_bytes(&records);
-            // Workers do not wait for each other, so what another one holds comes free.
-            let room = self.windows.take(bytes).await.ok_or_else(|| too_little("one fetch", bytes, &self.source))?;
-            let mut payload = 0;
-            for fetched in &records {
-                let at = || self.source.partition.at(fetched.offset);
-                let key = bare_key(&fetched.record, &self.keys, at)?;
-                payload += payload_bytes(&fetched.record) as u64;
-                *counts.entry(key).or_insert(0) += 1;
-                if counts.len() > paid.len() * DISTINCT_STEP {
-                    let more = self.distinct.try_take(DISTINCT_STEP * DISTINCT_BYTES);
-                    paid.push(more.ok_or_else(|| too_many(counts.len(), &self.source))?);
+        let (source, keys) = (&self.source, &self.keys);
+        let mut run = None;
+        loop {
+            let next = self.records.next_with(|record| bare_key(record, keys, || source.partition.at(record.offset)));
+            let key = next.await?.transpose()?;
+            // Inputs are mostly sorted, so equal keys mostly follow each other: the table is asked once for all of them.
+            match &mut run {
+                Some((last, count)) if key == Some(*last) => {
+                    *count += 1;
+                    continue;
                 }
+                Some((last, count)) => *counts.entry(*last).or_insert(0) += *count,
+                None => {}
             }
-            self.progress.add(records.len() as u64, payload);
-            fetch_bytes = next_fetch_bytes(fetch_bytes, bytes, self.window_bytes_aimed);
-            drop(room);
+            if counts.len() > paid.len() * DISTINCT_STEP {
+                let more = self.distinct.try_take(DISTINCT_STEP * DISTINCT_BYTES);
+                paid.push(more.ok_or_else(|| too_many(counts.len(), source))?);
+            }
+            match key {
+                Some(key) => run = Some((key, 1)),
+                None => return Ok((counts, paid)),
+            }
         }
-        Ok((counts, paid))
     }
-}
-
-fn too_little(what: &str, bytes: usize, source: &Source) -> JobError {
-    JobError::Refused(format!(
-        "{}: {what} takes {} in memory once decoded: give --memory {}MiB or more",
-        source.partition,
-        crate::base::units::show_size(bytes as u64),
-        plan::memory_for_windows(bytes.saturating_mul(2)).div_ceil(1 << 20)
-    ))
 }
 
 fn too_many(distinct: usize, source: &Source) -> JobError {
@@ -159,8 +159,8 @@ fn too_many(distinct: usize, source: &Source) -> JobError {
 }
 
 /// The key of a record that is nothing else.
-fn bare_key(record: &Record, keys: &KeyPlan, at: impl Fn() -> Place) -> Result<i64, JobError> {
-    let value = record.value.as_deref().unwrap_or_default();
+fn bare_key(record: &Record<'_>, keys: &KeyPlan, at: impl Fn() -> Place) -> Result<i64, JobError> {
+    let value = record.value.unwrap_or_default();
     let more = match canonical(value) {
         Some(key) if record.key.is_none() && record.headers.is_empty() => return Ok(key),
         Some(_) if record.key.is_some() => "has a record key".to_owned(),
@@ -192,28 +192,32 @@ fn canonical(value: &[u8]) -> Option<i64> {
 }
 
 /// Writes each key as often as it was counted.
-async fn write(
+async fn write<S>(
     counts: BTreeMap<i64, u64>,
     plan: &Plan,
     keys: &KeyPlan,
-    mut floor: Option<Floor>,
-    output: &mut Output,
+    floor: Option<Floor>,
+    outlet: &mut Outlet<S>,
     cx: &JobContext,
-) -> Result<(), JobError> {
-    let ordered: Box<dyn Iterator<Item = (i64, u64)> + Send> = match keys.order() {
-        Order::Asc => Box::new(counts.into_iter()),
-        Order::Desc => Box::new(counts.into_iter().rev()),
-    };
-    // Errors about a record would be about none in particular; a number is never too large.
-    let at = || plan.output.at(plan.output_end);
+) -> Result<(), JobError>
+where
+    S: Sink,
+    JobError: From<S::Error>,
+{
+    let mut ordered: Vec<(i64, u64)> = counts.into_iter().collect();
+    if keys.order() == Order::Desc {
+        ordered.reverse();
+    }
+    if let (Some(floor), Some((key, _))) = (floor, ordered.first()) {
+        let value = key.to_string();
+        let (offset, timestamp, headers) = (plan.output_end, plan.planned_at_ms, Headers::EMPTY);
+        let first = Record { offset, timestamp, key: None, value: Some(value.as_bytes()), headers };
+        floor.check(keys, &first, || plan.output.at(plan.output_end))?;
+    }
     for (key, count) in ordered {
-        let value = key.to_string().into_bytes();
+        let value = key.to_string();
         for _ in 0..count {
-            let record = record_of_value(value.clone(), plan.planned_at_ms);
-            if let Some(floor) = floor.take() {
-                floor.check(keys, &record, at)?;
-            }
-            if output.push(record, at).await?
+            if outlet.push_value(plan.planned_at_ms, value.as_bytes()).await?
                 && let Some(signal) = cx.shutdown.requested()
             {
                 return Err(JobError::Interrupted(signal));

@@ -1,27 +1,34 @@
 //! The merge: sorted partitions in, one totally ordered partition out.
 //!
 //! ```text
-//!  preflight ──▶ plan ──▶ merge or count ──▶ output ──▶ report
-//!  refuses       pinned   plain.rs count.rs  output.rs
+//!  preflight ──▶ plan ──▶ engine/: our client, a tree of losers over lanes of keys ──▶ output ──▶ report
+//!  refuses       pinned   count.rs: counts instead of merging
+//!                         plain.rs: rskafka and a heap, the second opinion
 //! ```
 //!
 //! Non-obvious:
 //! - Nothing is written before every refusal that can be foreseen has been considered.
-//! - Delivery is at-least-once: the client repeats a write whose answer it did not get. A repeat shows in the offsets that
-//!   the broker acknowledges, and stops the job; the last batch has none after it, so the output's end is looked at once more.
+//! - Idempotent delivery: the broker knows a repeated batch by its producer and sequence and stores it once. At-least-once:
+//!   a repeat shows in the offsets that the broker acknowledges, and stops the job; the last batch has none after it, so the
+//!   output's end is looked at once more.
 //! - Whatever stops the job after it began to write tells how far the output goes.
 
 // What a record costs, and what it says.
 pub(crate) mod record;
 
 // Before the start.
+mod aborted;
 mod plan;
 mod preflight;
+mod ranges;
 
 // In, through, out.
-mod ahead;
-mod count;
 mod engine;
+
+mod count;
+
+// The same on the foreign client.
+mod ahead;
 mod output;
 mod plain;
 
@@ -29,21 +36,39 @@ mod plain;
 mod report;
 
 pub use plan::{Plan, Source};
+pub(crate) use preflight::message_bytes_max;
 pub use report::MergeReport;
 
 use super::JobContext;
 use super::error::JobError;
+use crate::base::appended::Appended;
 use crate::base::ends::Bound;
-use crate::client::rskafka::{Appended, Compression, PlainClient};
-use crate::client::{Cluster, OffsetAt};
+use crate::batch::Codec;
+use crate::client::{Cluster, Delivery, OffsetAt};
 use crate::keys::KeyPlan;
 use crate::observe::usage::Usage;
+use preflight::Prepared;
 use std::time::Instant;
 
-/// The client this merge runs on.
-const CLIENT: &str = "rskafka";
-/// What is promised about repeats.
-const DELIVERY: &str = "at-least-once";
+/// Which client fetches and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Client {
+    /// Our own.
+    #[default]
+    Kmerge,
+    /// rskafka: slower and less able, an independent second opinion.
+    Rskafka,
+}
+
+impl Client {
+    /// As it is typed and reported.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kmerge => "kmerge",
+            Self::Rskafka => "rskafka",
+        }
+    }
+}
 
 /// How the merge is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,7 +90,7 @@ impl Strategy {
     }
 }
 
-/// How the output's batches are compressed; lz4 and zstd are not to be had from this client without compiling C.
+/// How the output's batches are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputCodec {
     /// Not at all.
@@ -75,14 +100,24 @@ pub enum OutputCodec {
     Gzip,
     /// snappy.
     Snappy,
+    /// lz4.
+    Lz4,
+    /// Zstandard, at its fastest.
+    Zstd,
+    /// As the input's batch was from which the first record comes.
+    Keep,
 }
 
-impl From<OutputCodec> for Compression {
-    fn from(codec: OutputCodec) -> Self {
-        match codec {
-            OutputCodec::None => Self::NoCompression,
-            OutputCodec::Gzip => Self::Gzip,
-            OutputCodec::Snappy => Self::Snappy,
+impl OutputCodec {
+    /// The codec, where it is the same for all batches.
+    pub fn codec(self) -> Option<Codec> {
+        match self {
+            Self::None => Some(Codec::None),
+            Self::Gzip => Some(Codec::Gzip),
+            Self::Snappy => Some(Codec::Snappy),
+            Self::Lz4 => Some(Codec::Lz4),
+            Self::Zstd => Some(Codec::Zstd),
+            Self::Keep => None,
         }
     }
 }
@@ -100,6 +135,10 @@ pub struct MergeSettings {
     pub memory_bytes: usize,
     /// How the merge is done.
     pub strategy: Strategy,
+    /// Which client does it.
+    pub client: Client,
+    /// What is promised about repeats.
+    pub delivery: Delivery,
     /// How the output is compressed.
     pub compression: OutputCodec,
     /// The size that a batch of several records stays below.
@@ -121,28 +160,24 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
-    let (prepared, client) = preflight::interruptible(cx, async {
-        let prepared = preflight::prepare(settings, cx).await?;
-        let client = PlainClient::connect(&cx.brokers, cx.timeout).await?;
-        Ok((prepared, client))
-    })
-    .await?;
-    let plan = prepared.plan;
-    let (appended, outcome) = match settings.strategy {
-        Strategy::Merge => plain::merge(&plan, settings, prepared.floor, &client, cx).await,
-        Strategy::Count => count::count(&plan, settings, prepared.floor, &client, cx).await,
+    let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
+    let (appended, outcome) = match (settings.strategy, settings.client) {
+        (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
+        (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,
+        (Strategy::Count, _) => count::count(&plan, settings, floor, &cluster, cx).await,
     };
     if let Err(error) = outcome {
         return Err(told_how_far(error, &appended, &plan));
     }
-    check_nothing_came_after(&appended, &plan, cx).await?;
+    if settings.delivery == Delivery::AtLeastOnce {
+        check_nothing_came_after(&appended, &plan, &cluster).await?;
+    }
     let usage = Usage::now();
     Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), usage))
 }
 
 /// The last batch has none after it that would show a late repeat: the output's end does.
-async fn check_nothing_came_after(appended: &Appended, plan: &Plan, cx: &JobContext) -> Result<(), JobError> {
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+async fn check_nothing_came_after(appended: &Appended, plan: &Plan, cluster: &Cluster) -> Result<(), JobError> {
     let ends = cluster.offsets(std::slice::from_ref(&plan.output), OffsetAt::Latest).await?;
     match ends.first() {
         Some(&end) if end > appended.next() => {
@@ -162,15 +197,5 @@ fn told_how_far(error: JobError, appended: &Appended, plan: &Plan) -> JobError {
         output: plan.output.clone(),
         written: appended.start()..appended.next(),
         planned: plan.offsets(),
-    }
-}
-
-/// How the output is cut for this plan.
-fn cut(plan: &Plan, settings: &MergeSettings) -> output::Cut {
-    output::Cut {
-        batch_bytes: settings.batch_bytes,
-        bytes_max: plan.output_bytes_max,
-        memory_bytes: plan::memory_for_output(plan.memory_bytes),
-        compression: settings.compression.into(),
     }
 }

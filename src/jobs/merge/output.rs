@@ -10,8 +10,9 @@
 //! Non-obvious: a batch is cut by its size on the wire **and** by what its records take in memory; of tiny records the
 //! second comes first. The size on the wire is exact, so a record that the broker would refuse is named before it is sent.
 
+use crate::base::appended::Appended;
 use crate::base::place::Place;
-use crate::client::rskafka::{Appended, Compression, PlainError, PlainPartition, Record};
+use crate::client::rskafka::{Compression, PlainError, PlainPartition, Record};
 use crate::jobs::error::JobError;
 use crate::jobs::merge::record::{BATCH_HEADER_BYTES, encoded_bytes, held_bytes, payload_bytes};
 use crate::keys::Fields as _;

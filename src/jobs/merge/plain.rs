@@ -4,11 +4,13 @@
 //! and does no I/O: when it needs a source's next key, we wait for that source, and only for that one.
 
 use super::ahead::Ahead;
+use super::output::Cut;
 use super::output::{Closed, Output};
 use super::preflight::Floor;
-use super::{MergeSettings, Plan, cut, plan};
+use super::{MergeSettings, OutputCodec, Plan, plan};
+use crate::base::appended::Appended;
 use crate::base::budget::ByteBudget;
-use crate::client::rskafka::{Appended, PlainClient, PlainPartition, RecordAndOffset};
+use crate::client::rskafka::{Compression, PlainClient, PlainPartition, RecordAndOffset};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::keys::{Key, KeyPlan};
@@ -28,14 +30,8 @@ struct Input {
 }
 
 /// Merges what `plan` says. Tells what was appended, however it ended.
-pub(super) async fn merge(
-    plan: &Plan,
-    settings: &MergeSettings,
-    floor: Option<Floor>,
-    client: &PlainClient,
-    cx: &JobContext,
-) -> Closed {
-    let opened = super::preflight::interruptible(cx, open(plan, client)).await;
+pub(super) async fn merge(plan: &Plan, settings: &MergeSettings, floor: Option<Floor>, cx: &JobContext) -> Closed {
+    let opened = super::preflight::interruptible(cx, open(plan, cx)).await;
     let (to, inputs) = match opened {
         Ok(opened) => opened,
         Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
@@ -49,7 +45,8 @@ pub(super) async fn merge(
 }
 
 /// Opens a connection for the output and for each source that has anything to read, and begins to fetch.
-async fn open(plan: &Plan, client: &PlainClient) -> Result<(PlainPartition, Vec<Input>), JobError> {
+async fn open(plan: &Plan, cx: &JobContext) -> Result<(PlainPartition, Vec<Input>), JobError> {
+    let client = PlainClient::connect(&cx.brokers, cx.timeout).await?;
     let to = client.partition(&plan.output).await?;
     let sources: Vec<_> = plan.sources.iter().filter(|source| source.offsets() > 0).collect();
     let budget = ByteBudget::new(plan::memory_for_reading(plan.memory_bytes));
@@ -144,5 +141,20 @@ impl Input {
             previous_offset,
             previous_key,
         }
+    }
+}
+
+/// How the output is cut for this plan.
+fn cut(plan: &Plan, settings: &MergeSettings) -> Cut {
+    Cut {
+        batch_bytes: settings.batch_bytes,
+        bytes_max: plan.output_bytes_max,
+        memory_bytes: plan::memory_for_output(plan.memory_bytes),
+        // The preflight has refused what this client does not have.
+        compression: match settings.compression {
+            OutputCodec::Gzip => Compression::Gzip,
+            OutputCodec::Snappy => Compression::Snappy,
+            _ => Compression::NoCompression,
+        },
     }
 }

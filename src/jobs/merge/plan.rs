@@ -1,7 +1,7 @@
 //! The plan of a merge: which partitions, from which offset to which, into what, and the memory it takes. Taken once, at the
 //! start; what is produced to the inputs afterwards is not part of the job.
 
-use super::{MergeSettings, Strategy, ahead, output};
+use super::{Client, MergeSettings, Strategy, ahead, count, engine, output};
 use crate::base::ends::Ends;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
@@ -63,12 +63,14 @@ pub(crate) fn memory_for_windows(bytes: usize) -> usize {
 }
 
 /// The least memory with which `sources` sources can be merged.
-pub(crate) fn least_memory(strategy: Strategy, sources: usize) -> usize {
-    let reading = match strategy {
-        Strategy::Merge => ahead::least_bytes(sources),
-        Strategy::Count => sources.saturating_mul(ahead::WINDOW_BYTES_MIN),
-    };
-    memory_for_windows(reading).max(output::least_bytes() * OUTPUT_SHARE)
+pub(crate) fn least_memory(settings: &MergeSettings, sources: usize) -> usize {
+    match (settings.strategy, settings.client) {
+        (Strategy::Merge, Client::Rskafka) => {
+            memory_for_windows(ahead::least_bytes(sources)).max(output::least_bytes() * OUTPUT_SHARE)
+        }
+        (Strategy::Merge, Client::Kmerge) => engine::least_bytes(sources),
+        (Strategy::Count, _) => count::least_bytes(sources),
+    }
 }
 
 impl Plan {
@@ -108,8 +110,8 @@ impl Plan {
             "partitions": self.sources.len(),
             "records": self.offsets(),
             "strategy": settings.strategy.name(),
-            "client": super::CLIENT,
-            "delivery": super::DELIVERY,
+            "client": settings.client.name(),
+            "delivery": settings.delivery.name(),
             "ends": self.ends().to_string(),
             "output": {
                 "topic": &*self.output.topic,
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn the_least_memory_is_enough_for_what_it_was_asked_for() {
         for sources in [0, 1, 2, 10, 1000] {
-            let least = least_memory(Strategy::Merge, sources);
+            let least = memory_for_windows(ahead::least_bytes(sources)).max(output::least_bytes() * OUTPUT_SHARE);
             assert!(memory_for_reading(least) >= ahead::least_bytes(sources), "{sources}");
             assert!(memory_for_output(least) >= output::least_bytes(), "{sources}");
         }

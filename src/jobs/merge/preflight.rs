@@ -2,17 +2,19 @@
 //!
 //! It looks through our own client, so what it finds does not depend on the client that merges.
 
+use super::aborted::refuse_aborted;
 use super::plan::{Plan, Source, least_memory};
-use super::{MergeSettings, Strategy};
-use crate::base::ends::{Bound, Ends};
+use super::ranges::sources;
+use super::{Client, MergeSettings, OutputCodec, Strategy};
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
-use crate::client::{Cluster, OffsetAt, ReadOptions, TopicInfo};
+use crate::client::{Cluster, Delivery, Need, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
 use crate::keys::{Fields, Key, KeyPart, KeyPlan};
+use crate::merge::SOURCES_MAX;
 use crate::observe::progress::Progress;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,6 +33,7 @@ const LOOK_BACK: i64 = 64;
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) floor: Option<Floor>,
+    pub(super) cluster: Cluster,
 }
 
 /// The last record of an output that is appended to.
@@ -80,6 +83,10 @@ pub(super) async fn interruptible<T>(
 pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result<Prepared, JobError> {
     check_settings(settings)?;
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    cluster.require(Need::READ).await?;
+    cluster
+        .require(if settings.delivery == Delivery::Idempotent { Need::WRITE_IDEMPOTENT } else { Need::WRITE })
+        .await?;
     let output = output_partition(&cluster.topic(&settings.to).await?)?;
     let mut inputs = Vec::new();
     for name in &settings.from {
@@ -87,7 +94,10 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         let name: std::sync::Arc<str> = topic.name.as_str().into();
         inputs.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), p.index)));
     }
-    let sources = sources(settings, &cluster, inputs).await?;
+    let sources = sources(settings, &cluster, inputs, cx.timeout).await?;
+    if settings.client == Client::Rskafka {
+        refuse_aborted(&cluster, &sources).await?;
+    }
 
     let config = cluster.topic_configs(&settings.to).await?;
     let held = held(&cluster, &output).await?;
@@ -96,7 +106,13 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         true => floor(&cluster, &output, held.clone(), &settings.keys).await?,
         false => None,
     };
-    let least = least_memory(settings.strategy, sources.iter().filter(|source| source.offsets() > 0).count());
+    if settings.client == Client::Kmerge && sources.len() > SOURCES_MAX {
+        return Err(JobError::Refused(format!(
+            "{} partitions are more than can be merged at once, {SOURCES_MAX}: merge some of the topics first",
+            sources.len()
+        )));
+    }
+    let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
     check_memory(settings, &sources, least)?;
     let plan = Plan {
         sources,
@@ -107,7 +123,7 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
         memory_bytes: settings.memory_bytes,
         memory_bytes_least: least,
     };
-    Ok(Prepared { plan, floor })
+    Ok(Prepared { plan, floor, cluster })
 }
 
 /// What is wrong whatever the cluster says.
@@ -130,12 +146,33 @@ fn check_settings(settings: &MergeSettings) -> Result<(), JobError> {
     if settings.batch_bytes < BATCH_BYTES_MIN {
         return usage(format!("--batch-bytes must be at least {}", show_size(BATCH_BYTES_MIN as u64)));
     }
+    if settings.client == Client::Rskafka {
+        check_plain(settings)?;
+    }
     if settings.strategy == Strategy::Count && settings.keys.parts() != [KeyPart::default()] {
         return usage(format!(
             "--strategy count is for records that are nothing but their number, --key value:int, not {}: use --strategy \
              merge",
             settings.keys
         ));
+    }
+    Ok(())
+}
+
+/// What the foreign client cannot do.
+fn check_plain(settings: &MergeSettings) -> Result<(), JobError> {
+    let refused = |what: &str, way_out: &str| {
+        Err(JobError::Usage(format!("--client rskafka {what}: {way_out}, or leave --client out")))
+    };
+    match settings.compression {
+        OutputCodec::None | OutputCodec::Gzip | OutputCodec::Snappy => {}
+        _ => return refused("compresses with gzip or snappy only", "use --compression gzip"),
+    }
+    if settings.delivery != Delivery::AtLeastOnce {
+        return refused("has no idempotent producer", "use --delivery at-least-once");
+    }
+    if settings.strategy == Strategy::Count {
+        return refused("does not count", "use --strategy merge");
     }
     Ok(())
 }
@@ -206,97 +243,9 @@ fn check_output(
     Ok(())
 }
 
-fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
+/// The largest batch that a topic of this configuration takes.
+pub(crate) fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
     config.get("max.message.bytes").and_then(|value| value.parse().ok()).unwrap_or(MESSAGE_BYTES_DEFAULT)
-}
-
-/// Pins the range of each input.
-async fn sources(
-    settings: &MergeSettings,
-    cluster: &Cluster,
-    inputs: Vec<TopicPartition>,
-) -> Result<Vec<Source>, JobError> {
-    let earliest = cluster.offsets(&inputs, OffsetAt::Earliest).await?;
-    let latest = cluster.offsets(&inputs, OffsetAt::Latest).await?;
-    let stable = cluster.offsets(&inputs, OffsetAt::LastStable).await?;
-    for (partition, (stable, latest)) in inputs.iter().zip(stable.iter().zip(&latest)) {
-        // Asked last: an input that grows meanwhile is stable beyond the end we took.
-        if stable < latest {
-            return Err(JobError::Refused(format!(
-                "{partition} has an open transaction: it is stable up to offset {stable}, and goes on to {latest}. This \
-                 client cannot tell committed records from others; merge when the transaction has ended (who holds it: \
-                 kafka-transactions.sh --describe-producers)"
-            )));
-        }
-    }
-    let log = Log { partitions: &inputs, earliest: &earliest, latest: &latest };
-    let starts = match &settings.start {
-        None => earliest.clone(),
-        Some(bound) => resolve("--start", bound, &log, cluster).await?,
-    };
-    let ends = match &settings.end {
-        None => latest.clone(),
-        Some(bound) => resolve("--end", bound, &log, cluster).await?,
-    };
-    let ranges = starts.into_iter().zip(ends).map(|(start, end)| start..end);
-    let sources = inputs.iter().zip(ranges).map(|(partition, range)| Source { partition: partition.clone(), range });
-    let sources: Vec<Source> = sources.collect();
-    for (source, (earliest, latest)) in sources.iter().zip(earliest.iter().zip(&latest)) {
-        check_range(source, *earliest..*latest)?;
-    }
-    Ok(sources)
-}
-
-/// The input partitions and what each holds.
-struct Log<'a> {
-    partitions: &'a [TopicPartition],
-    earliest: &'a [i64],
-    latest: &'a [i64],
-}
-
-/// The offset that a bound means in each partition.
-async fn resolve(flag: &str, bound: &Bound, log: &Log<'_>, cluster: &Cluster) -> Result<Vec<i64>, JobError> {
-    match bound {
-        Bound::Earliest => Ok(log.earliest.to_vec()),
-        Bound::Latest => Ok(log.latest.to_vec()),
-        Bound::Offset(offset) => Ok(vec![*offset; log.partitions.len()]),
-        Bound::Time(ms) => {
-            let found = cluster.offsets(log.partitions, OffsetAt::Timestamp(*ms)).await?;
-            // Where nothing is that young, the answer is the end, which may have moved since we took it.
-            Ok(found.into_iter().zip(log.latest).map(|(at, latest)| at.min(*latest)).collect())
-        }
-        Bound::Offsets(listed) => of_list(flag, listed, log.partitions),
-    }
-}
-
-/// A list must name every partition and no other: what it leaves out would be guessed.
-fn of_list(flag: &str, listed: &Ends, partitions: &[TopicPartition]) -> Result<Vec<i64>, JobError> {
-    if let Some(stranger) = listed.stranger_to(partitions) {
-        return Err(JobError::Usage(format!("{flag} names {stranger}, which is no input")));
-    }
-    let of = |partition: &TopicPartition| {
-        listed.get(partition).ok_or_else(|| JobError::Usage(format!("{flag} does not say where in {partition}")))
-    };
-    partitions.iter().map(of).collect()
-}
-
-/// What is asked for must be there.
-fn check_range(source: &Source, log: Range<i64>) -> Result<(), JobError> {
-    let Source { partition, range } = source;
-    let refused = |message: String| Err(JobError::Refused(format!("{partition}: {message}")));
-    if range.start < log.start {
-        return refused(format!(
-            "offset {} is gone, the log begins at {} (retention or deleted records). Start there, with --start earliest",
-            range.start, log.start
-        ));
-    }
-    if range.end > log.end {
-        return refused(format!("the log ends at offset {}, before the end asked for, {}", log.end, range.end));
-    }
-    if range.start > range.end {
-        return refused(format!("the start, offset {}, lies behind the end, offset {}", range.start, range.end));
-    }
-    Ok(())
 }
 
 /// The last record of the output; `None` if it holds none.
@@ -350,36 +299,6 @@ async fn last_between(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn range_error(asked: Range<i64>, log: Range<i64>) -> String {
-        let source = Source { partition: TopicPartition::new("in", 2), range: asked };
-        check_range(&source, log).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_range_that_is_not_there_is_refused_with_both_numbers() {
-        let backwards = Range { start: 8, end: 7 };
-        for (asked, log, said) in [
-            (3..8, 5..10, "in partition 2: offset 3 is gone, the log begins at 5"),
-            (5..11, 5..10, "the log ends at offset 10, before the end asked for, 11"),
-            (backwards, 5..10, "the start, offset 8, lies behind the end, offset 7"),
-        ] {
-            let shown = range_error(asked, log);
-            assert!(shown.contains(said), "{shown}");
-        }
-        let empty = Source { partition: TopicPartition::new("in", 2), range: 5..5 };
-        assert!(check_range(&empty, 5..10).is_ok());
-    }
-
-    #[test]
-    fn a_list_of_offsets_must_name_every_input_and_no_other() {
-        let inputs = [TopicPartition::new("a", 0), TopicPartition::new("a", 1)];
-        assert_eq!(of_list("--end", &"a:0=3,1=4".parse().unwrap(), &inputs).unwrap(), [3, 4]);
-        let missing = of_list("--end", &"a:0=3".parse().unwrap(), &inputs).unwrap_err();
-        assert_eq!(missing.to_string(), "--end does not say where in a partition 1");
-        let stranger = of_list("--end", &"a:0=3,1=4,2=5".parse().unwrap(), &inputs).unwrap_err();
-        assert_eq!(stranger.to_string(), "--end names a partition 2, which is no input");
-    }
 
     #[test]
     fn the_largest_message_is_the_topics_own() {

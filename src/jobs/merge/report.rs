@@ -1,8 +1,8 @@
 //! What a merge tells when it is done, and how to prove it.
 
 use super::{MergeSettings, Plan};
+use crate::base::appended::Appended;
 use crate::base::units::{show_count, show_size};
-use crate::client::rskafka::Appended;
 use crate::jobs::JobContext;
 use crate::keys::{KeyPart, Order};
 use crate::observe::usage::Usage;
@@ -53,13 +53,13 @@ impl MergeReport {
             seconds: took.as_secs_f64(),
             partitions: plan.sources.len(),
             strategy: settings.strategy.name(),
-            client: super::CLIENT,
-            delivery: super::DELIVERY,
+            client: settings.client.name(),
+            delivery: settings.delivery.name(),
             ends: plan.ends().to_string(),
             output_start: appended.start(),
             peak_memory_bytes: usage.peak_memory_bytes,
             cpu_seconds: usage.cpu_seconds,
-            verify_command: verify_command(plan, settings, appended.start()),
+            verify_command: verify_command(plan, settings, cx, appended.start()),
         }
     }
 
@@ -102,8 +102,8 @@ impl MergeReport {
     }
 }
 
-/// The command line that verifies exactly what this run wrote from what it read. The brokers are those of the environment.
-fn verify_command(plan: &Plan, settings: &MergeSettings, output_start: i64) -> String {
+/// The command line that verifies exactly what this run wrote from what it read, as it stands.
+fn verify_command(plan: &Plan, settings: &MergeSettings, cx: &JobContext, output_start: i64) -> String {
     let mut words = vec!["kmerge".to_owned(), "verify".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), quoted(&value)]);
     flag("--from", settings.from.join(","));
@@ -123,6 +123,9 @@ fn verify_command(plan: &Plan, settings: &MergeSettings, output_start: i64) -> S
     if settings.strategy == super::Strategy::Count {
         // Counted records carry the time of the plan.
         flag("--ignore", "timestamp".to_owned());
+    }
+    if !cx.brokers_in_environment {
+        flag("--brokers", cx.brokers.join(","));
     }
     words.join(" ")
 }

@@ -67,6 +67,9 @@ fn no_sources_are_done_at_once_and_one_is_given_as_it_is() {
 fn the_largest_key_is_a_key_like_any_other() {
     let sources = [words(&[u64::MAX, u64::MAX]), words(&[0, u64::MAX])];
     assert_eq!(drive(&sources, || 1, || 100), [1, 0, 0, 1]);
+    let far =
+        [words(&[0, 1 << 48, u64::MAX - 1]), words(&[(1 << 48) - 1, 1 << 48, 1 << 63, u64::MAX]), words(&[1 << 63])];
+    assert_eq!(drive(&far, || 2, || 100), oracle(&far));
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn random_inputs_are_merged_as_a_sort_would() {
     for round in 0..400 {
         let sources_most = [2, 5, 17, 40][round % 4];
         let tailed = round % 3 == 0;
-        let distinct = [2, 10, 1 << 40][round / 4 % 3];
+        let distinct = [2, 10, 1 << 40, u64::MAX / 64][round / 4 % 4];
         let sources: Vec<Vec<Key>> = (0..random.random_range(1..=sources_most))
             .map(|source| {
                 // Some sources overlap with all others, some with none.

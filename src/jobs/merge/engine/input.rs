@@ -91,6 +91,16 @@ impl Input {
         self.source.partition.at(self.slab.next_offset())
     }
 
+    /// Keys, values and headers of the records at hand.
+    pub(super) fn payload_bytes(&self) -> u64 {
+        self.slab.payload_bytes()
+    }
+
+    /// How the records at hand came compressed.
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
     /// The next record, to be looked at.
     pub(super) fn next_record(&self) -> Option<Record<'_>> {
         self.slab.record(self.slab.taken(), &self.window)
@@ -224,10 +234,7 @@ impl Input {
                 return Err(self.backwards(at, key, keys));
             }
             self.position = found.offset + 1;
-            match end {
-                Some(end) => self.slab.push(found.offset, found.timestamp, self.batch.start + end, raw.len()),
-                None => self.slab.push_unfolded(found.offset, found.timestamp, raw),
-            }
+            self.slab.push(&found, raw, end.map(|end| self.batch.start + end));
         }
         Ok(Pause::Full)
     }

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //!  fetch ahead ──▶ window ──▶ decode in place ──▶ keys: lane ──▶ tree ──▶ order ──▶ copy ──▶ batch ──▶ sink
-//!  (a task each)              (input.rs)          spans: slab    (merge/)           (encode.rs)       (in flight)
+//!  (a task each)              (input.rs)          spans: slab    (merge/)           (outlet.rs)       (in flight)
 //! ```
 //!
 //! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows and batches. Everything
 //! between a window and a batch is one synchronous piece of code, which stops where a source has to be refilled or a batch
 //! is full; only there is anything awaited. So fetching, merging and sending overlap without the merge knowing of it.
 
-mod encode;
 mod input;
 mod share;
 mod slab;
@@ -18,28 +17,49 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use share::{Shares, least_bytes};
+pub(crate) use share::{BATCHES_ALIVE, Shares, least_bytes};
 
-use super::preflight::Floor;
-use super::{MergeSettings, Plan};
+use super::preflight::{Floor, interruptible};
+use super::{MergeSettings, OutputCodec, Plan};
 use crate::base::appended::Appended;
 use crate::base::budget::ByteBudget;
-use crate::batch::Codec;
+use crate::client::{Cluster, ReadOptions, WriteOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
-use crate::keys::KeyPlan;
+use crate::jobs::outlet::{Closed, Cut, Outlet, Room};
 use crate::merge::{LaneMerge, Stop};
 use crate::ports::{Sink, Source};
-use encode::{Cut, Encoder};
 use input::Input;
 use windows::Windows;
 
 /// Records whose order is found before they are copied: enough to amortise the change, few enough to stay in the cache.
 const ORDER_RECORDS: usize = 8192;
 
+/// Merges what `plan` says, from the cluster into the cluster. Tells what was appended, however it ended.
+pub(super) async fn merge(
+    plan: &Plan,
+    settings: &MergeSettings,
+    floor: Option<Floor>,
+    cluster: &Cluster,
+    cx: &JobContext,
+) -> Closed {
+    let options = WriteOptions { delivery: settings.delivery, ..WriteOptions::default() };
+    let opened = cluster.writer(plan.output.clone(), plan.output_end, options);
+    let sink = match interruptible(cx, async { Ok(opened.await?) }).await {
+        Ok(sink) => sink,
+        Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
+    };
+    cx.progress.begin("merge", plan.offsets());
+    let engine = Engine::start(plan, settings, cx, |source, shares| {
+        let options = ReadOptions { fetch_bytes_max: shares.window_bytes, ..ReadOptions::default() };
+        cluster.reader(source.partition.clone(), source.range.clone(), options)
+    });
+    engine.merge(floor, sink).await
+}
+
 /// What the engine merges, and how.
-pub(super) struct Engine<'a> {
-    keys: &'a KeyPlan,
+struct Engine<'a> {
+    settings: &'a MergeSettings,
     inputs: Vec<Input>,
     cut: Cut,
     cx: &'a JobContext,
@@ -47,10 +67,9 @@ pub(super) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     /// Divides the memory and begins to fetch; `open` gives the source of each partition that holds anything.
-    pub(super) fn start<S>(
+    fn start<S>(
         plan: &Plan,
         settings: &'a MergeSettings,
-        codec: Codec,
         cx: &'a JobContext,
         open: impl Fn(&super::Source, &Shares) -> S,
     ) -> Self
@@ -66,40 +85,30 @@ impl<'a> Engine<'a> {
             Input::new(source.clone(), windows, shares, &slack)
         });
         let inputs = inputs.collect();
-        let cut = Cut { batch_bytes: shares.batch_bytes, bytes_max: plan.output_bytes_max, codec, identity: None };
-        Self { keys: &settings.keys, inputs, cut, cx }
+        let codec = settings.compression.codec().unwrap_or_default();
+        let cut = Cut { batch_bytes: shares.batch_bytes, bytes_max: plan.output_bytes_max, codec };
+        Self { settings, inputs, cut, cx }
     }
 
     /// Merges everything into `sink`. Tells what was appended, however it ended.
-    pub(super) async fn merge<S>(mut self, floor: Option<Floor>, mut sink: S) -> (Appended, Result<(), JobError>)
+    async fn merge<S>(mut self, floor: Option<Floor>, sink: S) -> Closed
     where
         S: Sink,
         JobError: From<S::Error>,
     {
-        self.cut.identity = sink.identity();
-        let mut pump = Pump { encoder: Encoder::new(self.cut), counted: 0, sink: &mut sink };
-        let merged = self.pump(floor, &mut pump).await;
-        let (counted, payload) = (pump.counted, pump.encoder.payload_bytes);
-        let (appended, outcome) = match merged {
-            Ok(()) => {
-                let (appended, finished) = sink.finish().await;
-                (appended, finished.map_err(JobError::from))
-            }
-            Err(error) => {
-                let (appended, closed) = sink.close().await;
-                // What is wrong with the output outweighs whatever made us stop.
-                (appended, Err(closed.err().map_or(error, JobError::from)))
-            }
-        };
-        self.cx.progress.add(appended.records() - counted, payload);
-        (appended, outcome)
+        let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone());
+        match self.pump(floor, &mut outlet).await {
+            Ok(()) => outlet.finish().await,
+            Err(error) => outlet.close_because(error).await,
+        }
     }
 
-    async fn pump<S>(&mut self, mut floor: Option<Floor>, out: &mut Pump<'_, S>) -> Result<(), JobError>
+    async fn pump<S>(&mut self, mut floor: Option<Floor>, outlet: &mut Outlet<S>) -> Result<(), JobError>
     where
         S: Sink,
         JobError: From<S::Error>,
     {
+        let keys = &self.settings.keys;
         let mut merge = LaneMerge::new(self.inputs.len());
         let mut order = Vec::with_capacity(ORDER_RECORDS);
         loop {
@@ -110,65 +119,65 @@ impl<'a> Engine<'a> {
                 && let input = &self.inputs[usize::from(*first)]
                 && let Some(record) = input.next_record()
             {
-                floor.check(self.keys, &record, || input.next_at())?;
+                floor.check(keys, &record, || input.next_at())?;
             }
-            self.copy(&order, out).await?;
+            self.copy(&order, outlet).await?;
             match stop {
                 Stop::Full => {}
                 Stop::Needs(source) => {
                     let lane = merge.refill(source);
-                    if !self.inputs[source].refill(lane, self.keys, self.cx).await? {
+                    if self.inputs[source].refill(lane, keys, self.cx).await? {
+                        outlet.will_count(self.inputs[source].payload_bytes());
+                    } else {
                         merge.finish(source);
                     }
                 }
-                Stop::Done => break,
+                Stop::Done => return Ok(()),
             }
         }
-        if out.encoder.is_empty() { Ok(()) } else { out.send(self.cx).await }
     }
 
-    async fn copy<S>(&mut self, mut order: &[u16], out: &mut Pump<'_, S>) -> Result<(), JobError>
+    /// Copies the next records, in this order, sending each batch that is full.
+    async fn copy<S>(&mut self, mut order: &[u16], outlet: &mut Outlet<S>) -> Result<(), JobError>
     where
         S: Sink,
         JobError: From<S::Error>,
     {
-        while !order.is_empty() {
-            let copied = out.encoder.fill(order, &mut self.inputs)?;
+        loop {
+            let copied = self.fill(order, outlet)?;
             order = &order[copied..];
-            if !order.is_empty() {
-                out.send(self.cx).await?;
-                if let Some(signal) = self.cx.shutdown.requested() {
-                    return Err(JobError::Interrupted(signal));
-                }
+            if order.is_empty() {
+                return Ok(());
+            }
+            outlet.send().await?;
+            if let Some(signal) = self.cx.shutdown.requested() {
+                return Err(JobError::Interrupted(signal));
             }
         }
-        Ok(())
     }
-}
 
-/// The output end of the engine.
-struct Pump<'a, S> {
-    encoder: Encoder,
-    sink: &'a mut S,
-    /// Records that progress knows of.
-    counted: u64,
-}
-
-impl<S> Pump<'_, S>
-where
-    S: Sink,
-    JobError: From<S::Error>,
-{
-    /// Sends the batch being filled. Progress counts what is acknowledged.
-    async fn send(&mut self, cx: &JobContext) -> Result<(), JobError> {
-        let buffer = self.sink.spare().unwrap_or_default();
-        let batch = self.encoder.finish(buffer).map_err(|error| {
-            JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.sink.partition()))
-        })?;
-        self.sink.append(batch).await?;
-        let records = self.sink.appended().records();
-        cx.progress.add(records - self.counted, std::mem::take(&mut self.encoder.payload_bytes));
-        self.counted = records;
-        Ok(())
+    /// Copies records until the batch is full; gives how many that were. Nothing in here waits.
+    fn fill<S>(&mut self, order: &[u16], outlet: &mut Outlet<S>) -> Result<usize, JobError>
+    where
+        S: Sink,
+        JobError: From<S::Error>,
+    {
+        for (copied, &source) in order.iter().enumerate() {
+            let input = &mut self.inputs[usize::from(source)];
+            let (timestamp, raw) = input.peek();
+            if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
+                outlet.set_codec(input.codec());
+            }
+            match outlet.room(raw.len()) {
+                Room::Yes => {}
+                Room::NextBatch => return Ok(copied),
+                Room::Never(bytes) => {
+                    return Err(JobError::RecordTooLarge { at: input.next_at(), bytes, bytes_max: outlet.bytes_max() });
+                }
+            }
+            outlet.push_raw(timestamp, raw).map_err(|error| JobError::Batch { at: input.next_at(), error })?;
+            input.pass();
+        }
+        Ok(order.len())
     }
 }

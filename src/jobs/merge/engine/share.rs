@@ -3,7 +3,7 @@
 //! ```text
 //!  --memory ┬─ output: batches being filled, being compressed, in flight
 //!           ├─ source 0 ┬─ keys and spans of the records at hand
-//!           │           └─ three windows: one that is read, one that waits, one that comes
+//!           │           └─ two windows: one that is read, one that comes or waits
 //!           ├─ source 1 ...
 //!           └─ slack: for what turns out larger than its share (a batch larger than a window, one that unfolds)
 //! ```
@@ -19,11 +19,11 @@ pub(crate) const SHARE_BYTES_MIN: usize = 64 << 10;
 /// More than this makes nothing faster.
 const SHARE_BYTES_MAX: usize = 4 << 20;
 /// Batches of the output that are alive at once: one being filled, one being compressed, five in flight.
-pub(super) const BATCHES_ALIVE: usize = 7;
+pub(crate) const BATCHES_ALIVE: usize = 7;
 /// No smaller batch is aimed at: below it, requests are all that happens.
 const BATCH_BYTES_MIN: usize = 16 << 10;
 /// Windows of a source that are alive at once.
-const WINDOWS: usize = 3;
+const WINDOWS: usize = 2;
 /// The window that is fetched at once, at most.
 const WINDOW_BYTES_MAX: usize = 1 << 20;
 /// Records of a source that are decoded at once, at most: their keys and spans stay in the processor's cache.

@@ -27,6 +27,8 @@ pub(super) struct Slab {
     steps: Vec<(u32, i64)>,
     /// The offset that would follow the last record without a gap.
     follows: i64,
+    /// Keys, values and headers of the records.
+    payload_bytes: u64,
     /// What compressed batches unfolded to; empty if the spans lie in the window.
     unfolded: Vec<u8>,
 }
@@ -37,6 +39,7 @@ impl Slab {
         self.spans.clear();
         self.steps.clear();
         self.next = 0;
+        self.payload_bytes = 0;
         self.unfolded.clear();
         if self.unfolded.capacity() > keep_bytes {
             self.unfolded = Vec::new();
@@ -67,29 +70,29 @@ impl Slab {
         self.unfolded.capacity()
     }
 
-    /// Appends a record whose bytes end at `end` in the window.
+    /// Appends a record whose bytes are `raw`: those that end at `end` in the window, or else they are copied, because they
+    /// would be gone at the next record.
     #[inline(always)]
-    pub(super) fn push(&mut self, offset: i64, timestamp: i64, end: usize, len: usize) {
-        self.step(offset);
-        // A window is a frame, far below 4 GiB.
-        self.spans.push(Span { timestamp, start: (end - len) as u32, len: len as u32 });
-    }
-
-    /// Appends a record whose bytes would be gone at the next one.
-    #[inline(always)]
-    pub(super) fn push_unfolded(&mut self, offset: i64, timestamp: i64, raw: &[u8]) {
-        self.step(offset);
-        let start = self.unfolded.len() as u32;
-        self.unfolded.extend_from_slice(raw);
-        self.spans.push(Span { timestamp, start, len: raw.len() as u32 });
-    }
-
-    #[inline(always)]
-    fn step(&mut self, offset: i64) {
-        if offset != self.follows || self.spans.is_empty() {
-            self.steps.push((self.spans.len() as u32, offset));
+    pub(super) fn push(&mut self, record: &Record<'_>, raw: &[u8], end: Option<usize>) {
+        if record.offset != self.follows || self.spans.is_empty() {
+            self.steps.push((self.spans.len() as u32, record.offset));
         }
-        self.follows = offset + 1;
+        self.follows = record.offset + 1;
+        self.payload_bytes += payload_bytes(record);
+        let start = match end {
+            Some(end) => end - raw.len(),
+            None => {
+                self.unfolded.extend_from_slice(raw);
+                self.unfolded.len() - raw.len()
+            }
+        };
+        // A window is a frame, and what is unfolded a few of them and one record: below 4 GiB.
+        self.spans.push(Span { timestamp: record.timestamp, start: start as u32, len: raw.len() as u32 });
+    }
+
+    /// Keys, values and headers of the records at hand.
+    pub(super) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
     }
 
     /// The next record's timestamp and bytes, which `window` holds unless they were unfolded.
@@ -134,9 +137,21 @@ impl Slab {
     }
 }
 
+/// Key, value and headers: what a user calls the size of a record.
+#[inline(always)]
+fn payload_bytes(record: &Record<'_>) -> u64 {
+    let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let mut bytes = len(record.key) + len(record.value);
+    if !record.headers.is_empty() {
+        bytes += record.headers.iter().map(|header| header.key.len() + len(header.value)).sum::<usize>();
+    }
+    bytes as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Headers;
 
     #[test]
     fn offsets_survive_gaps() {
@@ -144,7 +159,10 @@ mod tests {
         let mut slab = Slab::default();
         for _ in 0..2 {
             slab.clear(0);
-            offsets.iter().for_each(|offset| slab.push(*offset, 0, 0, 0));
+            for offset in offsets {
+                let record = Record { offset, timestamp: 0, key: None, value: None, headers: Headers::EMPTY };
+                slab.push(&record, &[], Some(0));
+            }
             assert_eq!(slab.steps.len(), 3);
             for offset in offsets {
                 assert_eq!(slab.next_offset(), offset);

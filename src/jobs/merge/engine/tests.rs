@@ -1,13 +1,16 @@
 //! The whole engine between sources and a sink in memory, held against "collect, sort by (key, source, offset)".
 
 use super::*;
+use crate::base::appended::Appended;
 use crate::base::appended::NotAdjacent;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::{Shutdown, Signal};
+use crate::batch::Codec;
 use crate::batch::{Batch, RecordReader};
-use crate::jobs::merge::{OutputCodec, Strategy};
+use crate::client::Delivery;
+use crate::jobs::merge::{Client, OutputCodec, Strategy};
 use crate::jobs::testing::{Made, MemorySource, block_on};
-use crate::keys::{Fields, Order};
+use crate::keys::{Fields, KeyPlan, Order};
 use crate::observe::progress::Progress;
 use crate::ports::{Identity, MemorySink, Outgoing};
 use rand::rngs::StdRng;
@@ -23,7 +26,7 @@ struct Trial {
     memory_bytes: usize,
     batch_bytes: usize,
     bytes_max: usize,
-    codec: Codec,
+    compression: OutputCodec,
     sink: MemorySink,
     cx: JobContext,
 }
@@ -39,10 +42,11 @@ impl Trial {
             memory_bytes: 4 << 20,
             batch_bytes: 400,
             bytes_max: 1_000_000,
-            codec: Codec::None,
+            compression: OutputCodec::None,
             sink: MemorySink::new("out", 5),
             cx: JobContext {
                 brokers: Vec::new(),
+                brokers_in_environment: false,
                 timeout: Duration::from_secs(5),
                 shutdown: Shutdown::default(),
                 progress: Progress::default(),
@@ -75,14 +79,16 @@ impl Trial {
             keys: KeyPlan::parse(&self.keys, self.order).unwrap(),
             memory_bytes: self.memory_bytes,
             strategy: Strategy::Merge,
-            compression: OutputCodec::None,
+            client: Client::Kmerge,
+            delivery: Delivery::Idempotent,
+            compression: self.compression,
             batch_bytes: self.batch_bytes,
             start: None,
             end: None,
             append: false,
         };
         block_on(async {
-            let engine = Engine::start(&plan, &settings, self.codec, &self.cx, |source, _| {
+            let engine = Engine::start(&plan, &settings, &self.cx, |source, _| {
                 let found = self.sources.iter().find(|one| *one.partition() == source.partition);
                 found.expect("a source of the plan").clone()
             });
@@ -224,7 +230,7 @@ fn what_comes_out_is_what_a_sort_would_give_with_everything_a_record_has() {
         let mut trial = Trial::new(&inputs).each(|source| source.cut(batch, stretch).codec(codec));
         trial.keys = vec![key.to_owned()];
         trial.order = order;
-        trial.codec = [Codec::None, Codec::Lz4][round % 2];
+        trial.compression = [OutputCodec::None, OutputCodec::Lz4, OutputCodec::Keep][round % 3];
         trial.batch_bytes = random.random_range(100..20_000);
         // The least memory makes windows and stretches small; what unfolds needs more.
         trial.memory_bytes = least_bytes(inputs.len()) + if codec == Codec::None { 0 } else { 8 << 20 };

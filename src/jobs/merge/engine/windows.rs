@@ -26,23 +26,18 @@ const ALIVE: u32 = 2;
 /// Whole batches of one source.
 struct Window {
     bytes: Vec<u8>,
-    borrowed: Borrowed,
+    /// What it takes beyond its share, in case there was enough when it came.
+    borrowed: Option<Reserved>,
+    /// What it takes beyond that.
+    owed: usize,
     slots: OwnedSemaphorePermit,
-}
-
-/// What a window takes beyond its share.
-enum Borrowed {
-    Nothing,
-    Slack(Reserved),
-    /// There was not enough when it came.
-    Owed(usize),
 }
 
 /// The windows of one source, fetched ahead by a task of its own.
 pub(super) struct Windows {
     partition: TopicPartition,
     arriving: mpsc::Receiver<Result<Window, JobError>>,
-    held: Option<(Borrowed, OwnedSemaphorePermit)>,
+    held: Option<(Option<Reserved>, OwnedSemaphorePermit)>,
     /// Buffers to be filled again.
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     slack: ByteBudget,
@@ -86,15 +81,12 @@ impl Windows {
             };
         };
         let next = next?;
-        let borrowed = match next.borrowed {
-            Borrowed::Owed(bytes) => {
-                let slack = self
-                    .slack
-                    .try_take(bytes)
-                    .ok_or_else(|| self.too_little(next.bytes.len(), next.bytes.capacity()))?;
-                Borrowed::Slack(slack)
-            }
-            paid => paid,
+        let borrowed = match next.owed {
+            0 => next.borrowed,
+            owed => match self.slack.try_take(owed) {
+                None => return Err(self.too_little(next.bytes.len(), next.bytes.capacity())),
+                some => some,
+            },
         };
         self.held = Some((borrowed, next.slots));
         *window = next.bytes;
@@ -141,11 +133,9 @@ async fn fetch_ahead<S>(
         let owed = bytes.capacity().saturating_sub(window_bytes);
         // A window as large as its share, give or take what a vector grows by, is what was asked for.
         slots_needed = if bytes.len() > window_bytes { ALIVE } else { 1 };
-        let borrowed = match owed {
-            0 => Borrowed::Nothing,
-            owed => slack.try_take(owed).map_or(Borrowed::Owed(owed), Borrowed::Slack),
-        };
-        if windows.send(Ok(Window { bytes, borrowed, slots })).await.is_err() {
+        let borrowed = slack.try_take(owed);
+        let owed = if borrowed.is_some() { 0 } else { owed };
+        if windows.send(Ok(Window { bytes, borrowed, owed, slots })).await.is_err() {
             return;
         }
     }

@@ -1,0 +1,185 @@
+//! The way out of a job: records are copied into the batch being filled, full batches go to a sink.
+//!
+//! A batch is cut by its size before compression, which is known exactly; so a record that the broker would refuse is named
+//! before it is sent. Offset deltas count up by one from 0 because [`BatchWriter`] numbers records itself: the broker would
+//! store a gap without a word. Progress counts what is acknowledged, not what was sent.
+
+use super::error::JobError;
+use crate::base::appended::Appended;
+use crate::batch::{BatchError, BatchWriter, Codec, HEADER_BYTES, Headers};
+use crate::observe::progress::Progress;
+use crate::ports::{Identity, Outgoing, Sink};
+
+/// What a record takes beside its key, value and headers, at most: length, attributes, time and offset.
+const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5;
+
+/// How batches are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// The size that a batch of several records stays below, before compression.
+    pub(crate) batch_bytes: usize,
+    /// The largest batch the topic takes.
+    pub(crate) bytes_max: usize,
+    /// How batches are compressed.
+    pub(crate) codec: Codec,
+}
+
+/// Whether a record can be added to the batch being filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Yes.
+    Yes,
+    /// Once the batch is sent.
+    NextBatch,
+    /// No batch that the topic takes can hold it: so many bytes would be needed.
+    Never(usize),
+}
+
+/// One sink, and the batch being filled for it.
+pub(crate) struct Outlet<S> {
+    sink: S,
+    writer: BatchWriter,
+    cut: Cut,
+    /// The size that a batch of several records stays below, also where it grows by being compressed.
+    batch_bytes: usize,
+    /// Records in the batches before the one being filled.
+    records_before: u64,
+    /// Keys, values and headers of records that progress does not know of.
+    uncounted_bytes: u64,
+    /// Records that progress knows of.
+    counted: u64,
+    progress: Progress,
+}
+
+impl<S> Outlet<S>
+where
+    S: Sink,
+    JobError: From<S::Error>,
+{
+    /// An outlet into `sink`.
+    pub(crate) fn new(sink: S, cut: Cut, progress: Progress) -> Self {
+        Self {
+            sink,
+            writer: BatchWriter::new(cut.codec),
+            batch_bytes: cut.batch_bytes.min(cut.bytes_max - cut.bytes_max / 16),
+            cut,
+            records_before: 0,
+            uncounted_bytes: 0,
+            counted: 0,
+            progress,
+        }
+    }
+
+    /// Whether a record whose key, value and headers take `bytes` can be added now.
+    #[inline(always)]
+    pub(crate) fn room(&self, bytes: usize) -> Room {
+        if self.writer.bytes() + bytes + RECORD_OVERHEAD_MAX <= self.batch_bytes {
+            Room::Yes
+        } else {
+            self.tight(bytes)
+        }
+    }
+
+    #[cold]
+    fn tight(&self, bytes: usize) -> Room {
+        let alone = HEADER_BYTES + bytes + RECORD_OVERHEAD_MAX;
+        if !self.writer.is_empty() {
+            Room::NextBatch
+        } else if alone > self.cut.bytes_max && self.writer.codec() == Codec::None {
+            Room::Never(alone)
+        } else {
+            // It travels alone, and compression decides whether it fits.
+            Room::Yes
+        }
+    }
+
+    /// The largest batch the topic takes.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.cut.bytes_max
+    }
+
+    /// No record is in the batch being filled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writer.is_empty()
+    }
+
+    /// Compresses the batch being filled with another codec; only before its first record.
+    pub(crate) fn set_codec(&mut self, codec: Codec) {
+        self.writer.set_codec(codec);
+    }
+
+    /// Lets progress count so many bytes of keys, values and headers along with the next batch that is acknowledged.
+    pub(crate) fn will_count(&mut self, bytes: u64) {
+        self.uncounted_bytes += bytes;
+    }
+
+    /// Adds a record whose key, value and headers are `raw`; there must be [room](Self::room).
+    #[inline(always)]
+    pub(crate) fn push_raw(&mut self, timestamp: i64, raw: &[u8]) -> Result<(), BatchError> {
+        self.writer.push_raw(timestamp, raw)
+    }
+
+    /// Adds a record that is nothing but a value, sending the batch before it if it is full; `true` if it was sent.
+    pub(crate) async fn push_value(&mut self, timestamp: i64, value: &[u8]) -> Result<bool, JobError> {
+        let full = self.room(value.len() + VALUE_OVERHEAD_MAX) != Room::Yes && !self.is_empty();
+        if full {
+            self.send().await?;
+        }
+        self.uncounted_bytes += value.len() as u64;
+        let pushed = self.writer.push(timestamp, None, Some(value), Headers::EMPTY);
+        pushed.map_err(|error| self.unwritable(&error))?;
+        Ok(full)
+    }
+
+    fn unwritable(&self, error: &BatchError) -> JobError {
+        JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.sink.partition()))
+    }
+
+    /// Sends the batch being filled.
+    pub(crate) async fn send(&mut self) -> Result<(), JobError> {
+        let records = self.writer.record_count() as u32;
+        if let Some(Identity { id, epoch }) = self.sink.identity() {
+            self.writer.producer(id, epoch, Identity::sequence(self.records_before));
+        }
+        let mut bytes = self.sink.spare().unwrap_or_default();
+        let len = self.writer.finish_into(&mut bytes).map_err(|error| self.unwritable(&error))?;
+        self.records_before += u64::from(records);
+        self.sink.append(Outgoing { bytes, len, records }).await?;
+        let acknowledged = self.sink.appended().records();
+        self.count(acknowledged);
+        Ok(())
+    }
+
+    fn count(&mut self, acknowledged: u64) {
+        self.progress.add(acknowledged - self.counted, std::mem::take(&mut self.uncounted_bytes));
+        self.counted = acknowledged;
+    }
+
+    /// Sends what is left and waits until everything is written. Tells what was appended, however it ended.
+    pub(crate) async fn finish(mut self) -> Closed {
+        if !self.is_empty()
+            && let Err(error) = self.send().await
+        {
+            return self.close_because(error).await;
+        }
+        let bytes = self.uncounted_bytes;
+        let (appended, finished) = self.sink.finish().await;
+        self.progress.add(appended.records() - self.counted, bytes);
+        (appended, finished.map_err(JobError::from))
+    }
+
+    /// Sends no more after `error`, waits for what is on its way, and tells what was appended.
+    pub(crate) async fn close_because(self, error: JobError) -> Closed {
+        let bytes = self.uncounted_bytes;
+        let (appended, closed) = self.sink.close().await;
+        self.progress.add(appended.records() - self.counted, bytes);
+        // What is wrong with the output outweighs whatever made us stop.
+        (appended, Err(closed.err().map_or(error, JobError::from)))
+    }
+}
+
+/// The lengths of a value and of no key, and no headers.
+const VALUE_OVERHEAD_MAX: usize = 1 + 5 + 1;
+
+/// What became of the output.
+pub(crate) type Closed = (Appended, Result<(), JobError>);

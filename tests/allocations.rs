@@ -1,0 +1,88 @@
+//! Nothing is allocated for a record: what the merge allocates grows with batches.
+//!
+//! Broker and merge share this process, and all their threads are counted together; so the bound is one that neither of them
+//! could keep with a single allocation for each record.
+
+#![allow(missing_docs, reason = "a test")]
+
+mod counting;
+
+use counting::allocations;
+use kmerge::base::shutdown::Shutdown;
+use kmerge::batch::{BatchMut, BatchWriter, Codec};
+use kmerge::broker::{Broker, BrokerConfig};
+use kmerge::client::{Cluster, Delivery, NewTopic};
+use kmerge::jobs::JobContext;
+use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
+use kmerge::keys::{KeyPlan, Order};
+use kmerge::observe::progress::Progress;
+use std::time::Duration;
+
+const PARTITIONS: i32 = 4;
+const BATCHES: i64 = 20;
+
+/// Merges `BATCHES` batches of so many records from each partition; gives how often was allocated meanwhile.
+async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    let brokers = vec![broker.bootstrap()];
+    let timeout = Duration::from_secs(60);
+    let cluster = Cluster::connect(&brokers, timeout).await.unwrap();
+    for (topic, partitions) in [(name, PARTITIONS), ("out", 1)] {
+        cluster.create_topic(&NewTopic::new(topic, partitions)).await.unwrap();
+    }
+    for partition in 0..PARTITIONS {
+        for batch in 0..BATCHES {
+            let mut writer = BatchWriter::new(codec);
+            for record in 0..records {
+                let number = batch * records + record;
+                let value = format!("{number:>020}");
+                let headers: [(&[u8], Option<&[u8]>); 1] = [(b"h", Some(value.as_bytes()))];
+                writer.push_pairs(number, Some(value.as_bytes()), Some(value.as_bytes()), &headers).unwrap();
+            }
+            let mut bytes = writer.finish().unwrap().to_vec();
+            BatchMut::new(&mut bytes).unwrap().set_base_offset(batch * records);
+            broker.append_raw(name, partition, &bytes).unwrap();
+        }
+    }
+    let settings = MergeSettings {
+        from: vec![name.to_owned()],
+        to: "out".to_owned(),
+        keys: KeyPlan::parse(&[key.to_owned()], Order::Asc).unwrap(),
+        memory_bytes: 64 << 20,
+        strategy: Strategy::Merge,
+        client: Client::Kmerge,
+        delivery: Delivery::Idempotent,
+        compression: OutputCodec::None,
+        batch_bytes: 500_000,
+        start: None,
+        end: None,
+        append: false,
+    };
+    let cx = JobContext {
+        brokers,
+        brokers_in_environment: false,
+        timeout,
+        shutdown: Shutdown::default(),
+        progress: Progress::default(),
+    };
+    let before = allocations();
+    let report = merge::run(&settings, &cx).await.unwrap();
+    assert_eq!(report.records, (i64::from(PARTITIONS) * BATCHES * records) as u64);
+    allocations() - before
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn allocations_grow_with_batches_and_not_with_records() {
+    for key in ["timestamp", "value:int", "key:string", "header:h:bytes"] {
+        for codec in [Codec::None, Codec::Lz4] {
+            let few = merged("few", key, codec, 100).await;
+            let many = merged("many", key, codec, 2_000).await;
+            let records_more = (i64::from(PARTITIONS) * BATCHES * 1_900) as u64;
+            let more = many.saturating_sub(few);
+            assert!(
+                more < records_more / 20,
+                "{key} {codec:?}: {more} allocations more for {records_more} records more"
+            );
+        }
+    }
+}
