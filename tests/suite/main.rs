@@ -11,6 +11,7 @@ mod memory;
 mod merge;
 mod plain_faults;
 mod refusals;
+mod transactions;
 
 // The client on its own.
 mod reading;

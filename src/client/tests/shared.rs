@@ -5,7 +5,7 @@ use super::super::*;
 use super::fake::{Call, LEADER_EPOCH, Memory, Reply, TOPIC_ID, memory_address};
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
-use crate::batch::{Batches, BatchWriter, Codec, Headers};
+use crate::batch::{BatchWriter, Batches, Codec, Headers};
 use crate::ports::Source as _;
 use crate::wire::api_versions::{ApiVersion, ApiVersions};
 use crate::wire::describe_producers::{
@@ -470,10 +470,12 @@ fn held_open(asks: usize) -> Memory {
             let active_producers = vec![one(11, -1), one(12, 5), one(13, 3)];
             let partition = PartitionResponse { active_producers, ..Default::default() };
             let topic = TopicResponse { name: "t".to_owned(), partitions: vec![partition] };
-            Some(call.answer::<DescribeProducers>(&DescribeProducersResponse {
-                topics: vec![topic],
-                ..Default::default()
-            }))
+            Some(
+                call.answer::<DescribeProducers>(&DescribeProducersResponse {
+                    topics: vec![topic],
+                    ..Default::default()
+                }),
+            )
         }
         _ => None,
     })
