@@ -20,8 +20,7 @@ fn nodes(folder: &Path) -> Vec<(String, i32, String)> {
     for number in 1.. {
         let name = format!("broker-{number}");
         let Ok(properties) = std::fs::read_to_string(folder.join(format!("{name}.properties"))) else { break };
-        let value =
-            |key: &str| properties.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
+        let value = |key: &str| properties.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap();
         let address = value("listeners").rsplit('/').next().unwrap().to_owned();
         found.push((name, value("node.id").parse().unwrap(), address));
     }

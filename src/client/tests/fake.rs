@@ -6,7 +6,12 @@
 //! [`Memory`] is the same without sockets: a transport whose addresses are all served by one script, for tests on a clock
 //! that stands still.
 
+use super::super::deadline::Deadline;
+use super::super::error::{CallError, Step};
+use super::super::transport::{Duplex, Transport};
+use super::super::{Address, Cluster};
 use crate::wire::api_versions::{ApiVersion, ApiVersions, ApiVersionsResponse};
+use crate::wire::describe_producers::DescribeProducers;
 use crate::wire::fetch::{Fetch, FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::wire::header::RequestHeader;
 use crate::wire::list_offsets::{
@@ -15,13 +20,8 @@ use crate::wire::list_offsets::{
 use crate::wire::metadata::{
     Metadata, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use crate::wire::describe_producers::DescribeProducers;
 use crate::wire::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use crate::wire::{Api, ApiKey, Reader, Uuid, frame};
-use super::super::deadline::Deadline;
-use super::super::error::{CallError, Step};
-use super::super::transport::{Duplex, Transport};
-use super::super::{Address, Cluster};
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
