@@ -10,6 +10,8 @@ mod calls;
 mod link;
 
 // Many readers, few connections, leaders that change.
+mod elections;
+mod log;
 mod shared;
 
 // A partition, read through every sort of answer.
