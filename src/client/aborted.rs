@@ -58,7 +58,7 @@ impl Aborted {
 mod tests {
     use super::*;
     use crate::batch::control::marker;
-    use crate::batch::{BatchWriter, Codec, Headers};
+    use crate::batch::{BatchWriter, Codec, HEADER_BYTES, Headers};
 
     fn data(base_offset: i64, producer: i64, transactional: bool) -> Vec<u8> {
         let mut writer = BatchWriter::new(Codec::None);
@@ -117,5 +117,30 @@ mod tests {
     fn the_commit_of_one_transaction_does_not_end_the_abort_of_the_same_producer_s_next() {
         let log = [end(2, 1, ControlType::Commit), data(3, 1, true), end(5, 1, ControlType::Abort)];
         assert_eq!(kept(&[(3, 1)], &log), [0; 0]);
+    }
+
+    #[test]
+    fn fault_32_two_markers_in_a_batch_an_unsorted_list_and_an_emptied_marker_do_no_harm() {
+        let mut two = BatchWriter::new(Codec::None);
+        two.transactional(true).control(true).producer(1, 0, -1).base_offset(2);
+        for _ in 0..2 {
+            two.push(0, Some(&[0; 4]), Some(&[0; 6]), Headers::EMPTY).unwrap();
+        }
+        let two = two.finish().unwrap().to_vec();
+        let log = [
+            data(0, 1, true),
+            two,
+            data(4, 1, true),
+            end(6, 1, ControlType::Abort),
+            data(7, 1, true),
+            end(9, 1, ControlType::Commit),
+        ];
+        assert_eq!(kept(&[(4, 1), (0, 1)], &log), [7]);
+
+        let mut emptied = end(2, 1, ControlType::Abort);
+        emptied.truncate(HEADER_BYTES);
+        emptied[8..12].copy_from_slice(&(HEADER_BYTES as i32 - 12).to_be_bytes());
+        emptied[57..61].copy_from_slice(&0i32.to_be_bytes());
+        assert_eq!(kept(&[(0, 1)], &[data(0, 1, true), emptied, data(3, 2, true)]), [3]);
     }
 }
