@@ -213,6 +213,13 @@ impl BatchWriter {
         }
     }
 
+    /// What an uncompressed batch takes that holds nothing but one record, whose key, value and headers take `raw_bytes`.
+    pub fn bytes_alone(raw_bytes: usize) -> usize {
+        // Attributes, and the distances to its own time and offset.
+        let body = 1 + len_of(0) + len_of(0) + raw_bytes;
+        HEADER_BYTES + len_of(body as i64) + body
+    }
+
     /// Throws away what was pushed since the last batch was closed; settings stay.
     pub fn clear(&mut self) {
         self.plain.truncate(HEADER_BYTES);

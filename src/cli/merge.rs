@@ -39,8 +39,8 @@ What to know:
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
   - The output keeps the records' timestamps. If they are old, retention of the output topic may delete it at once.
   - --strategy count writes all records with one timestamp, the time the merge was planned.
-  - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: about a tenth of the
-    speed, at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process
+  - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: several times slower,
+    at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process
     peaks at up to one and a half times --memory plus 24 MiB.";
 
 /// Merge the sorted partitions of topics into one totally ordered partition.

@@ -6,7 +6,7 @@
 
 use super::error::JobError;
 use crate::base::appended::Appended;
-use crate::batch::{BatchError, BatchWriter, Codec, HEADER_BYTES, Headers};
+use crate::batch::{BatchError, BatchWriter, Codec, Headers};
 use crate::observe::progress::Progress;
 use crate::ports::{Identity, Outgoing, Sink};
 
@@ -82,7 +82,7 @@ where
 
     #[cold]
     fn tight(&self, bytes: usize) -> Room {
-        let alone = HEADER_BYTES + bytes + RECORD_OVERHEAD_MAX;
+        let alone = BatchWriter::bytes_alone(bytes);
         if !self.writer.is_empty() {
             Room::NextBatch
         } else if alone > self.cut.bytes_max && self.writer.codec() == Codec::None {

@@ -276,7 +276,10 @@ impl PartitionReader {
         let response = answer.read().map_err(failed)?;
         check(&broker, &self.partition, response.error_code)?;
         let throttled = Duration::from_millis(response.throttle_time_ms.max(0) as u64);
-        connection.excuse(throttled);
+        if throttled > Duration::ZERO {
+            // The broker reads nothing more from this connection meanwhile.
+            connection.excuse(throttled);
+        }
         // One partition was asked for. Whether the topic comes by name or by id depends on the version.
         let topic = response.responses.into_iter().find(|topic| {
             topic.topic == *self.partition.topic || (topic.topic.is_empty() && topic.topic_id == leader.topic_id)

@@ -21,6 +21,9 @@ use crate::keys::KeyPlan;
 use crate::merge::{Backwards, Lane};
 use std::ops::Range;
 
+/// What a codec may hold beside the contents, and the reader's window grow by, as far as advice is concerned.
+const UNFOLD_OVERHEAD_BYTES: usize = 256 << 10;
+
 /// One source.
 pub(super) struct Input {
     source: Source,
@@ -259,7 +262,8 @@ impl Input {
                 "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
                  sources hold. {}",
                 show_size(needed as u64),
-                self.shares.way_out(needed),
+                // Once in the reader's window and once as a record at hand.
+                self.shares.way_out(|shares| (2 * needed + UNFOLD_OVERHEAD_BYTES).saturating_sub(shares.unfold_bytes)),
             )),
             error => JobError::Batch { at, error },
         }

@@ -87,12 +87,12 @@ impl Shares {
         }
     }
 
-    /// The least budget, in whole MiB, with which every source could hold `bytes` at once, or `None` if there is none.
-    pub(super) fn mib_for(&self, bytes: usize) -> Option<usize> {
+    /// The least budget, in whole MiB, with which every source could borrow what `borrowed` says of it; `None` if there is none.
+    fn mib_for(&self, borrowed: impl Fn(&Self) -> usize) -> Option<usize> {
         let enough = |mib: &usize| {
             let shares = Self::of(mib << 20, self.sources, self.batch_bytes_wanted);
-            let borrowed = bytes.saturating_sub(shares.window_bytes).saturating_mul(self.sources);
-            mib << 20 >= least_bytes(self.sources) && borrowed <= shares.slack_bytes
+            mib << 20 >= least_bytes(self.sources)
+                && borrowed(&shares).saturating_mul(self.sources) <= shares.slack_bytes
         };
         let high = (0..=MIB_BITS_MAX).map(|bits| 1usize << bits).find(enough)?;
         let (mut low, mut high) = (high / 2, high);
@@ -108,8 +108,8 @@ impl Shares {
     }
 
     /// The same as advice.
-    pub(super) fn way_out(&self, bytes: usize) -> String {
-        match self.mib_for(bytes) {
+    pub(super) fn way_out(&self, borrowed: impl Fn(&Self) -> usize) -> String {
+        match self.mib_for(borrowed) {
             Some(mib) => format!("Give --memory {mib}MiB or more"),
             None => "No memory that can be asked for would do".to_owned(),
         }
@@ -146,7 +146,8 @@ mod tests {
     fn the_budget_that_is_named_is_enough_and_one_less_is_not() {
         for sources in [1, 10, 100] {
             for bytes in [100_000, 1 << 20, 7 << 20] {
-                let mib = Shares::of(1 << 20, sources, 500_000).mib_for(bytes).unwrap();
+                let borrowed = |shares: &Shares| bytes.saturating_sub(shares.window_bytes);
+                let mib = Shares::of(1 << 20, sources, 500_000).mib_for(borrowed).unwrap();
                 let enough = |mib: usize| {
                     let shares = Shares::of(mib << 20, sources, 500_000);
                     sources * bytes.saturating_sub(shares.window_bytes) <= shares.slack_bytes

@@ -100,7 +100,7 @@ impl Windows {
              hold. {}",
             self.partition,
             show_size(bytes as u64),
-            self.shares.way_out(capacity),
+            self.shares.way_out(|shares| capacity.saturating_sub(shares.window_bytes)),
         ))
     }
 }
@@ -130,8 +130,9 @@ async fn fetch_ahead<S>(
                 return;
             }
         }
+        // What a vector grows by in advance is not worth borrowing for.
+        bytes.shrink_to(window_bytes.max(bytes.len()));
         let owed = bytes.capacity().saturating_sub(window_bytes);
-        // A window as large as its share, give or take what a vector grows by, is what was asked for.
         slots_needed = if bytes.len() > window_bytes { ALIVE } else { 1 };
         let borrowed = slack.try_take(owed);
         let owed = if borrowed.is_some() { 0 } else { owed };
