@@ -5,7 +5,7 @@
 //   PREFIX-mixed     all codecs; plain records between transactions that overlap, some committed and some aborted (in those the
 //                    order runs backwards or `n` is missing); one partition with nothing but aborted records, one empty
 //   PREFIX-stamped   the same where the broker stamps the records (LogAppendTime)
-//   PREFIX-compacted the same after the log cleaner: `make` waits until just the records are left that should be, and says how many
+//   PREFIX-compacted with the log cleaner's holes: `make` waits until just the records are left that should be, and says how many
 //   PREFIX-open      for `hold`
 //   PREFIX-output... for merges
 //
@@ -84,8 +84,8 @@ public class Inputs {
         // The cleaner comes every 15 seconds: the others are written meanwhile.
         Writers writers = new Writers();
         List<TreeSet<Long>> left = compacted(writers);
-        mixed(writers, prefix + "-mixed", 20);
-        mixed(writers, prefix + "-stamped", 10);
+        mixed(writers, prefix + "-mixed", 15);
+        mixed(writers, prefix + "-stamped", 5);
         writers.close();
         for (int partition = 0; partition < left.size(); partition++) waitForCleaner(partition, left.get(partition));
     }
