@@ -244,7 +244,7 @@ fn wrap(codec: Codec, count: i32, compressed: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn any_bytes_behind_a_codecs_magic_give_a_value_or_an_error() {
+fn fault_59_any_bytes_behind_a_codecs_magic_give_a_value_or_an_error() {
     let magic: Vec<(Codec, &'static [u8])> = vec![
         (Codec::Gzip, b"\x1f\x8b\x08\0\0\0\0\0\0\0"),
         (Codec::Snappy, b""),
@@ -289,7 +289,7 @@ fn contents_far_larger_than_the_budget_are_read_in_pieces() {
 }
 
 #[test]
-fn a_thousandfold_batch_is_read_in_a_small_budget() {
+fn fault_59_a_thousandfold_batch_is_read_in_a_small_budget() {
     use flate2::{Compression, write::GzEncoder};
     // One record of 60,000 zeros a time, 64 MB in all, at deflate's best.
     let mut plain = BatchWriter::new(Codec::None);

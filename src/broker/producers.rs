@@ -81,10 +81,11 @@ impl Expiry {
     pub(crate) const DEFAULT_EXPIRATION_MS: i64 = 86_400_000;
     pub(crate) const DEFAULT_CHECK_INTERVAL_MS: i64 = 600_000;
 
-    /// The latest sweep before `now_ms`.
-    fn latest_sweep_ms(&self, now_ms: i64) -> i64 {
+    /// The latest sweep up to `now_ms`; the first one comes an interval after the beginning.
+    fn latest_sweep_ms(&self, now_ms: i64) -> Option<i64> {
+        let interval_ms = self.check_interval_ms.max(1);
         let since = now_ms.saturating_sub(self.since_ms);
-        now_ms.saturating_sub(since.rem_euclid(self.check_interval_ms.max(1)))
+        (since >= interval_ms).then(|| now_ms - since % interval_ms)
     }
 }
 
@@ -141,6 +142,8 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Producers {
     known: HashMap<i64, Producer>,
+    /// The last sweep: what it left and what came since, no look before the next one can find expired.
+    swept_ms: i64,
 }
 
 impl Producer {
@@ -175,7 +178,10 @@ impl Producer {
 impl Producers {
     /// Forgets those that have been silent too long, as the sweeps up to now have done.
     pub(crate) fn sweep(&mut self, expiry: Expiry, now_ms: i64, transactions: &Transactions) {
-        let swept_ms = expiry.latest_sweep_ms(now_ms);
+        let Some(swept_ms) = expiry.latest_sweep_ms(now_ms).filter(|swept_ms| *swept_ms > self.swept_ms) else {
+            return;
+        };
+        self.swept_ms = swept_ms;
         self.known.retain(|producer_id, producer| {
             producer.changed_ms >= swept_ms
                 || swept_ms.saturating_sub(producer.last_timestamp) < expiry.expiration_ms

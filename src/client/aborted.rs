@@ -118,4 +118,38 @@ mod tests {
         let log = [end(2, 1, ControlType::Commit), data(3, 1, true), end(5, 1, ControlType::Abort)];
         assert_eq!(kept(&[(3, 1)], &log), [0; 0]);
     }
+
+    /// A batch of two abort markers, which no broker writes today but the format allows, and which Java's reader takes.
+    fn two_markers(offset: i64, producer: i64) -> Vec<u8> {
+        let mut writer = BatchWriter::new(Codec::None);
+        writer.base_offset(offset).producer(producer, 0, -1).transactional(true).control(true);
+        for _ in 0..2 {
+            writer.push(0, Some(&[0, 0, 0, 0]), Some(&[0, 0, 0, 0, 0, 0]), Headers::EMPTY).unwrap();
+        }
+        writer.finish().unwrap().to_vec()
+    }
+
+    /// What compaction leaves of a marker: a header.
+    fn emptied_marker(offset: i64, producer: i64) -> Vec<u8> {
+        let mut writer = BatchWriter::new(Codec::None);
+        writer.base_offset(offset).producer(producer, 0, -1).transactional(true).control(true);
+        writer.finish().unwrap().to_vec()
+    }
+
+    #[test]
+    fn fault_32_two_markers_in_a_batch_an_unsorted_list_and_an_emptied_marker_are_taken_for_what_they_are() {
+        let log = [
+            data(0, 2, true),
+            data(2, 1, true),
+            two_markers(4, 1),
+            data(6, 1, true),
+            emptied_marker(8, 2),
+            data(9, 2, true),
+            end(11, 2, ControlType::Abort),
+            data(12, 2, true),
+        ];
+        // Given as they come, not by offset: producer 1 aborted from 2 to 4, producer 2 from 0 to 11.
+        assert_eq!(kept(&[(2, 1), (0, 2)], &log), [6, 12]);
+        assert_eq!(kept(&[(0, 2), (2, 1)], &log), [6, 12]);
+    }
 }

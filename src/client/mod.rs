@@ -33,6 +33,7 @@ mod versions;
 mod call_error;
 mod codes;
 pub mod error;
+pub mod halt;
 mod retry;
 
 // The cluster: who leads what, and the questions it answers.

@@ -65,13 +65,34 @@ on_both_brokers! {
         }
     }
 
-    async fn null_and_repeated_headers_arrive_as_they_were(cluster: &Cluster) {
+    async fn fault_45_nulls_empties_repeats_strange_bytes_and_distant_times_arrive_as_they_were(cluster: &Cluster) {
         let (input, output) = (cluster.topic("in", 1).await, cluster.topic("out", 1).await);
-        let headers = vec![(b"z".to_vec(), None), (b"a".to_vec(), Some(b"1".to_vec())), (b"z".to_vec(), Some(vec![])), (b"a".to_vec(), Some(b"0".to_vec()))];
-        let records = [Rec { headers, ..Rec::int(1) }, Rec { key: Some(vec![]), ..Rec::int(2) }, Rec { key: None, ..Rec::int(3) }];
-        cluster.put(&input, 0, &records).await;
+        let strange = vec![(b"z".to_vec(), None), (b"\xff\x00".to_vec(), Some(b"1".to_vec())), (b"z".to_vec(), Some(vec![])), (b"".to_vec(), Some(b"\x80".to_vec()))];
+        let records = [
+            Rec { headers: strange, ..Rec::int(1) }.stamped(0),
+            // Further apart than 24.8 days, which 32 bits of milliseconds hold.
+            Rec { key: Some(vec![]), ..Rec::int(2) }.stamped(1_700_000_000_000),
+            Rec { key: None, ..Rec::int(3) }.stamped(5),
+            Rec { key: Some(b"\x00".to_vec()), ..Rec::int(4) }.stamped(1_600_000_000_000),
+        ];
+        for codec in CODECS {
+            cluster.put_with(&input, 0, codec, &records.iter().cloned().map(|r| Rec { value: Some(b"7".to_vec()), ..r }).collect::<Vec<_>>()).await;
+        }
         cluster.run(&["merge", "--from", &input, "--to", &output]).await.ok();
-        assert_eq!(cluster.read(&output, 0).await, records);
+        assert_eq!(cluster.read(&output, 0).await, cluster.read(&input, 0).await);
+    }
+
+    async fn log_append_time_is_the_time_that_goes_on(cluster: &Cluster) {
+        let input = cluster.topic_with("in", 2, &[("message.timestamp.type", "LogAppendTime")]).await;
+        let output = cluster.topic("out", 1).await;
+        for partition in 0..2 {
+            cluster.put(&input, partition, &[Rec::int(1).stamped(1), Rec::int(2).stamped(2)]).await;
+        }
+        cluster.run(&["merge", "--from", &input, "--to", &output]).await.ok();
+        let (merged, read) = (cluster.read(&output, 0).await, cluster.read(&input, 0).await);
+        assert_eq!(merged[0], read[0]);
+        assert!(merged.iter().all(|record| record.timestamp > 1_700_000_000_000), "{merged:?}");
+        cluster.verify(&input, &output, &[]).await.ok();
     }
 
     async fn what_rskafka_cannot_do_is_refused_by_name_before_anything_is_written(cluster: &Cluster) {

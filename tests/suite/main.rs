@@ -11,6 +11,11 @@ mod memory;
 mod merge;
 mod plain_faults;
 mod refusals;
+mod transactions;
+
+// The client on its own.
+mod reading;
+mod reading_killed;
 
 // Data to try it on.
 mod generate;

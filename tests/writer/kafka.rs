@@ -144,7 +144,8 @@ async fn fault_05_on_kafka_a_leader_killed_and_started_again_under_load_loses_re
     let nodes = local_brokers(folder);
     let addresses: Vec<&str> = nodes.iter().map(|(_, _, address)| address.as_str()).collect();
     let cluster = connect(&addresses.join(",")).await;
-    let partition = topic(&cluster, "killed", &[]).await;
+    // The records are old, so that retention would take them, and so that a broker that restarts has forgotten the producer.
+    let partition = topic(&cluster, "killed", &[("retention.ms", "-1")]).await;
     let writer = cluster.writer(partition.clone(), 0, WriteOptions::default()).await.unwrap();
     let mut numbers = Numbers::new(writer);
     for signal in ["KILL", "TERM", "KILL"] {

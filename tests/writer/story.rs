@@ -14,8 +14,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// So long a request may take where it is to fail for its time.
 pub(crate) const SHORT: Duration = Duration::from_secs(1);
 
-/// A time that every topic takes.
-const NOW_MS: i64 = 1_700_000_000_000;
+/// The time of all records: long ago, the harder case, since what a broker knows of a producer is as old as its records.
+const LONG_AGO_MS: i64 = 1_700_000_000_000;
 
 /// Numbers on their way into a partition.
 pub(crate) struct Numbers {
@@ -68,7 +68,7 @@ pub(crate) fn encode(identity: Option<Identity>, first: u64, count: u64, mut buf
         writer.producer(id, epoch, Identity::sequence(first));
     }
     for number in first..first + count {
-        writer.push(NOW_MS, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
+        writer.push(LONG_AGO_MS, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
     }
     let bytes = writer.finish().unwrap();
     buffer.clear();

@@ -1,7 +1,8 @@
 //! DescribeProducers: what this node knows of the idempotent producers of partitions, after the expiry of old ones.
 //!
 //! - Versions: all that `wire` speaks. As in Kafka every replica answers, a follower with what it knows itself.
-//! - Left out: nothing.
+//! - A partition that is named again is INVALID_REQUEST the second time (Kafka answers it again), so that a small request
+//!   cannot ask for a list many times over.
 
 use super::{Call, Role, hosted};
 use crate::base::place::TopicPartition;
@@ -12,10 +13,12 @@ use crate::wire::ErrorCode;
 use crate::wire::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicRequest, TopicResponse,
 };
+use std::collections::HashSet;
+use std::sync::Arc;
 
 pub(super) fn partitions(request: &DescribeProducersRequest) -> Vec<TopicPartition> {
     let of = |topic: &TopicRequest| {
-        let name: std::sync::Arc<str> = topic.name.as_str().into();
+        let name: Arc<str> = topic.name.as_str().into();
         topic.partition_indexes.iter().map(|p| TopicPartition::new(name.clone(), *p)).collect::<Vec<_>>()
     };
     request.topics.iter().flat_map(of).collect()
@@ -23,9 +26,12 @@ pub(super) fn partitions(request: &DescribeProducersRequest) -> Vec<TopicPartiti
 
 pub(super) fn handle(call: &Call<'_>, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut named = HashSet::new();
     for topic in request.topics {
+        let name: Arc<str> = topic.name.as_str().into();
         let answer = |&index: &i32| {
-            let described = describe(call, &topic.name, index);
+            let is_first = named.insert((name.clone(), index));
+            let described = if is_first { describe(call, &topic.name, index) } else { Err(ErrorCode::InvalidRequest) };
             let mut answer = PartitionResponse { partition_index: index, ..Default::default() };
             match described {
                 Ok(described) => answer.active_producers = described.into_iter().map(tell).collect(),

@@ -204,6 +204,13 @@ async fn describe_producers_tells_who_cannot_be_described() {
     assert_eq!(producers(&mut one, 0).await, (0, vec![]));
     assert_eq!(producers(&mut two, 0).await.0, ErrorCode::NotLeaderOrFollower.code());
     assert_eq!(producers(&mut one, 7).await.0, ErrorCode::UnknownTopicOrPartition.code());
+    // A list is not told many times over for a few bytes of request.
+    let topics = vec![TopicRequest { name: "t".into(), partition_indexes: vec![0, 0] }];
+    let request = DescribeProducersRequest { topics };
+    let codes = one.call::<DescribeProducers, _>(0, &request, |r| {
+        r.topics[0].partitions.iter().map(|partition| partition.error_code).collect::<Vec<_>>()
+    });
+    assert_eq!(codes.await, [0, ErrorCode::InvalidRequest.code()]);
 }
 
 #[tokio::test]

@@ -63,6 +63,11 @@ impl Lanes {
         lock(&self.slots).entry((node, lane)).or_insert_with(|| Slot::of(None)).clone()
     }
 
+    /// Drops every connection that nobody uses right now.
+    pub(super) fn forget(&self) {
+        lock(&self.slots).clear();
+    }
+
     /// A connection for questions, to whichever broker.
     fn any(&self) -> Option<Connection> {
         let slots = lock(&self.slots);

@@ -240,7 +240,11 @@ impl Cluster {
     ) -> Result<View, ClientError> {
         let answer = self.call::<Metadata>(ask, &metadata::request(names), deadline).await?;
         let response = answer.read().map_err(|error| call_error::<Metadata>(answer.broker(), error))?;
-        let view = View::of(answer.broker(), response)?;
+        let view = View::of(answer.broker(), response).inspect_err(|error| {
+            if error.code() == Some(ErrorCode::RebootstrapRequired) {
+                self.start_over();
+            }
+        })?;
         let mut known = self.known();
         known.said_by = view.said_by.clone();
         known.controller = view.controller;
@@ -258,6 +262,16 @@ impl Cluster {
         Ok(view)
     }
 
+    /// The broker says that it cannot speak for the cluster any more: only the addresses that the user gave count.
+    fn start_over(&self) {
+        let mut known = self.known();
+        known.brokers.clear();
+        known.topics.clear();
+        known.controller = NODE_UNKNOWN;
+        drop(known);
+        self.shared.lanes.forget();
+    }
+
     /// Calls one broker, once.
     pub(crate) async fn call<A: Api>(
         &self,
@@ -265,8 +279,9 @@ impl Cluster {
         request: &A::Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer<A>, ClientError> {
-        // One silent broker must not use up the time in which another could be asked.
-        let deadline = deadline.within(self.shared.timeout / 2);
+        // One silent broker must not use up the time in which another could be asked; least of all where any of them will
+        // do, and the one at hand may be the one whose silence we are asking about.
+        let deadline = deadline.within(self.shared.timeout / if ask == Ask::Any { 4 } else { 2 });
         let connection = self.ask(ask, deadline).await?;
         let result = connection.call::<A>(request, Vec::new(), ANSWER_BYTES_MAX, deadline).await;
         result.map_err(|error| call_error::<A>(connection.broker(), error))

@@ -59,6 +59,9 @@ const ANSWER_OVERHEAD_BYTES: usize = 1 << 20;
 const READ_COMMITTED: i8 = 1;
 const NO_EPOCH: i32 = -1;
 
+/// The version from which a Fetch carries the epoch that was read last.
+const EPOCH_FROM_VERSION: i16 = 12;
+
 /// How much is fetched at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadOptions {
@@ -177,16 +180,13 @@ impl Source for PartitionReader {
                     tokio::time::sleep(patience.backoff.next()).await;
                 }
                 Ok(Got::Beyond(error)) => {
-                    if patience.deadline.passed() {
-                        return Err(error);
-                    }
                     tracing::debug!(%error, "waiting for the leader to know better");
+                    patience.wait_or(error).await?;
                     self.look_again();
-                    tokio::time::sleep(patience.backoff.next()).await;
                 }
                 // It was there a moment ago. A broker that has just started may not know all topics yet.
-                Err(ClientError::UnknownTopic { .. }) if self.topic_id.is_some() && !patience.deadline.passed() => {
-                    tokio::time::sleep(patience.backoff.next()).await;
+                Err(error @ ClientError::UnknownTopic { .. }) if self.topic_id.is_some() => {
+                    patience.wait_or(error).await?;
                 }
                 Err(error) => {
                     if patience.retry.after(error).await? == Verdict::Refresh {
@@ -223,6 +223,16 @@ impl Patience {
         self.retry.extend(time);
     }
 
+    /// A pause before the next try; `error` if there is no time for one.
+    async fn wait_or(&mut self, error: ClientError) -> Result<(), ClientError> {
+        let wait = self.backoff.next();
+        if self.deadline.left() <= wait {
+            return Err(error);
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
     /// How long the broker may wait for data.
     fn wait(&self) -> Duration {
         if self.owed && self.empty_answers >= QUICK_ANSWERS_MAX { FETCH_WAIT } else { Duration::ZERO }
@@ -246,15 +256,17 @@ impl PartitionReader {
         let connection = self.cluster.connection(leader.node, self.lane, patience.deadline.within(time)).await?;
         let broker = connection.broker().clone();
         let failed = |error| call_error::<Fetch>(&broker, error);
+        let version = connection.version::<Fetch>().map_err(failed)?;
         let wait = patience.wait();
         let expect = Expect {
             buffer: std::mem::take(into),
             answer_bytes_max: self.options.batch_bytes_max.max(self.fetch_bytes) + ANSWER_OVERHEAD_BYTES,
             // Not cut off where the patience ends: an answer on its way would be taken for none.
             deadline: Deadline::after(wait + time),
-            find: cut::finder(connection.version::<Fetch>().map_err(failed)?),
+            find: cut::finder(version),
         };
-        let pending = connection.submit_with::<Fetch>(&self.request(leader, wait), expect).map_err(failed)?;
+        let request = self.request(leader, wait, version);
+        let pending = connection.submit_with::<Fetch>(&request, expect).map_err(failed)?;
         let mut answer = match pending.await {
             Err(CallError::FrameTooLarge { stated, .. }) => return Err(self.batch_too_large(stated)),
             other => other.map_err(failed)?,
@@ -321,8 +333,9 @@ impl PartitionReader {
         }
     }
 
-    fn request(&self, leader: Leader, wait: Duration) -> FetchRequest {
+    fn request(&self, leader: Leader, wait: Duration, version: i16) -> FetchRequest {
         let fetch_bytes = i32::try_from(self.fetch_bytes).unwrap_or(i32::MAX);
+        let tells_epoch = self.tell_epoch && version >= EPOCH_FROM_VERSION;
         FetchRequest {
             replica_id: -1,
             max_wait_ms: wait.as_millis() as i32,
@@ -340,7 +353,7 @@ impl PartitionReader {
                     // Lets a leader that is behind, or no longer one, say so instead of answering from the past.
                     current_leader_epoch: leader.epoch,
                     fetch_offset: self.position,
-                    last_fetched_epoch: if self.tell_epoch { self.read_epoch } else { NO_EPOCH },
+                    last_fetched_epoch: if tells_epoch { self.read_epoch } else { NO_EPOCH },
                     log_start_offset: -1,
                     partition_max_bytes: fetch_bytes,
                     ..Default::default()

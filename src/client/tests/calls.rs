@@ -40,7 +40,7 @@ async fn dead() -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn what_answers_http_is_called_http_and_not_tried_again() {
+async fn fault_58_what_answers_http_is_called_http_and_not_tried_again() {
     let fake = Fake::start(|_| Some(Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()))).await;
     let started = Instant::now();
     let result = connect(&fake, LONG).await;
@@ -71,7 +71,7 @@ async fn an_http_server_that_waits_for_the_end_of_a_line_is_called_http_too() {
 }
 
 #[tokio::test]
-async fn what_answers_with_a_tls_alert_is_said_to_speak_tls() {
+async fn fault_58_what_answers_with_a_tls_alert_is_said_to_speak_tls() {
     let fake = Fake::start(|_| Some(Reply::Bytes(b"\x15\x03\x03\x00\x02\x02\x50".to_vec()))).await;
     assert!(connect(&fake, LONG).await.unwrap_err().to_string().contains("it speaks TLS"));
 }
@@ -86,7 +86,7 @@ async fn a_listener_that_closes_at_once_is_tried_until_the_time_is_over_and_said
 }
 
 #[tokio::test]
-async fn a_silent_listener_ends_with_the_deadline() {
+async fn fault_60_a_silent_listener_ends_with_the_deadline() {
     let fake = Fake::start(|_| Some(Reply::Silence)).await;
     let started = Instant::now();
     assert!(matches!(attempt(connect(&fake, SHORT).await), (Step::ApiVersions, CallError::Timeout(_))));
@@ -95,7 +95,7 @@ async fn a_silent_listener_ends_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_correlation_id_is_not_believed() {
+async fn fault_60_an_answer_with_another_correlation_id_is_not_believed() {
     let fake = Fake::start(|call| match call.answer::<ApiVersions>(&versions(&[range::<ApiVersions>()])) {
         _ if !at(call, ApiKey::ApiVersions) => None,
         Reply::Bytes(mut bytes) => {
@@ -110,14 +110,14 @@ async fn an_answer_with_another_correlation_id_is_not_believed() {
 }
 
 #[tokio::test]
-async fn an_oversize_answer_is_refused_by_its_length_alone() {
+async fn fault_58_an_oversize_answer_is_refused_by_its_length_alone() {
     let fake = Fake::start(|_| Some(Reply::Bytes(vec![0x0c, 0, 0, 0]))).await;
     let (_, error) = attempt(connect(&fake, LONG).await);
     assert!(matches!(error, CallError::FrameTooLarge { stated: 0x0c00_0000, .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn answers_that_come_byte_by_byte_are_put_together() {
+async fn fault_60_answers_that_come_byte_by_byte_are_put_together() {
     let fake = Fake::start(|call| match call.key() {
         Some(ApiKey::Metadata) => match call.metadata(call.here) {
             Reply::Bytes(bytes) => Some(Reply::ByteByByte(bytes)),
@@ -131,7 +131,7 @@ async fn answers_that_come_byte_by_byte_are_put_together() {
 }
 
 #[tokio::test]
-async fn bytes_after_the_end_of_an_answer_are_an_error() {
+async fn fault_60_bytes_after_the_end_of_an_answer_are_an_error() {
     let fake = Fake::start(|call| match call.key() {
         Some(ApiKey::Metadata) => match call.metadata(call.here) {
             Reply::Bytes(mut bytes) => {
@@ -148,14 +148,14 @@ async fn bytes_after_the_end_of_an_answer_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_dead_address_does_not_keep_the_next_one_from_being_found() {
+async fn fault_71_a_dead_address_does_not_keep_the_next_one_from_being_found() {
     let fake = Fake::start(|_| None).await;
     let brokers = [dead().await.to_string(), "no-such-host.invalid:1".to_owned(), fake.address.to_string()];
     Cluster::connect(&brokers, LONG).await.unwrap();
 }
 
 #[tokio::test]
-async fn each_address_that_failed_is_listed_with_its_step() {
+async fn fault_71_each_address_that_failed_is_listed_with_its_step() {
     let http = Fake::start(|_| Some(Reply::Bytes(b"HTTP/1.1 400".to_vec()))).await;
     let dead = dead().await;
     let error = Cluster::connect(&[dead.to_string(), http.address.to_string()], SHORT).await.unwrap_err();
@@ -177,7 +177,7 @@ async fn a_broker_that_starts_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_broker_that_lacks_our_version_of_api_versions_is_asked_again_with_its_own() {
+async fn fault_57_a_broker_that_lacks_our_version_of_api_versions_is_asked_again_with_its_own() {
     let fake = Fake::start(|call| match (call.key(), call.version()) {
         (Some(ApiKey::ApiVersions), 3..) => {
             let mut refusal = versions(&[range::<ApiVersions>()]);
@@ -195,7 +195,7 @@ async fn a_broker_that_lacks_our_version_of_api_versions_is_asked_again_with_its
 }
 
 #[tokio::test]
-async fn an_api_the_broker_lacks_is_refused_by_name() {
+async fn fault_57_an_api_the_broker_lacks_is_refused_by_name() {
     let fake = Fake::start(|call| {
         at(call, ApiKey::ApiVersions)
             .then(|| call.answer::<ApiVersions>(&versions(&[range::<ApiVersions>(), range::<Metadata>()])))
@@ -207,7 +207,7 @@ async fn an_api_the_broker_lacks_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn versions_that_do_not_meet_are_told_with_both_ranges() {
+async fn fault_57_versions_that_do_not_meet_are_told_with_both_ranges() {
     let fake = Fake::start(|call| {
         let mut metadata = range::<Metadata>();
         (metadata.min_version, metadata.max_version) = (90, 99);
@@ -221,7 +221,7 @@ async fn versions_that_do_not_meet_are_told_with_both_ranges() {
 }
 
 #[tokio::test]
-async fn an_advertised_listener_that_is_dead_is_named_with_who_said_so() {
+async fn fault_71_an_advertised_listener_that_is_dead_is_named_with_who_said_so() {
     let dead = dead().await;
     let fake = Fake::start(move |call| at(call, ApiKey::Metadata).then(|| call.metadata(dead))).await;
     let cluster = connect(&fake, SHORT).await.unwrap();

@@ -9,6 +9,11 @@ mod calls;
 // Many requests on one connection.
 mod link;
 
+// Many readers, few connections, leaders that change.
+mod elections;
+mod log;
+mod shared;
+
 // A partition, read through every sort of answer.
 mod reads;
 

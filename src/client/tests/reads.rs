@@ -158,7 +158,7 @@ async fn nothing_is_fetched_at_or_after_the_end() {
 }
 
 #[tokio::test]
-async fn aborted_data_and_markers_are_left_out_also_across_answers_and_at_the_end() {
+async fn fault_30_aborted_data_and_markers_are_left_out_also_across_answers_and_at_the_end() {
     for batches_max in [1, 2, usize::MAX] {
         let log = Log {
             aborted: vec![AbortedTransaction { producer_id: 5, first_offset: 2 }],
@@ -183,7 +183,7 @@ async fn aborted_data_and_markers_are_left_out_also_across_answers_and_at_the_en
 }
 
 #[tokio::test]
-async fn holes_and_emptied_batches_are_stepped_over() {
+async fn fault_31_holes_and_emptied_batches_are_stepped_over() {
     let emptied = {
         let mut bytes = data(20, 5);
         // As compaction leaves it: no records, the offsets still covered.
@@ -199,7 +199,7 @@ async fn holes_and_emptied_batches_are_stepped_over() {
 }
 
 #[tokio::test]
-async fn a_damaged_batch_is_fetched_again_and_what_came_before_it_is_kept() {
+async fn fault_34_a_damaged_batch_is_fetched_again_and_what_came_before_it_is_kept() {
     let log = Log::of(vec![data(0, 2), data(2, 2), data(4, 2)]);
     let damaged = AtomicUsize::new(2);
     let fake = Fake::start(move |call| {
@@ -220,7 +220,7 @@ async fn a_damaged_batch_is_fetched_again_and_what_came_before_it_is_kept() {
 }
 
 #[tokio::test]
-async fn a_batch_that_stays_damaged_is_an_error_at_its_offset() {
+async fn fault_34_a_batch_that_stays_damaged_is_an_error_at_its_offset() {
     let mut bad = data(2, 2);
     *bad.last_mut().unwrap() ^= 1;
     let fake = serve(Log::of(vec![data(0, 2), bad])).await;
@@ -231,7 +231,7 @@ async fn a_batch_that_stays_damaged_is_an_error_at_its_offset() {
 }
 
 #[tokio::test]
-async fn offsets_that_go_backwards_are_a_violation() {
+async fn fault_35_offsets_that_go_backwards_are_a_violation() {
     let twice = [data(0, 2), data(2, 2), data(2, 2)].concat();
     let fake =
         Fake::start(move |call| is_fetch(call).then(|| Log::of(vec![data(0, 4)]).answer_with(call, &twice))).await;
@@ -245,7 +245,7 @@ async fn offsets_that_go_backwards_are_a_violation() {
 }
 
 #[tokio::test]
-async fn a_partial_last_batch_is_left_for_the_next_fetch() {
+async fn fault_33_a_partial_last_batch_is_left_for_the_next_fetch() {
     let log = Log::of(vec![data(0, 2), data(2, 2)]);
     let fake = Fake::start(move |call| {
         is_fetch(call).then(|| {
@@ -259,7 +259,7 @@ async fn a_partial_last_batch_is_left_for_the_next_fetch() {
 }
 
 #[tokio::test]
-async fn a_batch_cut_off_by_the_window_is_asked_for_again_in_whole() {
+async fn fault_33_a_batch_cut_off_by_the_window_is_asked_for_again_in_whole() {
     let whole = data(0, 200);
     let (length, log) = (whole.len(), Log::of(vec![whole]));
     let fake = Fake::start(move |call| {
@@ -282,7 +282,7 @@ async fn a_batch_cut_off_by_the_window_is_asked_for_again_in_whole() {
 }
 
 #[tokio::test]
-async fn a_batch_larger_than_the_window_is_taken_up_to_its_cap() {
+async fn fault_33_a_batch_larger_than_the_window_is_taken_up_to_its_cap() {
     let batch = data(0, 200);
     let length = batch.len();
     let fake = serve(Log::of(vec![batch])).await;
@@ -294,7 +294,7 @@ async fn a_batch_larger_than_the_window_is_taken_up_to_its_cap() {
 }
 
 #[tokio::test]
-async fn a_lost_start_is_an_error_that_names_the_lost_offsets() {
+async fn fault_36_a_lost_start_is_an_error_that_names_the_lost_offsets() {
     let fake = Fake::start(|call| match call.key() {
         Some(ApiKey::Fetch) => {
             Some(call.fetched(PartitionData { error_code: ErrorCode::OffsetOutOfRange.code(), ..Default::default() }))
@@ -315,7 +315,7 @@ async fn a_lost_start_is_an_error_that_names_the_lost_offsets() {
 }
 
 #[tokio::test]
-async fn an_open_transaction_below_the_end_is_waited_for_and_then_named() {
+async fn fault_28_an_open_transaction_below_the_end_is_waited_for_and_then_named() {
     let log = Log { last_stable: 2, high_watermark: 4, ..Log::of(vec![data(0, 2), data_of(2, 2, 1, true)]) };
     let fake = serve(log).await;
     let mut reader = reader(&fake, 0..4, SHORT, ReadOptions::default()).await;
@@ -389,7 +389,7 @@ async fn a_compacted_log_may_end_before_the_range_and_another_may_not() {
 }
 
 #[tokio::test]
-async fn a_topic_made_anew_under_the_same_name_is_not_read_on() {
+async fn fault_40_a_topic_made_anew_under_the_same_name_is_not_read_on() {
     let log = Log { batches_max: 1, ..Log::of(vec![data(0, 2), data(2, 2)]) };
     let fetches = AtomicUsize::new(0);
     let replaced = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -446,7 +446,7 @@ async fn a_next_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test]
-async fn brokers_that_know_topics_by_name_only_are_read_too() {
+async fn fault_57_brokers_that_know_topics_by_name_only_are_read_too() {
     let log = Log::of(vec![data(0, 2)]);
     let fake = Fake::start(move |call| match call.key() {
         Some(ApiKey::Fetch) => {

@@ -76,7 +76,7 @@ fn runner() -> TestRunner {
 }
 
 #[test]
-fn the_normalised_order_is_the_order_of_what_the_keys_mean_and_a_total_one() {
+fn fault_48_the_normalised_order_is_the_order_of_what_the_keys_mean_and_a_total_one() {
     let kinds = prop::collection::vec(prop::sample::select(KeyType::ALL.to_vec()), 1..4);
     let cases = kinds.prop_flat_map(|kinds| {
         let record = kinds.iter().map(|kind| meant(*kind)).collect::<Vec<_>>();
@@ -116,7 +116,7 @@ fn the_normalised_order_is_the_order_of_what_the_keys_mean_and_a_total_one() {
 }
 
 #[test]
-fn any_bytes_are_a_key_or_an_error_and_never_a_panic() {
+fn fault_48_any_bytes_are_a_key_or_an_error_and_never_a_panic() {
     let soup = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         prop::collection::vec(prop::sample::select(b"{}[]\":,\\u0019eE+-.aTZ ".to_vec()), 0..40),

@@ -102,7 +102,7 @@ fn without_sequences_a_repeat_is_noticed_by_the_offsets() {
 #[test]
 fn long_histories_by_chance_end_whole() {
     let seed: u64 = rand::random();
-    for round in 0..3_000 {
+    for round in 0..1_000 {
         let mut chooser = Chooser::random(seed.wrapping_add(round));
         let limits = Limits { damage: false, ..Limits::new(40, 1 + (round % 5) as usize, 60) };
         let end = World::new(limits, &mut chooser).run();
@@ -113,7 +113,7 @@ fn long_histories_by_chance_end_whole() {
 #[test]
 fn long_histories_with_everything_going_wrong_stop_or_are_right() {
     let seed: u64 = rand::random();
-    for round in 0..3_000 {
+    for round in 0..1_000 {
         let mut chooser = Chooser::random(seed.wrapping_add(round));
         let limits = Limits {
             forgetful: true,

@@ -3,7 +3,8 @@
 //! ```text
 //!  --memory ┬─ output: batches being filled, being compressed, in flight
 //!           ├─ source 0 ┬─ keys and spans of the records at hand
-//!           │           └─ two windows: one that is read, one that comes or waits
+//!           │           ├─ two windows: one that is read, one that comes or waits
+//!           │           └─ what compressed batches unfold to, a piece at a time
 //!           ├─ source 1 ...
 //!           └─ slack: for what turns out larger than its share (a batch larger than a window, one that unfolds)
 //! ```
@@ -70,15 +71,18 @@ impl Shares {
         let reading = memory_bytes.saturating_sub(batch_bytes * BATCHES_ALIVE);
         let share = (reading / 4 * 3 / sources).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX);
         let slab_records = (share / SLAB_PART / SPAN_BYTES).clamp(1, SLAB_RECORDS_MAX);
-        let window_bytes = ((share - slab_records * SPAN_BYTES) / WINDOWS).min(WINDOW_BYTES_MAX);
-        let used = sources.saturating_mul(slab_records * SPAN_BYTES + WINDOWS * window_bytes);
+        // Two parts for each window, one for what is unfolded.
+        let part = (share - slab_records * SPAN_BYTES) / (2 * WINDOWS + 1);
+        let window_bytes = (2 * part).min(WINDOW_BYTES_MAX);
+        let unfold_bytes = part.min(WINDOW_BYTES_MAX / 2);
+        let used = sources.saturating_mul(slab_records * SPAN_BYTES + WINDOWS * window_bytes + unfold_bytes);
         Self {
             sources,
             batch_bytes_wanted,
             batch_bytes,
             window_bytes,
             slab_records,
-            unfold_bytes: window_bytes,
+            unfold_bytes,
             slack_bytes: reading.saturating_sub(used),
         }
     }
@@ -128,7 +132,7 @@ mod tests {
                 let memory = least_bytes(sources) + memory;
                 for batch in [1 << 10, 500_000, 100 << 20] {
                     let shares = Shares::of(memory, sources, batch);
-                    let each = shares.slab_records * SPAN_BYTES + WINDOWS * shares.window_bytes;
+                    let each = shares.slab_records * SPAN_BYTES + WINDOWS * shares.window_bytes + shares.unfold_bytes;
                     let all = sources * each + BATCHES_ALIVE * shares.batch_bytes + shares.slack_bytes;
                     assert!(all <= memory, "{sources} {memory} {batch}: {shares:?}");
                     assert!(shares.window_bytes >= 16_000, "{sources} {memory} {batch}: {shares:?}");

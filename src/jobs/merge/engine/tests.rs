@@ -197,7 +197,7 @@ fn ints(numbers: impl IntoIterator<Item = i64>) -> Vec<Made> {
 }
 
 #[test]
-fn what_comes_out_is_what_a_sort_would_give_with_everything_a_record_has() {
+fn fault_45_what_comes_out_is_what_a_sort_would_give_with_everything_a_record_has() {
     let seed: u64 = rand::random();
     let mut random = StdRng::seed_from_u64(seed);
     for round in 0..120 {
@@ -360,4 +360,24 @@ fn what_unfolds_a_thousandfold_is_merged_in_little_memory() {
     let (batches, _, outcome) = trial.run();
     outcome.unwrap();
     assert_eq!(records(&batches).len(), 40);
+}
+
+#[test]
+fn fault_49_no_partition_one_ten_thousand_empty_ones_and_extreme_skew_are_merged() {
+    let none: [Vec<Made>; 0] = [];
+    for inputs in [
+        none.to_vec(),
+        vec![vec![]],
+        vec![ints(0..3)],
+        (0..10_000).map(|source| ints((0..source % 3).map(|i| i * 7 + source % 5))).collect(),
+        [vec![ints(0..20_000)], (0..99).map(|source| ints([source * 200])).collect()].concat(),
+    ] {
+        let mut trial = Trial::new(&inputs).each(|source| source.cut(500, 2));
+        trial.memory_bytes = least_bytes(inputs.len());
+        trial.batch_bytes = 100_000;
+        let (batches, _, outcome) = trial.run();
+        outcome.unwrap();
+        let expected = oracle(&inputs, &KeyPlan::parse(&[], Order::Asc).unwrap());
+        assert!(records(&batches) == expected, "{} partitions", inputs.len());
+    }
 }
