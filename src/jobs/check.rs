@@ -1,23 +1,26 @@
 //! `check`: is a topic sorted by a key, partition by partition? What a merge needs to know before it starts.
 //!
-//! Every partition is read once, several at a time as far as the memory goes. An inversion is a record whose key is below
+//! Every partition is read once, several at a time as far as the memory goes, each in a task of its own with the next window
+//! fetched ahead; a window is decoded in place, and nothing is allocated per record. An inversion is a record whose key is below
 //! that of the record before it; they are counted, and the first one of each partition is kept with both offsets and keys.
 //! A key that cannot be read ends the check with its place: what cannot be ordered is not sorted.
 
 use super::JobContext;
-use super::cursor::{HeldRecord, RecordCursor};
+use super::cursor::{HeldRaw, RecordCursor};
 use super::error::JobError;
 use super::range::{Bounds, ReadShare, offsets_in, partitions_of, pin};
+use super::windows::Windows;
 use crate::base::ends::Bound;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_count;
+use crate::batch::RawRecord;
 use crate::client::Cluster;
-use crate::keys::{Key, KeyPlan};
+use crate::keys::{KeyError, KeyPlan};
 use crate::observe::usage::Usage;
 use crate::ports::Source;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -91,34 +94,34 @@ pub async fn run(settings: &CheckSettings, cx: &JobContext) -> Result<CheckRepor
     cx.progress.begin("check", offsets_in(&ranges));
     let at_once = (settings.memory_bytes / PARTITION_BYTES).clamp(1, ranges.len().max(1));
     let share = ReadShare::of("check", settings.memory_bytes, 0, at_once)?;
-    let readers = ranges.iter().map(|(partition, range)| {
-        let reader = cluster.reader(partition.clone(), range.clone(), share.read_options());
-        RecordCursor::new(reader, share.window_bytes, cx.shutdown.clone(), cx.progress.clone())
-    });
-    let partitions = check_all(readers.collect(), &settings.keys, at_once).await?;
+    let readers = ranges.into_iter().map(|(partition, range)| cluster.reader(partition, range, share.read_options()));
+    let partitions = check_all(readers, &settings.keys, share, at_once, cx).await?;
     Ok(CheckReport { keys: settings.keys.clone(), partitions, seconds: started.elapsed().as_secs_f64() })
 }
 
-/// Checks every cursor, `at_once` at a time; the answers are in the order of the cursors.
+/// Checks every source, `at_once` at a time; the answers are in the order of the sources.
 async fn check_all<S>(
-    cursors: Vec<RecordCursor<S>>,
+    sources: impl Iterator<Item = S>,
     keys: &KeyPlan,
+    share: ReadShare,
     at_once: usize,
+    cx: &JobContext,
 ) -> Result<Vec<PartitionCheck>, JobError>
 where
     S: Source + 'static,
     JobError: From<S::Error>,
 {
     let keys = Arc::new(keys.clone());
-    let mut waiting = cursors.into_iter().enumerate();
+    let mut waiting = sources.enumerate();
     let mut found = Vec::new();
     // Dropping the set ends the tasks in it, so an error here leaves nothing running.
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() < at_once.max(1)
-            && let Some((index, cursor)) = waiting.next()
+            && let Some((index, source)) = waiting.next()
         {
             let keys = keys.clone();
+            let cursor = share.cursor(Windows::start(source, share.fetch_bytes, None), cx);
             tasks.spawn(async move { check_one(cursor, &keys).await.map(|check| (index, check)) });
         }
         match tasks.join_next().await {
@@ -134,48 +137,69 @@ where
     Ok(found.into_iter().map(|(_, check)| check).collect())
 }
 
-async fn check_one<S>(mut cursor: RecordCursor<S>, keys: &KeyPlan) -> Result<PartitionCheck, JobError>
-where
-    S: Source,
-    JobError: From<S::Error>,
-{
-    let mut check = PartitionCheck {
-        partition: cursor.partition().clone(),
-        range: cursor.range(),
-        records: 0,
-        inversions: 0,
-        first: None,
-    };
-    let mut last: Option<Key> = None;
-    // Kept up to the first inversion, to name both records of it.
-    let (mut held, mut previous) = (HeldRecord::default(), HeldRecord::default());
+async fn check_one(mut cursor: RecordCursor<Windows>, keys: &KeyPlan) -> Result<PartitionCheck, JobError> {
+    let mut seen = Seen::default();
     loop {
-        let wanted = check.first.is_none();
-        let next = cursor
-            .next_with(|record| {
-                if wanted {
-                    held.hold(record);
-                }
-                keys.extract(record).map_err(|error| (record.offset, error))
-            })
-            .await?;
-        let key = match next {
-            Some(Ok(key)) => key,
-            Some(Err((offset, error))) => return Err(JobError::Key { at: check.partition.at(offset), error }),
-            None => return Ok(check),
-        };
-        check.records += 1;
-        if last.as_ref().is_some_and(|last| key < *last) {
-            check.inversions += 1;
-            check.first.get_or_insert_with(|| Inversion {
-                offset: held.offset(),
-                key: keys.show(&held),
-                previous_offset: previous.offset(),
+        let stopped = cursor.pass_here(|found| match seen.pass(found, keys) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break((found.record.offset, error)),
+        })?;
+        if let Some((offset, error)) = stopped {
+            return Err(JobError::Key { at: cursor.partition().at(offset), error });
+        }
+        if !cursor.more().await? {
+            let (partition, range) = (cursor.partition().clone(), cursor.range());
+            let Seen { records, inversions, first, .. } = seen;
+            return Ok(PartitionCheck { partition, range, records, inversions, first });
+        }
+    }
+}
+
+/// What was seen of one partition so far. Before the first record, the last key is the least there is.
+#[derive(Default)]
+struct Seen {
+    /// The last key: its first eight bytes, and the rest.
+    last: (u64, Vec<u8>),
+    /// A key's bytes beyond its first eight.
+    tail: Vec<u8>,
+    /// The last record, kept up to the first inversion, to name both records of it.
+    previous: HeldRaw,
+    records: u64,
+    inversions: u64,
+    first: Option<Inversion>,
+}
+
+impl Seen {
+    /// Takes the next record.
+    #[inline(always)]
+    fn pass(&mut self, found: &RawRecord<'_>, keys: &KeyPlan) -> Result<(), KeyError> {
+        let word = keys.extract_into(&found.record, &mut self.tail)?;
+        self.records += 1;
+        if word < self.last.0 || (word == self.last.0 && self.tail < self.last.1) {
+            self.invert(found, keys);
+        }
+        self.last.0 = word;
+        // Most keys are eight bytes.
+        if !(self.tail.is_empty() && self.last.1.is_empty()) {
+            std::mem::swap(&mut self.tail, &mut self.last.1);
+        }
+        if self.first.is_none() {
+            self.previous.hold(found.record.offset, found.record.timestamp, found.raw);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn invert(&mut self, found: &RawRecord<'_>, keys: &KeyPlan) {
+        self.inversions += 1;
+        if let (None, Some(previous)) = (&self.first, self.previous.record()) {
+            self.first = Some(Inversion {
+                offset: found.record.offset,
+                key: keys.show(&found.record),
+                previous_offset: previous.offset,
                 previous_key: keys.show(&previous),
             });
         }
-        last = Some(key);
-        std::mem::swap(&mut held, &mut previous);
     }
 }
 
@@ -277,24 +301,18 @@ impl PartitionCheck {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Made, MemorySource, block_on};
+    use super::super::testing::{Made, MemorySource, block_on, context};
     use super::*;
-    use crate::base::shutdown::Shutdown;
     use crate::keys::Order;
-    use crate::observe::progress::Progress;
 
     fn check(partitions: &[&[&str]], order: Order, at_once: usize) -> Result<CheckReport, JobError> {
-        let cursors = partitions
-            .iter()
-            .enumerate()
-            .map(|(index, values)| {
-                let records: Vec<Made> = values.iter().map(Made::value).collect();
-                let source = MemorySource::new("t", index as i32, &records).cut(2, 1);
-                RecordCursor::new(source, 1 << 20, Shutdown::default(), Progress::default())
-            })
-            .collect();
+        let sources = partitions.iter().enumerate().map(|(index, values)| {
+            let records: Vec<Made> = values.iter().map(Made::value).collect();
+            MemorySource::new("t", index as i32, &records).cut(2, 1)
+        });
         let keys = KeyPlan::parse(&[], order).unwrap();
-        let partitions = block_on(check_all(cursors, &keys, at_once))?;
+        let share = ReadShare::of("check", 1 << 20, 0, 1).unwrap();
+        let partitions = block_on(check_all(sources, &keys, share, at_once, &context()))?;
         Ok(CheckReport { keys, partitions, seconds: 0.0 })
     }
 

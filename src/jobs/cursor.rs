@@ -4,25 +4,31 @@
 //! fetches at once and what the window may take, however long the partition is. Records before and after the pinned range
 //! are skipped (a batch is fetched whole).
 //!
-//! [`RecordCursor::next_with`] lends each record to a closure, so that nothing is copied that is not wanted; whoever needs a
-//! record to outlive the next one copies it into a [`HeldRecord`], whose buffers are reused.
+//! What is at hand is read without waiting ([`RecordCursor::pass_here`]), each record lent to a closure, so that nothing is
+//! copied that is not wanted; only between stretches is anything awaited ([`RecordCursor::more`]). For those who have the
+//! time, [`RecordCursor::next_with`] does both for one record. Whoever needs a record to outlive the next one copies it into
+//! a [`HeldRecord`], or its bytes as they stand into a [`HeldRaw`], whose buffers are reused.
 
 use super::error::JobError;
-use crate::base::place::{Place, TopicPartition};
+use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
-use crate::batch::{Batch, Record, RecordReader};
+use crate::batch::{Batch, BatchError, RawRecord, Record, RecordReader};
 use crate::keys::Fields;
 use crate::observe::progress::Progress;
 use crate::ports::Source;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// After how many records the counters are moved; each time touches a line that other threads read.
 const PROGRESS_EVERY: u64 = 1024;
 
+/// After how many records a stretch pauses, for the wish to stop and for other tasks: a batch may unfold to millions.
+const PAUSE_RECORDS: u64 = 1 << 16;
+
 /// Reads the records of one source in offset order.
 pub struct RecordCursor<S> {
     source: S,
-    /// The stretch being read: whole batches.
+    range: Range<i64>,
+    /// The stretch being read: whole batches. Empty once it is read.
     stretch: Vec<u8>,
     /// The batch being read, in the stretch.
     batch: Range<usize>,
@@ -35,6 +41,18 @@ pub struct RecordCursor<S> {
     uncounted: (u64, u64),
 }
 
+/// Why the reading of a batch stopped.
+enum Pause<B> {
+    /// Whoever took the last record wants no more now.
+    Broken(B),
+    /// So many records in one go are enough.
+    Full,
+    /// The batch is read.
+    BatchDone,
+    /// The range is read.
+    RangeDone,
+}
+
 impl<S: Source> RecordCursor<S>
 where
     JobError: From<S::Error>,
@@ -42,8 +60,10 @@ where
     /// A cursor at the start of the source's range. `window_bytes` is the most that a compressed batch may take unfolded
     /// at a time.
     pub fn new(source: S, window_bytes: usize, shutdown: Shutdown, progress: Progress) -> Self {
+        let range = source.range();
         Self {
-            position: source.range().start,
+            position: range.start,
+            range,
             source,
             stretch: Vec::new(),
             batch: 0..0,
@@ -61,85 +81,126 @@ where
 
     /// The offsets that are read.
     pub fn range(&self) -> Range<i64> {
-        self.source.range()
+        self.range.clone()
     }
 
     /// Lends the next record to `take` and gives what that returns; `None` at the end of the range.
     pub async fn next_with<T>(&mut self, take: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, JobError> {
-        let range = self.source.range();
+        let mut take = Some(take);
         loop {
-            let batch = &self.stretch[self.batch.clone()];
-            let read = if batch.is_empty() { Ok(None) } else { self.reader.next_in(batch) };
-            match read {
-                Ok(Some(record)) if record.offset >= range.end => {
-                    self.stretch.clear();
-                    self.batch = 0..0;
-                    self.position = range.end;
-                }
-                Ok(Some(record)) if record.offset < range.start => {}
-                Ok(Some(record)) => {
-                    if record.offset < self.position {
-                        return Err(JobError::Order {
-                            at: self.source.partition().at(record.offset),
-                            expected: self.position,
-                        });
-                    }
-                    self.position = record.offset + 1;
-                    self.uncounted.0 += 1;
-                    self.uncounted.1 += size(&record);
-                    if self.uncounted.0 == PROGRESS_EVERY {
-                        let (records, bytes) = std::mem::take(&mut self.uncounted);
-                        self.progress.add(records, bytes);
-                    }
-                    return Ok(Some(take(&record)));
-                }
-                Ok(None) => {
-                    if !self.next_batch().await? {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(JobError::Batch { at: self.here(), error }),
+            let taken = self.pass_here(|found| ControlFlow::Break(take.take().map(|take| take(&found.record))))?;
+            if let Some(taken) = taken {
+                return Ok(taken);
+            }
+            if !self.more().await? {
+                return Ok(None);
             }
         }
     }
 
-    /// Goes to the next batch, fetching if the stretch is used up; `false` at the end.
-    async fn next_batch(&mut self) -> Result<bool, JobError> {
-        let mut at = self.batch.end;
-        if at == self.stretch.len() {
-            if !self.fetch().await? {
-                return Ok(false);
-            }
-            at = 0;
+    /// Makes sure that there are records at hand, fetching if the stretch is used up; `false` at the end of the range.
+    pub async fn more(&mut self) -> Result<bool, JobError> {
+        if let Some(signal) = self.shutdown.requested() {
+            return Err(JobError::Interrupted(signal));
         }
+        if !self.stretch.is_empty() {
+            tokio::task::yield_now().await;
+            return Ok(true);
+        }
+        let mut more = false;
+        if self.position < self.range.end {
+            more = tokio::select! {
+                biased;
+                signal = self.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+                next = self.source.next(&mut self.stretch) => next?.is_some(),
+            };
+        }
+        if !more {
+            self.stretch.clear();
+            self.count();
+        }
+        Ok(more)
+    }
+
+    /// Lends the records at hand to `take`, one after the other, until it breaks; `None` if it did not, and [`Self::more`]
+    /// is to be asked. Nothing in here waits.
+    #[inline]
+    pub fn pass_here<B>(
+        &mut self,
+        mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, JobError> {
+        let mut left = PAUSE_RECORDS;
+        loop {
+            match self.pass_batch(&mut left, &mut take)? {
+                Pause::Broken(with) => return Ok(Some(with)),
+                Pause::Full => return Ok(None),
+                Pause::BatchDone if self.batch.end < self.stretch.len() => self.next_batch()?,
+                Pause::BatchDone => break,
+                Pause::RangeDone => {
+                    self.position = self.range.end;
+                    break;
+                }
+            }
+        }
+        self.stretch.clear();
+        self.batch = 0..0;
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn pass_batch<B>(
+        &mut self,
+        left: &mut u64,
+        take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
+    ) -> Result<Pause<B>, JobError> {
+        if self.batch.is_empty() {
+            return Ok(Pause::BatchDone);
+        }
+        let batch = &self.stretch[self.batch.clone()];
+        while *left > 0 {
+            let found = match self.reader.next_raw(batch) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(Pause::BatchDone),
+                Err(error) => return Err(self.broken(error)),
+            };
+            let offset = found.record.offset;
+            if offset < self.position {
+                if offset < self.range.start {
+                    continue;
+                }
+                let at = self.source.partition().at(offset);
+                return Err(JobError::Order { at, expected: self.position });
+            }
+            if offset >= self.range.end {
+                return Ok(Pause::RangeDone);
+            }
+            self.position = offset + 1;
+            *left -= 1;
+            self.uncounted.0 += 1;
+            self.uncounted.1 += size(&found.record);
+            if self.uncounted.0 == PROGRESS_EVERY {
+                let (records, bytes) = std::mem::take(&mut self.uncounted);
+                self.progress.add(records, bytes);
+            }
+            if let ControlFlow::Break(with) = take(&found) {
+                return Ok(Pause::Broken(with));
+            }
+        }
+        Ok(Pause::Full)
+    }
+
+    /// Goes to the next batch of the stretch.
+    fn next_batch(&mut self) -> Result<(), JobError> {
+        let at = self.batch.end;
         let read = Batch::read(&self.stretch[at..]).and_then(|batch| {
             self.reader.start(&batch)?;
             Ok(batch.bytes().len())
         });
         match read {
             Ok(len) => self.batch = at..at + len,
-            Err(error) => return Err(JobError::Batch { at: self.here(), error }),
+            Err(error) => return Err(self.broken(error)),
         }
-        Ok(true)
-    }
-
-    async fn fetch(&mut self) -> Result<bool, JobError> {
-        self.batch = 0..0;
-        self.stretch.clear();
-        if self.position >= self.source.range().end {
-            self.count();
-            return Ok(false);
-        }
-        let next = tokio::select! {
-            biased;
-            signal = self.shutdown.wait() => return Err(JobError::Interrupted(signal)),
-            next = self.source.next(&mut self.stretch) => next?,
-        };
-        if next.is_none() {
-            self.stretch.clear();
-            self.count();
-        }
-        Ok(next.is_some())
+        Ok(())
     }
 
     fn count(&mut self) {
@@ -147,14 +208,41 @@ where
         self.progress.add(records, bytes);
     }
 
-    fn here(&self) -> Place {
-        self.source.partition().at(self.position)
+    #[cold]
+    fn broken(&self, error: BatchError) -> JobError {
+        JobError::Batch { at: self.source.partition().at(self.position), error }
     }
 }
 
 /// A record's key and value, as progress counts bytes.
 fn size(record: &Record<'_>) -> u64 {
     (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64
+}
+
+/// A record that was copied out of its batch just as it stands there. The buffer is kept from one record to the next.
+#[derive(Debug, Default)]
+pub struct HeldRaw {
+    offset: i64,
+    timestamp: i64,
+    raw: Vec<u8>,
+}
+
+impl HeldRaw {
+    /// Copies a record, by its bytes as [`RawRecord::raw`] has them, over what was held.
+    #[inline]
+    pub fn hold(&mut self, offset: i64, timestamp: i64, raw: &[u8]) {
+        if self.raw.capacity() > HELD_BYTES_KEPT {
+            self.raw = Vec::new();
+        }
+        self.raw.clear();
+        self.raw.extend_from_slice(raw);
+        (self.offset, self.timestamp) = (offset, timestamp);
+    }
+
+    /// The record; `None` if none was held yet.
+    pub fn record(&self) -> Option<Record<'_>> {
+        Record::from_raw(self.offset, self.timestamp, &self.raw).ok()
+    }
 }
 
 /// A record that was copied out of its batch. The buffers are kept from one record to the next.

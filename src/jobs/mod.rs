@@ -20,6 +20,8 @@ pub mod cursor;
 
 mod outlet;
 
+mod windows;
+
 mod range;
 
 pub mod error;

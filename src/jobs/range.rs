@@ -1,6 +1,9 @@
 //! Which offsets of which partitions a job reads, pinned once at its start, and how much memory each reader gets.
 
+use super::JobContext;
+use super::cursor::RecordCursor;
 use super::error::JobError;
+use super::windows::Windows;
 use crate::base::ends::{Bound, Ends};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
@@ -133,15 +136,18 @@ pub(super) fn offsets_in(ranges: &[Pinned]) -> u64 {
     ranges.iter().map(|(_, range)| range.end.saturating_sub(range.start).max(0) as u64).sum()
 }
 
-/// What one of several readers may take.
+/// What one of several readers may take. All of it together is one window that is read, one that is fetched ahead (beside
+/// a batch larger than a window there is none of those), a compressed batch unfolding, and two blocks of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReadShare {
-    /// Bytes of a fetch; it is in memory twice, as it came and as it is read.
+    /// Bytes of a fetch, the window.
     pub(super) fetch_bytes: usize,
-    /// The largest batch that is taken; also twice in memory.
+    /// The largest batch that is taken.
     pub(super) batch_bytes_max: usize,
     /// What a compressed batch may take unfolded at a time.
     pub(super) window_bytes: usize,
+    /// What records that are copied out of their window may take, for whoever does so; there are two such blocks.
+    pub(super) block_bytes: usize,
 }
 
 impl ReadShare {
@@ -166,7 +172,13 @@ impl ReadShare {
             fetch_bytes: (share / 8).min(Self::FETCH_BYTES_MAX),
             batch_bytes_max: share / 4,
             window_bytes: share / 2,
+            block_bytes: share / 16,
         })
+    }
+
+    /// A cursor over windows of this share.
+    pub(super) fn cursor(self, windows: Windows, cx: &JobContext) -> RecordCursor<Windows> {
+        RecordCursor::new(windows, self.window_bytes, cx.shutdown.clone(), cx.progress.clone())
     }
 
     pub(super) fn read_options(self) -> ReadOptions {
@@ -210,7 +222,8 @@ mod tests {
     fn shares_stay_within_the_memory_and_too_little_of_it_is_refused_with_what_is_needed() {
         for readers in [0, 1, 11, 100, 240] {
             let share = ReadShare::of("verify", 64 << 20, 3 << 20, readers).unwrap();
-            let taken = share.window_bytes + 2 * share.batch_bytes_max.max(share.fetch_bytes);
+            let windows = share.fetch_bytes + share.batch_bytes_max.max(share.fetch_bytes);
+            let taken = windows + share.window_bytes + 2 * share.block_bytes;
             assert!(taken * readers + (3 << 20) <= 64 << 20, "{readers}");
         }
         let error = ReadShare::of("verify", 4 << 20, 3 << 20, 11).unwrap_err().to_string();

@@ -1,12 +1,16 @@
 //! What the tests of jobs share: records made up, and a source in memory.
 
+use super::JobContext;
 use super::error::JobError;
 use crate::base::place::TopicPartition;
+use crate::base::shutdown::Shutdown;
 use crate::batch::{BatchWriter, Codec};
+use crate::observe::progress::Progress;
 use crate::ports::Source;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::ops::Range;
+use std::time::Duration;
 
 /// A record made up.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -144,6 +148,17 @@ impl Source for MemorySource {
 impl From<Infallible> for JobError {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+/// What a job runs in that has no cluster.
+pub(super) fn context() -> JobContext {
+    JobContext {
+        brokers: Vec::new(),
+        brokers_in_environment: false,
+        timeout: Duration::from_secs(60),
+        shutdown: Shutdown::default(),
+        progress: Progress::default(),
     }
 }
 

@@ -85,6 +85,7 @@ async fn fault_42_on_kafka_a_leader_killed_and_started_again_under_a_reader_cost
             if found.isr.len() == 2 && found.leader >= 0 {
                 break found.leader;
             }
+            // A pause between two looks; the test's own patience bounds them.
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         for _ in 0..20 {

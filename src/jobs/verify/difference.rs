@@ -3,8 +3,8 @@
 use crate::base::place::Place;
 use crate::base::text::excerpt;
 use crate::base::time::show_epoch_ms;
-use crate::jobs::cursor::HeldRecord;
-use crate::keys::{Fields as _, KeyPlan};
+use crate::batch::Record;
+use crate::keys::KeyPlan;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -58,18 +58,18 @@ pub struct Shown {
 }
 
 /// The fields in which two records differ; none if they are the same.
-pub(super) fn differing(found: &HeldRecord, expected: &HeldRecord, with_timestamp: bool) -> Vec<Field> {
+pub(super) fn differing(found: &Record<'_>, expected: &Record<'_>, with_timestamp: bool) -> Vec<Field> {
     let mut fields = Vec::new();
-    if found.key() != expected.key() {
+    if found.key != expected.key {
         fields.push(Field::Key);
     }
-    if found.value() != expected.value() {
-        fields.push(Field::Value { from_byte: common(found.value(), expected.value()) });
+    if found.value != expected.value {
+        fields.push(Field::Value { from_byte: common(found.value, expected.value) });
     }
-    if !found.headers().eq(expected.headers()) {
+    if found.headers != expected.headers {
         fields.push(Field::Headers);
     }
-    if with_timestamp && found.timestamp() != expected.timestamp() {
+    if with_timestamp && found.timestamp != expected.timestamp {
         fields.push(Field::Timestamp);
     }
     fields
@@ -90,12 +90,12 @@ impl Difference {
         self.fields.iter().find_map(|field| field.first_byte()).filter(|from| *from > COMMON_BYTES_SHOWN).unwrap_or(0)
     }
 
-    pub(super) fn with_found(mut self, at: Place, record: &HeldRecord, keys: &KeyPlan) -> Self {
+    pub(super) fn with_found(mut self, at: Place, record: &Record<'_>, keys: &KeyPlan) -> Self {
         self.found = Some(Shown::new(at, record, keys, self.value_from()));
         self
     }
 
-    pub(super) fn with_expected(mut self, at: Place, record: &HeldRecord, keys: &KeyPlan) -> Self {
+    pub(super) fn with_expected(mut self, at: Place, record: &Record<'_>, keys: &KeyPlan) -> Self {
         self.expected = Some(Shown::new(at, record, keys, self.value_from()));
         self
     }
@@ -159,8 +159,8 @@ impl fmt::Display for Field {
 }
 
 impl Shown {
-    fn new(at: Place, record: &HeldRecord, keys: &KeyPlan, value_from: usize) -> Self {
-        let value = match record.value() {
+    fn new(at: Place, record: &Record<'_>, keys: &KeyPlan, value_from: usize) -> Self {
+        let value = match record.value {
             Some(value) if value_from > 0 => {
                 format!("...{}", excerpt(value.get(value_from..).unwrap_or_default()))
             }
@@ -169,10 +169,10 @@ impl Shown {
         Self {
             at,
             sort_key: keys.show(record),
-            key: shown(record.key()),
+            key: shown(record.key),
             value,
             headers: shown_headers(record),
-            timestamp: record.timestamp(),
+            timestamp: record.timestamp,
         }
     }
 
@@ -205,12 +205,12 @@ fn shown(bytes: Option<&[u8]>) -> String {
 }
 
 /// The first few headers; the rest are counted.
-fn shown_headers(record: &HeldRecord) -> String {
+fn shown_headers(record: &Record<'_>) -> String {
     const SHOWN_MAX: usize = 4;
-    let headers = record.headers();
-    let more = headers.len().saturating_sub(SHOWN_MAX);
+    let more = record.headers.len().saturating_sub(SHOWN_MAX);
+    let shown_first = record.headers.iter().take(SHOWN_MAX);
     let mut parts: Vec<String> =
-        headers.take(SHOWN_MAX).map(|(name, value)| format!("{}={}", excerpt(name), shown(value))).collect();
+        shown_first.map(|header| format!("{}={}", excerpt(header.key), shown(header.value))).collect();
     if more > 0 {
         parts.push(format!("{more} more"));
     }

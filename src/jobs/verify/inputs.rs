@@ -1,130 +1,169 @@
 //! The order the output should have: the inputs merged by (key, source, offset).
 //!
-//! A binary heap of its own, with keys owned and pushed and popped one by one: the simplest thing that is right, and nothing
-//! of what `merge` runs on, because it is the second opinion on that.
+//! Stretch by stretch: of the blocks at hand, all records up to the first block's end are collected, source by source, and
+//! sorted by their keys with the standard library's stable sort. It is the simplest thing that is right, and nothing of what
+//! `merge` runs on, because it is the second opinion on that. As the sort finds runs and merges them, it is quick as well.
+//!
+//! ```text
+//!  source 0   1  4  4  9 │ 12 ...            the first block to end is source 1's, at key 9:
+//!  source 1   2  9       │ (next block)      what is left of the line is sorted now; ties stay in the order of the
+//!  source 2   3  3  8  │ 9  11 ...           sources, so source 2's 9 must wait for all of source 1's
+//! ```
 
-use super::buckets::{Buckets, hash};
-use crate::jobs::cursor::{HeldRecord, RecordCursor};
+use super::blocks::{Block, Blocks};
+use crate::batch::Record;
 use crate::jobs::error::JobError;
-use crate::keys::{Key, KeyPlan};
-use crate::ports::Source;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
-/// The inputs, each with its next record in hand.
-pub(super) struct Inputs<'a, S> {
-    cursors: Vec<RecordCursor<S>>,
-    keys: &'a KeyPlan,
-    with_timestamp: bool,
-    /// The record of each source whose key is in the heap or was taken last.
-    heads: Vec<HeldRecord>,
-    heap: BinaryHeap<Reverse<(Key, usize)>>,
-    /// The key and the source that were taken last; that source is to be read before the next is taken.
-    taken: Option<(Key, usize)>,
-    /// Room for the record before the head, to name both if they run backwards.
-    spare: HeldRecord,
-    /// How many records were read.
-    pub(super) records: u64,
+/// The inputs, each with a block at hand.
+pub(super) struct Inputs {
+    sources: Vec<Input>,
+    /// The stretch at hand.
+    order: Vec<Next>,
 }
 
-impl<'a, S: Source> Inputs<'a, S>
-where
-    JobError: From<S::Error>,
-{
-    /// Reads the first record of each source.
-    pub(super) async fn start(
-        cursors: Vec<RecordCursor<S>>,
-        keys: &'a KeyPlan,
-        with_timestamp: bool,
-        buckets: &mut Buckets,
-    ) -> Result<Self, JobError> {
-        let sources = cursors.len();
-        let mut inputs = Self {
-            cursors,
-            keys,
-            with_timestamp,
-            heads: vec![HeldRecord::default(); sources],
-            heap: BinaryHeap::with_capacity(sources),
-            taken: None,
-            spare: HeldRecord::default(),
-            records: 0,
+struct Input {
+    blocks: Blocks,
+    /// How many records of the block at hand are in the stretch at hand or were before.
+    taken: usize,
+    ended: bool,
+}
+
+/// A record of the order, by where it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Next {
+    word: u64,
+    source: u32,
+    index: u32,
+}
+
+impl Inputs {
+    pub(super) fn new(sources: Vec<Blocks>) -> Self {
+        let sources = sources.into_iter().map(|blocks| Input { blocks, taken: 0, ended: false }).collect();
+        Self { sources, order: Vec::new() }
+    }
+
+    /// The stretch at hand.
+    pub(super) fn order(&self) -> &[Next] {
+        &self.order
+    }
+
+    /// Goes on to the next stretch; `false` where there is none.
+    pub(super) async fn next_stretch(&mut self) -> Result<bool, JobError> {
+        self.order.clear();
+        for source in &mut self.sources {
+            source.refill().await?;
+        }
+        let lasts = self.sources.iter().enumerate().filter(|(_, source)| !source.ended);
+        let Some((_, bound)) = lasts.map(|(index, source)| (source.last_key(), index)).min() else {
+            return Ok(false);
         };
-        for source in 0..sources {
-            inputs.refill(source, None, buckets).await?;
+        let (mut sources, mut tails) = (0, false);
+        for index in 0..self.sources.len() {
+            let start = self.sources[index].taken;
+            let end = self.sources[index].up_to(self.sources[bound].last_key(), index <= bound);
+            if end == start {
+                continue;
+            }
+            sources += 1;
+            tails |= self.sources[index].block().has_tails();
+            let words = self.sources[index].block().words()[start..end].iter().zip(start as u32..);
+            self.order.extend(words.map(|(word, at)| Next { word: *word, source: index as u32, index: at }));
+            self.sources[index].taken = end;
         }
-        Ok(inputs)
-    }
-
-    /// Takes the next record of the order: the source whose head it is.
-    pub(super) async fn next(&mut self, buckets: &mut Buckets) -> Result<Option<usize>, JobError> {
-        if let Some((key, source)) = self.taken.take() {
-            self.refill(source, Some(&key), buckets).await?;
+        match (sources, tails) {
+            (1, _) => {}
+            (_, false) => self.order.sort_by_key(|next| next.word),
+            (_, true) => {
+                let sources = &self.sources;
+                let key = |next: &Next| sources[next.source as usize].block().key(next.index as usize);
+                self.order.sort_by(|a, b| key(a).cmp(&key(b)));
+            }
         }
-        self.taken = self.heap.pop().map(|Reverse(next)| next);
-        Ok(self.taken.as_ref().map(|(_, source)| *source))
+        Ok(true)
     }
 
-    /// The record that was taken last, by the source that [`Self::next`] gave.
-    pub(super) fn head(&self, source: usize) -> &HeldRecord {
-        &self.heads[source]
+    /// The timestamp and the bytes of a record of the stretch at hand.
+    #[inline(always)]
+    pub(super) fn raw(&self, next: Next) -> (i64, &[u8]) {
+        self.sources[next.source as usize].block().raw(next.index as usize)
     }
 
-    /// Where the cursors of the sources are.
-    pub(super) fn cursor(&self, source: usize) -> &RecordCursor<S> {
-        &self.cursors[source]
+    /// A record of the stretch at hand, and where it is read.
+    pub(super) fn record(&self, next: Next) -> Option<(&Blocks, Record<'_>)> {
+        let blocks = &self.sources.get(next.source as usize)?.blocks;
+        Some((blocks, blocks.block().record(next.index as usize)?))
     }
 
-    /// Reads and counts what is left, once the output is known to be wrong. Gives what is wrong with the inputs themselves,
-    /// if anything is.
-    pub(super) async fn drain(&mut self, buckets: &mut Buckets) -> Result<Option<JobError>, JobError> {
-        let mut last: Vec<Option<Key>> = vec![None; self.cursors.len()];
-        let heads = self.heap.drain().map(|Reverse(head)| head).chain(self.taken.take());
-        heads.for_each(|(key, source)| last[source] = Some(key));
+    /// How many records came so far.
+    pub(super) fn records(&self) -> u64 {
+        self.sources.iter().map(|source| source.blocks.records()).sum()
+    }
+
+    /// Lends everything from `at` in the stretch at hand on to `each`, in no order, once the output is known to be wrong.
+    /// Gives what is wrong with the inputs themselves, if anything is.
+    pub(super) async fn drain(
+        &mut self,
+        at: usize,
+        mut each: impl FnMut(&Record<'_>),
+    ) -> Result<Option<JobError>, JobError> {
+        // What is left of the stretch is put back.
+        for next in self.order.drain(at..).rev() {
+            self.sources[next.source as usize].taken = next.index as usize;
+        }
         let mut flaw = None;
-        for (source, last) in last.iter_mut().enumerate() {
-            while let Some(key) = self.read(source, last.as_ref(), buckets).await? {
-                *last = key.map_err(|error| flaw.get_or_insert(error)).ok();
+        for source in &mut self.sources {
+            loop {
+                let block = source.blocks.block();
+                (source.taken..block.len()).filter_map(|index| block.record(index)).for_each(|record| each(&record));
+                source.taken = 0;
+                flaw = flaw.or(source.blocks.take_flaw());
+                if !source.blocks.next().await? {
+                    break;
+                }
             }
         }
         Ok(flaw)
     }
+}
 
-    /// Reads the next record of `source` into its head: its key, or what is wrong with it.
-    async fn read(
-        &mut self,
-        source: usize,
-        previous: Option<&Key>,
-        buckets: &mut Buckets,
-    ) -> Result<Option<Result<Key, JobError>>, JobError> {
-        std::mem::swap(&mut self.spare, &mut self.heads[source]);
-        let (cursor, head) = (&mut self.cursors[source], &mut self.heads[source]);
-        let next = cursor
-            .next_with(|record| {
-                head.hold(record);
-                (hash(record, self.with_timestamp), self.keys.extract(record))
-            })
-            .await?;
-        let Some((hash, key)) = next else { return Ok(None) };
-        buckets.input(hash);
-        self.records += 1;
-        let at = || cursor.partition().at(head.offset());
-        Ok(Some(match key {
-            Err(error) => Err(JobError::Key { at: at(), error }),
-            Ok(key) if previous.is_some_and(|previous| key < *previous) => Err(JobError::Unsorted {
-                at: at(),
-                key: self.keys.show(head),
-                previous_offset: self.spare.offset(),
-                previous_key: self.keys.show(&self.spare),
-            }),
-            Ok(key) => Ok(key),
-        }))
+impl Input {
+    #[inline(always)]
+    fn block(&self) -> &Block {
+        self.blocks.block()
     }
 
-    /// The same for the heap, where what is wrong is an error.
-    async fn refill(&mut self, source: usize, previous: Option<&Key>, buckets: &mut Buckets) -> Result<(), JobError> {
-        if let Some(key) = self.read(source, previous, buckets).await? {
-            self.heap.push(Reverse((key?, source)));
+    /// Makes sure that there are records at hand that were not taken. What is wrong with the next one is an error.
+    async fn refill(&mut self) -> Result<(), JobError> {
+        while !self.ended && self.taken == self.block().ordered() {
+            if let Some(flaw) = self.blocks.take_flaw() {
+                return Err(flaw);
+            }
+            self.taken = 0;
+            self.ended = !self.blocks.next().await?;
         }
         Ok(())
+    }
+
+    /// The last key at hand; there is one unless the source has ended.
+    fn last_key(&self) -> (u64, &[u8]) {
+        match self.block().ordered().checked_sub(1) {
+            Some(last) => self.block().key(last),
+            None => (u64::MAX, &[]),
+        }
+    }
+
+    /// Up to which index the keys lie below `bound`, or also at it.
+    fn up_to(&self, bound: (u64, &[u8]), also_at: bool) -> usize {
+        let (mut low, mut high) = (self.taken, self.block().ordered());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let key = self.block().key(middle);
+            if key < bound || (also_at && key == bound) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 }

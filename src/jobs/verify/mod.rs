@@ -1,8 +1,9 @@
 //! `verify`: proves that an output holds the records of its inputs, each once, unchanged, in the one order they have.
 //!
-//! It shares with `merge` the key language and nothing else: its own fetches, its own heap. Inputs and output are walked in
-//! lockstep; the first place where they part is named, and from there on both sides are read to their ends to count what is
-//! missing and what is extra. Memory is bounded by the settings, whatever the topics hold.
+//! It shares with `merge` the key language and what fetches windows ahead, and nothing else: it has its own way of decoding
+//! them, and puts the inputs in order by sorting. Inputs and output are walked in lockstep; the first place where they part
+//! is named, and from there on both sides are read to their ends to count what is missing and what is extra. Memory is
+//! bounded by the settings, whatever the topics hold.
 //!
 //! Order has to be there before it can be verified: an input that runs backwards is an error, as it is for `merge`, unless the
 //! output was found to differ before that.
@@ -11,6 +12,8 @@
 mod compare;
 
 mod inputs;
+
+mod blocks;
 
 // What differs.
 mod buckets;
@@ -23,12 +26,12 @@ pub use difference::{Difference, Field, Shown};
 pub use report::VerifyReport;
 
 use super::JobContext;
-use super::cursor::RecordCursor;
 use super::error::JobError;
 use super::range::{Bounds, ReadShare, offsets_in, partitions_of, pin};
 use crate::base::ends::{Bound, Ends};
 use crate::client::Cluster;
 use crate::keys::KeyPlan;
+use compare::How;
 use std::time::Instant;
 
 /// What is verified.
@@ -80,16 +83,13 @@ pub async fn run(settings: &VerifySettings, cx: &JobContext) -> Result<VerifyRep
     let inputs = pin(&cluster, &inputs, bounds).await?;
     cx.progress.begin("verify", offsets_in(&inputs).saturating_add(offsets_in(&output)));
 
-    let cursor = |(partition, range): &super::range::Pinned| {
-        let reader = cluster.reader(partition.clone(), range.clone(), share.read_options());
-        RecordCursor::new(reader, share.window_bytes, cx.shutdown.clone(), cx.progress.clone())
-    };
-    let Some((output_partition, output_range)) = output.first().cloned() else {
+    let open = |(partition, range): super::range::Pinned| cluster.reader(partition, range, share.read_options());
+    let Some((output_partition, output_range)) = output.into_iter().next() else {
         return Err(JobError::Refused(format!("{} has no partition", settings.to)));
     };
-    let output_cursor = cursor(&(output_partition.clone(), output_range.clone()));
-    let input_cursors = inputs.iter().map(cursor).collect();
-    let found = compare::compare(input_cursors, output_cursor, &settings.keys, !settings.ignore_timestamp).await?;
+    let how = How { keys: &settings.keys, with_timestamp: !settings.ignore_timestamp, share };
+    let output = open((output_partition.clone(), output_range.clone()));
+    let found = compare::compare(inputs.iter().cloned().map(open), output, how, cx).await?;
     let offsets = |of: fn(&std::ops::Range<i64>) -> i64| -> Ends {
         inputs.iter().map(|(partition, range)| (partition.clone(), of(range))).collect()
     };

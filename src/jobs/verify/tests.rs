@@ -1,32 +1,39 @@
 //! Every kind of damage is found and named, and the proof itself is held against sorting.
 
-use super::compare::{Comparison, compare};
+use super::compare::{Comparison, How, compare};
 use super::report::VerifyReport;
 use super::*;
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
-use crate::base::shutdown::Shutdown;
-use crate::jobs::testing::{Made, MemorySource, block_on};
+use crate::jobs::testing::{Made, MemorySource, block_on, context};
 use crate::keys::Order;
-use crate::observe::progress::Progress;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-
-fn cursor(source: MemorySource) -> RecordCursor<MemorySource> {
-    RecordCursor::new(source, 1 << 20, Shutdown::default(), Progress::default())
-}
 
 fn keys() -> KeyPlan {
     KeyPlan::parse(&[], Order::Asc).unwrap()
 }
 
 fn walk(inputs: &[Vec<Made>], output: &[Made], with_timestamp: bool) -> Result<Comparison, JobError> {
-    let inputs = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, records)| cursor(MemorySource::new("in", index as i32, records)))
-        .collect();
-    block_on(compare(inputs, cursor(MemorySource::new("out", 0, output).cut(4, 1)), &keys(), with_timestamp))
+    let inputs = inputs.iter().enumerate().map(|(index, records)| MemorySource::new("in", index as i32, records));
+    walk_sources(inputs, MemorySource::new("out", 0, output).cut(4, 1), &keys(), with_timestamp)
+}
+
+/// Large blocks, so that windows end them, or the smallest ones.
+fn walk_sources(
+    inputs: impl Iterator<Item = MemorySource> + Clone,
+    output: MemorySource,
+    keys: &KeyPlan,
+    with_timestamp: bool,
+) -> Result<Comparison, JobError> {
+    let share = ReadShare::of("verify", 1 << 20, 0, 1).unwrap();
+    let walk = |block_bytes| {
+        let how = How { keys, with_timestamp, share: ReadShare { block_bytes, ..share } };
+        block_on(compare(inputs.clone(), output.clone(), how, &context()))
+    };
+    let (found, found_in_small) = (walk(share.block_bytes), walk(0));
+    assert_eq!(format!("{found:?}"), format!("{found_in_small:?}"), "whatever the blocks are");
+    found
 }
 
 fn report(found: Comparison) -> VerifyReport {
@@ -193,12 +200,8 @@ fn null_and_empty_are_told_apart_in_what_is_said() {
 fn values_with_a_long_common_beginning_are_shown_from_where_they_differ() {
     let plan = KeyPlan::parse(&["value:string".to_owned()], Order::Asc).unwrap();
     let value = |end: &str| Made::value(format!("{}{end}", "x".repeat(5000)));
-    let found = block_on(compare(
-        vec![cursor(MemorySource::new("in", 0, &[value("one")]))],
-        cursor(MemorySource::new("out", 0, &[value("two")])),
-        &plan,
-        true,
-    ));
+    let input = MemorySource::new("in", 0, &[value("one")]);
+    let found = walk_sources([input].into_iter(), MemorySource::new("out", 0, &[value("two")]), &plan, true);
     let text = first(&found.unwrap()).to_string();
     assert!(text.contains("value ...\"two\"") && text.contains("value ...\"one\""), "{text}");
     assert!(text.contains("value (from byte 5000 on)"), "{text}");

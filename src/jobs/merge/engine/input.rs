@@ -8,7 +8,6 @@
 
 use super::share::Shares;
 use super::slab::Slab;
-use super::windows::Windows;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::Place;
 use crate::base::units::show_size;
@@ -17,8 +16,10 @@ use crate::jobs::JobContext;
 use crate::jobs::cursor::HeldRecord;
 use crate::jobs::error::JobError;
 use crate::jobs::merge::plan::Source;
+use crate::jobs::windows::Windows;
 use crate::keys::KeyPlan;
 use crate::merge::{Backwards, Lane};
+use crate::ports::Source as _;
 use std::ops::Range;
 
 /// What a codec may hold beside the contents, and the reader's window grow by, as far as advice is concerned.
@@ -149,7 +150,7 @@ impl Input {
         tokio::select! {
             biased;
             signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
-            more = next => more,
+            more = next => Ok(more?.is_some()),
         }
     }
 

@@ -12,7 +12,6 @@
 mod input;
 mod share;
 mod slab;
-mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -27,10 +26,10 @@ use crate::client::{Cluster, ReadOptions, WriteOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::outlet::{Closed, Cut, Outlet, Room};
+use crate::jobs::windows::{Slack, Windows};
 use crate::merge::{LaneMerge, Stop};
 use crate::ports::{Sink, Source};
 use input::Input;
-use windows::Windows;
 
 /// Records whose order is found before they are copied: enough to amortise the change, few enough to stay in the cache.
 const ORDER_RECORDS: usize = 8192;
@@ -81,7 +80,9 @@ impl<'a> Engine<'a> {
         let shares = Shares::of(plan.memory_bytes, sources.len(), settings.batch_bytes.min(plan.output_bytes_max));
         let slack = ByteBudget::new(shares.slack_bytes);
         let inputs = sources.into_iter().map(|source| {
-            let windows = Windows::start(open(source, &shares), &slack, shares);
+            let larger =
+                Slack::new(&slack, move |bytes| shares.way_out(|shares| bytes.saturating_sub(shares.window_bytes)));
+            let windows = Windows::start(open(source, &shares), shares.window_bytes, Some(larger));
             Input::new(source.clone(), windows, shares, &slack)
         });
         let inputs = inputs.collect();

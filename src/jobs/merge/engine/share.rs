@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_budget_that_is_named_is_enough_and_one_less_is_not() {
         for sources in [1, 10, 100] {
-            for bytes in [100_000, 1 << 20, 7 << 20] {
+            for bytes in [100_000usize, 1 << 20, 7 << 20] {
                 let borrowed = |shares: &Shares| bytes.saturating_sub(shares.window_bytes);
                 let mib = Shares::of(1 << 20, sources, 500_000).mib_for(borrowed).unwrap();
                 let enough = |mib: usize| {

@@ -6,22 +6,36 @@
 //!            └──────────────────┘  (waits)  └────────────┘     for; only then is the next but one fetched
 //! ```
 //!
-//! Non-obvious: a broker hands out whole batches, so a window may come out larger than its share. It then borrows from the
-//! slack, and its source fetches no second one beside it. Where the slack does not suffice the window waits for what others
-//! give back until the merge needs it; if it still does not fit then, the job stops and says how much would do.
+//! Non-obvious: a broker hands out whole batches, so a window may come out larger than its share. Its source then fetches no
+//! second one beside it, and it borrows from the slack, if there is one (elsewhere the source itself bounds its batches).
+//! Where the slack does not suffice the window waits for what others give back until it is to be read; if it still does not
+//! fit then, the job stops and says how much would do.
 
-use super::share::Shares;
+use super::error::JobError;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
-use crate::jobs::error::JobError;
 use crate::ports::Source;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Windows of a source that are alive at once: one that is read and one that waits.
 const ALIVE: u32 = 2;
+
+/// What windows larger than their share borrow from, and what to say where it does not suffice.
+pub(super) struct Slack {
+    budget: ByteBudget,
+    way_out: Box<dyn Fn(usize) -> String + Send + Sync>,
+}
+
+impl Slack {
+    /// `way_out` advises what to give so that every source can hold so many bytes at once.
+    pub(super) fn new(budget: &ByteBudget, way_out: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        Self { budget: budget.clone(), way_out: Box::new(way_out) }
+    }
+}
 
 /// Whole batches of one source.
 struct Window {
@@ -33,82 +47,97 @@ struct Window {
     slots: OwnedSemaphorePermit,
 }
 
-/// The windows of one source, fetched ahead by a task of its own.
+/// The windows of one source, fetched ahead by a task of its own. Is itself a source of the same batches.
 pub(super) struct Windows {
     partition: TopicPartition,
+    range: Range<i64>,
+    window_bytes: usize,
+    slack: Option<Slack>,
     arriving: mpsc::Receiver<Result<Window, JobError>>,
     held: Option<(Option<Reserved>, OwnedSemaphorePermit)>,
     /// Buffers to be filled again.
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
-    slack: ByteBudget,
-    shares: Shares,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Windows {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    /// The one task; it ends with this.
+    task: JoinSet<()>,
 }
 
 impl Windows {
     /// Begins to fetch.
-    pub(super) fn start<S>(source: S, slack: &ByteBudget, shares: Shares) -> Self
+    pub(super) fn start<S>(source: S, window_bytes: usize, slack: Option<Slack>) -> Self
     where
         S: Source + 'static,
         JobError: From<S::Error>,
     {
-        let partition = source.partition().clone();
+        let (partition, range) = (source.partition().clone(), source.range());
         let (sender, arriving) = mpsc::channel(ALIVE as usize);
         let spare = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(fetch_ahead(source, slack.clone(), shares.window_bytes, spare.clone(), sender));
-        Self { partition, arriving, held: None, spare, slack: slack.clone(), shares, task }
+        let budget = slack.as_ref().map(|slack| slack.budget.clone());
+        let mut task = JoinSet::new();
+        task.spawn(fetch_ahead(source, budget, window_bytes, spare.clone(), sender));
+        Self { partition, range, window_bytes, slack, arriving, held: None, spare, task }
     }
 
-    /// Exchanges `window`, which was read, for the next one; `false` once the range is exhausted.
-    pub(super) async fn next(&mut self, window: &mut Vec<u8>) -> Result<bool, JobError> {
-        let read = std::mem::take(window);
-        if read.capacity() > 0 && read.capacity() <= self.shares.window_bytes {
-            lock(&self.spare).push(read);
-        }
-        // Giving back what the window held is what lets the next but one be fetched.
-        self.held = None;
-        let Some(next) = self.arriving.recv().await else {
-            // A task that died must not look like the end of its partition.
-            return match (&mut self.task).await {
-                Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
-                _ => Ok(false),
-            };
-        };
-        let next = next?;
-        let borrowed = match next.owed {
-            0 => next.borrowed,
-            owed => match self.slack.try_take(owed) {
-                None => return Err(self.too_little(next.bytes.len(), next.bytes.capacity())),
-                some => some,
-            },
-        };
-        self.held = Some((borrowed, next.slots));
-        *window = next.bytes;
-        Ok(true)
-    }
-
-    fn too_little(&self, bytes: usize, capacity: usize) -> JobError {
+    fn too_little(&self, bytes: usize, capacity: usize, slack: &Slack) -> JobError {
         // Every source may hand out batches like this one.
         JobError::Refused(format!(
             "{}: the broker hands out whole batches, here {} at once, and that does not fit beside what the other sources \
              hold. {}",
             self.partition,
             show_size(bytes as u64),
-            self.shares.way_out(|shares| capacity.saturating_sub(shares.window_bytes)),
+            (slack.way_out)(capacity),
         ))
+    }
+}
+
+impl Source for Windows {
+    type Error = JobError;
+
+    fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    fn range(&self) -> Range<i64> {
+        self.range.clone()
+    }
+
+    /// Exchanges `window`, which was read, for the next one.
+    async fn next(&mut self, window: &mut Vec<u8>) -> Result<Option<()>, JobError> {
+        let read = std::mem::take(window);
+        if read.capacity() > 0 && read.capacity() <= self.window_bytes {
+            lock(&self.spare).push(read);
+        }
+        // Giving back what the window held is what lets the next but one be fetched.
+        self.held = None;
+        let Some(next) = self.arriving.recv().await else {
+            return finished(&mut self.task).await.map(|()| None);
+        };
+        let next = next?;
+        let borrowed = match &self.slack {
+            Some(slack) if next.owed > 0 => match slack.budget.try_take(next.owed) {
+                None => return Err(self.too_little(next.bytes.len(), next.bytes.capacity(), slack)),
+                some => some,
+            },
+            _ => next.borrowed,
+        };
+        self.held = Some((borrowed, next.slots));
+        *window = next.bytes;
+        Ok(Some(()))
+    }
+}
+
+/// Waits for a task from which nothing comes any more: one that died must not look like one that is done.
+pub(super) async fn finished(task: &mut JoinSet<()>) -> Result<(), JobError> {
+    match task.join_next().await {
+        Some(Err(died)) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+        Some(Err(_)) => Err(JobError::Refused("a reader was stopped".to_owned())),
+        _ => Ok(()),
     }
 }
 
 /// Fetches until the end, never more than one window ahead of what is read.
 async fn fetch_ahead<S>(
     mut source: S,
-    slack: ByteBudget,
+    slack: Option<ByteBudget>,
     window_bytes: usize,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     windows: mpsc::Sender<Result<Window, JobError>>,
@@ -132,9 +161,9 @@ async fn fetch_ahead<S>(
         }
         // What a vector grows by in advance is not worth borrowing for.
         bytes.shrink_to(window_bytes.max(bytes.len()));
-        let owed = bytes.capacity().saturating_sub(window_bytes);
+        let owed = slack.as_ref().map_or(0, |_| bytes.capacity().saturating_sub(window_bytes));
         slots_needed = if bytes.len() > window_bytes { ALIVE } else { 1 };
-        let borrowed = slack.try_take(owed);
+        let borrowed = slack.as_ref().and_then(|slack| slack.try_take(owed));
         let owed = if borrowed.is_some() { 0 } else { owed };
         if windows.send(Ok(Window { bytes, borrowed, owed, slots })).await.is_err() {
             return;
