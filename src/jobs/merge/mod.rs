@@ -8,9 +8,9 @@
 //!
 //! Non-obvious:
 //! - Nothing is written before every refusal that can be foreseen has been considered.
-//! - Idempotent delivery: the broker knows a repeated batch by its producer and sequence and stores it once. At-least-once:
-//!   a repeat shows in the offsets that the broker acknowledges, and stops the job; the last batch has none after it, so the
-//!   output's end is looked at once more.
+//! - Idempotent delivery: the broker knows a repeated batch by its producer and sequence and stores it once. Where it does not
+//!   (at-least-once, or a broker that has forgotten the producer) a repeat shows in the offsets that it acknowledges, and
+//!   stops the job; the last batch has none after it, so the output's end is looked at once more.
 //! - Whatever stops the job after it began to write tells how far the output goes.
 
 // What a record costs, and what it says.
@@ -169,9 +169,7 @@ pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeRepor
     if let Err(error) = outcome {
         return Err(told_how_far(error, &appended, &plan));
     }
-    if settings.delivery == Delivery::AtLeastOnce {
-        check_nothing_came_after(&appended, &plan, &cluster).await?;
-    }
+    check_nothing_came_after(&appended, &plan, &cluster).await?;
     let usage = Usage::now();
     Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), usage))
 }
