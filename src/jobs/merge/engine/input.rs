@@ -259,7 +259,7 @@ impl Input {
                 "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
                  sources hold. {}",
                 show_size(needed as u64),
-                self.shares.way_out(needed),
+                self.shares.way_out(self.window.capacity(), needed),
             )),
             error => JobError::Batch { at, error },
         }

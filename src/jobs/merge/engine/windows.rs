@@ -14,6 +14,7 @@ use super::share::Shares;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
+use crate::batch::{Batch, Codec};
 use crate::jobs::error::JobError;
 use crate::ports::Source;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,7 +85,7 @@ impl Windows {
         let borrowed = match next.owed {
             0 => next.borrowed,
             owed => match self.slack.try_take(owed) {
-                None => return Err(self.too_little(next.bytes.len(), next.bytes.capacity())),
+                None => return Err(self.too_little(&next.bytes)),
                 some => some,
             },
         };
@@ -93,14 +94,17 @@ impl Windows {
         Ok(true)
     }
 
-    fn too_little(&self, bytes: usize, capacity: usize) -> JobError {
-        // Every source may hand out batches like this one.
+    fn too_little(&self, window: &Vec<u8>) -> JobError {
+        // Every source may hand out batches like this one. What a compressed one holds is not known yet: a record as large as
+        // the batch, and as much again for its codec.
+        let codec = Batch::read(window).and_then(|batch| batch.header.codec()).unwrap_or_default();
+        let piece = if codec == Codec::None { 0 } else { window.len().saturating_mul(2) };
         JobError::Refused(format!(
             "{}: the broker hands out whole batches, here {} at once, and that does not fit beside what the other sources \
              hold. {}",
             self.partition,
-            show_size(bytes as u64),
-            self.shares.way_out(capacity),
+            show_size(window.len() as u64),
+            self.shares.way_out(window.capacity(), piece),
         ))
     }
 }
