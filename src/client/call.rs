@@ -1,11 +1,11 @@
 //! A connection to one broker: a cheap handle that many share, any number of requests on the way.
 //!
 //! Non-obvious:
-//! - The order of [`Connection::submit`] is the order on the wire, and a broker works on one connection's requests one after
+//! - The order of `Connection::submit` is the order on the wire, and a broker works on one connection's requests one after
 //!   the other. So a request waits for those before it.
 //! - What spoils a connection (a deadline that passes, an I/O error, a correlation id that does not match) spoils it for all:
 //!   [`Connection::is_usable`]. [`CallError::may_have_arrived`] says whether a request may have been acted on.
-//! - Dropping a [`Pending`] spoils nothing; its answer is thrown away when it comes.
+//! - Dropping a `Pending` spoils nothing; its answer is thrown away when it comes.
 //! - The answer's buffer is the caller's, so that who reads megabytes keeps and reuses one, and idle connections hold none.
 
 use super::address::Address;

@@ -15,6 +15,7 @@ use super::error::JobError;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
+use crate::batch::{Batch, Codec};
 use crate::ports::Source;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,12 +28,12 @@ const ALIVE: u32 = 2;
 /// What windows larger than their share borrow from, and what to say where it does not suffice.
 pub(super) struct Slack {
     budget: ByteBudget,
-    way_out: Box<dyn Fn(usize) -> String + Send + Sync>,
+    way_out: Box<dyn Fn(usize, usize) -> String + Send + Sync>,
 }
 
 impl Slack {
-    /// `way_out` advises what to give so that every source can hold so many bytes at once.
-    pub(super) fn new(budget: &ByteBudget, way_out: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+    /// `way_out` advises what to give so that every source can hold a window of so many bytes, and unfold pieces of so many.
+    pub(super) fn new(budget: &ByteBudget, way_out: impl Fn(usize, usize) -> String + Send + Sync + 'static) -> Self {
         Self { budget: budget.clone(), way_out: Box::new(way_out) }
     }
 }
@@ -77,14 +78,17 @@ impl Windows {
         Self { partition, range, window_bytes, slack, arriving, held: None, spare, task }
     }
 
-    fn too_little(&self, bytes: usize, capacity: usize, slack: &Slack) -> JobError {
-        // Every source may hand out batches like this one.
+    fn too_little(&self, window: &Vec<u8>, slack: &Slack) -> JobError {
+        // Every source may hand out batches like this one. What a compressed one holds is not known yet: a record as large as
+        // the batch, and as much again for its codec.
+        let codec = Batch::read(window).and_then(|batch| batch.header.codec()).unwrap_or_default();
+        let piece = if codec == Codec::None { 0 } else { window.len().saturating_mul(2) };
         JobError::Refused(format!(
             "{}: the broker hands out whole batches, here {} at once, and that does not fit beside what the other sources \
              hold. {}",
             self.partition,
-            show_size(bytes as u64),
-            (slack.way_out)(capacity),
+            show_size(window.len() as u64),
+            (slack.way_out)(window.capacity(), piece),
         ))
     }
 }
@@ -114,7 +118,7 @@ impl Source for Windows {
         let next = next?;
         let borrowed = match &self.slack {
             Some(slack) if next.owed > 0 => match slack.budget.try_take(next.owed) {
-                None => return Err(self.too_little(next.bytes.len(), next.bytes.capacity(), slack)),
+                None => return Err(self.too_little(&next.bytes, slack)),
                 some => some,
             },
             _ => next.borrowed,

@@ -1,7 +1,7 @@
 //! A cluster: its metadata as far as it was needed, connections to its brokers, and the loop that follows a partition when
 //! it moves.
 //!
-//! Clones share everything, also the connections: one for each broker and [`Lane`], which keeps apart what must not wait
+//! Clones share everything, also the connections: one for each broker and `Lane`, which keeps apart what must not wait
 //! for each other. It is opened when it is needed and replaced when it is spoiled. Locks are held for a look-up; only the
 //! opening of a connection makes others wait, those that want the same one.
 //!

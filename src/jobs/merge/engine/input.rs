@@ -22,9 +22,6 @@ use crate::merge::{Backwards, Lane};
 use crate::ports::Source as _;
 use std::ops::Range;
 
-/// What a codec may hold beside the contents, and the reader's window grow by, as far as advice is concerned.
-const UNFOLD_OVERHEAD_BYTES: usize = 256 << 10;
-
 /// One source.
 pub(super) struct Input {
     source: Source,
@@ -263,8 +260,7 @@ impl Input {
                 "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
                  sources hold. {}",
                 show_size(needed as u64),
-                // Once in the reader's window and once as a record at hand.
-                self.shares.way_out(|shares| (2 * needed + UNFOLD_OVERHEAD_BYTES).saturating_sub(shares.unfold_bytes)),
+                self.shares.way_out(self.window.capacity(), needed),
             )),
             error => JobError::Batch { at, error },
         }

@@ -80,8 +80,7 @@ impl<'a> Engine<'a> {
         let shares = Shares::of(plan.memory_bytes, sources.len(), settings.batch_bytes.min(plan.output_bytes_max));
         let slack = ByteBudget::new(shares.slack_bytes);
         let inputs = sources.into_iter().map(|source| {
-            let larger =
-                Slack::new(&slack, move |bytes| shares.way_out(|shares| bytes.saturating_sub(shares.window_bytes)));
+            let larger = Slack::new(&slack, move |window, piece| shares.way_out(window, piece));
             let windows = Windows::start(open(source, &shares), shares.window_bytes, Some(larger));
             Input::new(source.clone(), windows, shares, &slack)
         });

@@ -32,12 +32,18 @@ const SLAB_RECORDS_MAX: usize = 4096;
 /// Of a share, keys and spans get this part.
 const SLAB_PART: usize = 4;
 
+/// What a source that unfolds may hold beyond its share, in pieces: its reader's buffer doubles as it grows, and the piece is
+/// copied to where the records at hand lie.
+const PIECES_ALIVE: usize = 3;
+
 /// Budgets are not looked for beyond two to this many MiB.
 const MIB_BITS_MAX: usize = 20;
 
 /// The division of one budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shares {
+    /// What is divided.
+    memory_bytes: usize,
     /// How many share it.
     pub(super) sources: usize,
     /// The batch that was asked for.
@@ -77,6 +83,7 @@ impl Shares {
         let unfold_bytes = part.min(WINDOW_BYTES_MAX / 2);
         let used = sources.saturating_mul(slab_records * SPAN_BYTES + WINDOWS * window_bytes + unfold_bytes);
         Self {
+            memory_bytes,
             sources,
             batch_bytes_wanted,
             batch_bytes,
@@ -87,12 +94,17 @@ impl Shares {
         }
     }
 
-    /// The least budget, in whole MiB, with which every source could borrow what `borrowed` says of it; `None` if there is none.
-    fn mib_for(&self, borrowed: impl Fn(&Self) -> usize) -> Option<usize> {
+    /// The least budget above this one, in whole MiB, with which every source could hold a window of `window` bytes and unfold
+    /// pieces of `piece` bytes (0: its batches are not compressed), all at once, or `None` if there is none.
+    pub(super) fn mib_for(&self, window: usize, piece: usize) -> Option<usize> {
         let enough = |mib: &usize| {
-            let shares = Self::of(mib << 20, self.sources, self.batch_bytes_wanted);
-            mib << 20 >= least_bytes(self.sources)
-                && borrowed(&shares).saturating_mul(self.sources) <= shares.slack_bytes
+            let memory = mib << 20;
+            let shares = Self::of(memory, self.sources, self.batch_bytes_wanted);
+            let unfolded = piece.saturating_mul(PIECES_ALIVE);
+            let each = window.saturating_sub(shares.window_bytes).saturating_add(unfolded);
+            memory >= least_bytes(self.sources)
+                && memory > self.memory_bytes
+                && each.saturating_mul(self.sources) <= shares.slack_bytes
         };
         let high = (0..=MIB_BITS_MAX).map(|bits| 1usize << bits).find(enough)?;
         let (mut low, mut high) = (high / 2, high);
@@ -108,8 +120,8 @@ impl Shares {
     }
 
     /// The same as advice.
-    pub(super) fn way_out(&self, borrowed: impl Fn(&Self) -> usize) -> String {
-        match self.mib_for(borrowed) {
+    pub(super) fn way_out(&self, window: usize, piece: usize) -> String {
+        match self.mib_for(window, piece) {
             Some(mib) => format!("Give --memory {mib}MiB or more"),
             None => "No memory that can be asked for would do".to_owned(),
         }
@@ -145,15 +157,24 @@ mod tests {
     #[test]
     fn the_budget_that_is_named_is_enough_and_one_less_is_not() {
         for sources in [1, 10, 100] {
-            for bytes in [100_000usize, 1 << 20, 7 << 20] {
-                let borrowed = |shares: &Shares| bytes.saturating_sub(shares.window_bytes);
-                let mib = Shares::of(1 << 20, sources, 500_000).mib_for(borrowed).unwrap();
+            for bytes in [100_000, 1 << 20, 7 << 20] {
+                let mib = Shares::of(0, sources, 500_000).mib_for(bytes, 0).unwrap();
                 let enough = |mib: usize| {
                     let shares = Shares::of(mib << 20, sources, 500_000);
                     sources * bytes.saturating_sub(shares.window_bytes) <= shares.slack_bytes
                 };
                 assert!(enough(mib), "{sources} {bytes} {mib}");
-                assert!(mib - 1 << 20 < least_bytes(sources) || !enough(mib - 1), "{sources} {bytes} {mib}");
+                assert!((mib - 1) << 20 < least_bytes(sources) || !enough(mib - 1), "{sources} {bytes} {mib}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_was_given_is_named_whatever_did_not_fit() {
+        for mib in [1, 8, 1000] {
+            for (window, piece) in [(0, 0), (100_000, 100_000), (7 << 20, 1)] {
+                let named = Shares::of(mib << 20, 10, 500_000).mib_for(window, piece).unwrap();
+                assert!(named > mib, "{mib} {window} {piece}: {named}");
             }
         }
     }

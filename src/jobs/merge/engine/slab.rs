@@ -31,6 +31,8 @@ pub(super) struct Slab {
     payload_bytes: u64,
     /// What compressed batches unfolded to; empty if the spans lie in the window.
     unfolded: Vec<u8>,
+    /// How much of that is usual: beyond it the buffer grows by no more than it must.
+    usual_bytes: usize,
 }
 
 impl Slab {
@@ -40,6 +42,7 @@ impl Slab {
         self.steps.clear();
         self.next = 0;
         self.payload_bytes = 0;
+        self.usual_bytes = keep_bytes;
         self.unfolded.clear();
         if self.unfolded.capacity() > keep_bytes {
             self.unfolded = Vec::new();
@@ -82,12 +85,23 @@ impl Slab {
         let start = match end {
             Some(end) => end - raw.len(),
             None => {
+                if self.unfolded.capacity() - self.unfolded.len() < raw.len() {
+                    self.grow(raw.len());
+                }
                 self.unfolded.extend_from_slice(raw);
                 self.unfolded.len() - raw.len()
             }
         };
         // A window is a frame, and what is unfolded a few of them and one record: below 4 GiB.
         self.spans.push(Span { timestamp: record.timestamp, start: start as u32, len: raw.len() as u32 });
+    }
+
+    /// Makes room for `bytes` more of what was unfolded.
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        let usual = self.unfolded.capacity().saturating_mul(2).min(self.usual_bytes);
+        let wanted = usual.max(self.unfolded.len() + bytes);
+        self.unfolded.reserve_exact(wanted - self.unfolded.len());
     }
 
     /// Keys, values and headers of the records at hand.

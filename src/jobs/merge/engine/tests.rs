@@ -358,6 +358,36 @@ fn a_batch_larger_than_its_share_borrows_and_where_nothing_is_left_the_memory_th
 }
 
 #[test]
+fn large_records_in_compressed_batches_are_merged_with_the_memory_that_is_named() {
+    let mut random = StdRng::seed_from_u64(7);
+    let mut large = || {
+        let mut key = vec![0; 100_000];
+        random.fill(key.as_mut_slice());
+        key
+    };
+    let inputs: Vec<Vec<Made>> =
+        (0..6).map(|_| (0..8).map(|i| Made { key: Some(large()), ..Made::value(i.to_string()) }).collect()).collect();
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let run = |memory_bytes: usize| {
+            let mut trial = Trial::new(&inputs).each(|source| source.cut(1, 1).codec(codec));
+            trial.memory_bytes = memory_bytes;
+            trial.run().2
+        };
+        let mut refused = 0;
+        for memory in [least_bytes(6), 1 << 20, 2 << 20, 3 << 20, 5 << 20, 8 << 20] {
+            let Err(error) = run(memory) else { continue };
+            refused += 1;
+            let error = error.to_string();
+            let named = error.split("--memory ").nth(1).and_then(|rest| rest.split("MiB").next()).unwrap();
+            let named = named.parse::<usize>().unwrap() << 20;
+            assert!(named > memory, "{codec:?}, {memory}: {error}");
+            run(named).unwrap_or_else(|again| panic!("{codec:?}, {memory}: {error}, and then {again}"));
+        }
+        assert!(refused > 0, "{codec:?}");
+    }
+}
+
+#[test]
 fn what_unfolds_a_thousandfold_is_merged_in_little_memory() {
     let zeros: Vec<Made> =
         (0..20).map(|i| Made { key: Some(vec![0; 100_000]), ..Made::value(i.to_string()) }).collect();
