@@ -99,18 +99,19 @@ impl Producer {
             writer.push(1_000_000 + number, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
         }
         let records = writer.finish().unwrap();
-        let leader = self.cluster.leader(&self.partition, Deadline::after(LONG)).await.unwrap();
-        let request = ProduceRequest {
-            transactional_id: self.transactional_id.clone(),
-            acks: -1,
-            timeout_ms: 10_000,
-            topic_data: vec![TopicProduceData {
-                name: self.partition.topic.to_string(),
-                topic_id: leader.topic_id,
-                partition_data: vec![PartitionProduceData { index: 0, records: Some(records) }],
-            }],
-        };
+        let deadline = Deadline::after(LONG);
         loop {
+            let leader = self.cluster.leader(&self.partition, deadline).await.unwrap();
+            let request = ProduceRequest {
+                transactional_id: self.transactional_id.clone(),
+                acks: -1,
+                timeout_ms: 10_000,
+                topic_data: vec![TopicProduceData {
+                    name: self.partition.topic.to_string(),
+                    topic_id: leader.topic_id,
+                    partition_data: vec![PartitionProduceData { index: 0, records: Some(records) }],
+                }],
+            };
             let answer = call::<Produce>(&self.cluster, Ask::Node(leader.node), &request).await;
             let written = answer.read().unwrap().responses.remove(0).partition_responses.remove(0);
             match ErrorCode::from_code(written.error_code) {
@@ -121,9 +122,17 @@ impl Producer {
                     return written.base_offset;
                 }
                 // The transaction before is still being ended.
-                ErrorCode::ConcurrentTransactions => tokio::time::sleep(Duration::from_millis(50)).await,
+                ErrorCode::ConcurrentTransactions if !deadline.passed() => {}
+                // A leader that was just chosen may not know it yet.
+                ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId
+                    if !deadline.passed() =>
+                {
+                    self.cluster.forget(&self.partition.topic);
+                }
                 code => panic!("{code}"),
             }
+            // A pause between two looks, inside the deadline above.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
