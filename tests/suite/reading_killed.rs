@@ -34,6 +34,25 @@ async fn local_kafka(folder: &Path, words: &[&str]) {
     assert!(command.status().await.unwrap().success(), "local-kafka {words:?}");
 }
 
+/// The leader, once every broker says, again and again, that both are in sync: then the cluster may elect the other one. A
+/// broker that has just started tells of the time before.
+async fn settled(addresses: &[String], topic: &str) -> i32 {
+    let (mut last, mut agreed) = (None, 0);
+    while agreed < 5 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut leaders = Vec::new();
+        for address in addresses {
+            let cluster = Cluster::connect(std::slice::from_ref(address), TIMEOUT).await.unwrap();
+            let found = cluster.topic(topic).await.unwrap().partitions.remove(0);
+            leaders.push((found.isr.len() == 2 && found.leader >= 0).then_some(found.leader));
+        }
+        let same = leaders.iter().all(|leader| leader.is_some() && *leader == leaders[0]);
+        agreed = if same && (agreed == 0 || last == leaders[0]) { agreed + 1 } else { 0 };
+        last = leaders[0];
+    }
+    last.unwrap()
+}
+
 async fn write(cluster: &Cluster, partition: &TopicPartition) {
     let options = WriteOptions { delivery: Delivery::AtLeastOnce, ..WriteOptions::default() };
     let mut writer = cluster.writer(partition.clone(), 0, options).await.unwrap();
@@ -79,15 +98,7 @@ async fn fault_42_on_kafka_a_leader_killed_and_started_again_under_a_reader_cost
     let mut reader = cluster.reader(partition.clone(), 0..BATCHES * RECORDS_PER_BATCH, options);
     let (mut window, mut read) = (Vec::new(), Vec::new());
     for _ in 0..2 {
-        // The one that is not killed must have it all, or the cluster may not elect it.
-        let leader = loop {
-            let found = cluster.topic(&name).await.unwrap().partitions.remove(0);
-            if found.isr.len() == 2 && found.leader >= 0 {
-                break found.leader;
-            }
-            // A pause between two looks; the test's own patience bounds them.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
+        let leader = settled(&addresses, &name).await;
         for _ in 0..20 {
             reader.next(&mut window).await.unwrap().unwrap();
             read.extend(numbers(&window));
