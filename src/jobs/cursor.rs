@@ -21,7 +21,7 @@ use std::ops::{ControlFlow, Range};
 /// After how many records the counters are moved; each time touches a line that other threads read.
 const PROGRESS_EVERY: u64 = 1024;
 
-/// After how many records a stretch pauses, for the wish to stop and for other tasks: a batch may unfold to millions.
+/// After how many records there is a pause, for the wish to stop and for other tasks: a batch may unfold to millions.
 const PAUSE_RECORDS: u64 = 1 << 16;
 
 /// Reads the records of one source in offset order.
@@ -37,6 +37,8 @@ pub struct RecordCursor<S> {
     position: i64,
     shutdown: Shutdown,
     progress: Progress,
+    /// How many records may come before the next pause.
+    left: u64,
     /// Records and bytes that the counters do not know of yet.
     uncounted: (u64, u64),
 }
@@ -45,7 +47,7 @@ pub struct RecordCursor<S> {
 enum Pause<B> {
     /// Whoever took the last record wants no more now.
     Broken(B),
-    /// So many records in one go are enough.
+    /// It is time for a pause.
     Full,
     /// The batch is read.
     BatchDone,
@@ -70,6 +72,7 @@ where
             reader: RecordReader::new(window_bytes),
             shutdown,
             progress,
+            left: PAUSE_RECORDS,
             uncounted: (0, 0),
         }
     }
@@ -103,6 +106,7 @@ where
         if let Some(signal) = self.shutdown.requested() {
             return Err(JobError::Interrupted(signal));
         }
+        self.left = PAUSE_RECORDS;
         if !self.stretch.is_empty() {
             tokio::task::yield_now().await;
             return Ok(true);
@@ -129,9 +133,8 @@ where
         &mut self,
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, JobError> {
-        let mut left = PAUSE_RECORDS;
         loop {
-            match self.pass_batch(&mut left, &mut take)? {
+            match self.pass_batch(&mut take)? {
                 Pause::Broken(with) => return Ok(Some(with)),
                 Pause::Full => return Ok(None),
                 Pause::BatchDone if self.batch.end < self.stretch.len() => self.next_batch()?,
@@ -148,20 +151,21 @@ where
     }
 
     #[inline(always)]
-    fn pass_batch<B>(
-        &mut self,
-        left: &mut u64,
-        take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
-    ) -> Result<Pause<B>, JobError> {
+    fn pass_batch<B>(&mut self, take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>) -> Result<Pause<B>, JobError> {
         if self.batch.is_empty() {
             return Ok(Pause::BatchDone);
         }
         let batch = &self.stretch[self.batch.clone()];
-        while *left > 0 {
-            let found = match self.reader.next_raw(batch) {
+        while self.left > 0 {
+            // Looked at where it lies: moving it costs as much as reading a field of it.
+            let next = self.reader.next_raw(batch);
+            let found = match &next {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(Pause::BatchDone),
-                Err(error) => return Err(self.broken(error)),
+                Err(error) => {
+                    let error = error.clone();
+                    return Err(self.broken(error));
+                }
             };
             let offset = found.record.offset;
             if offset < self.position {
@@ -175,14 +179,14 @@ where
                 return Ok(Pause::RangeDone);
             }
             self.position = offset + 1;
-            *left -= 1;
+            self.left -= 1;
             self.uncounted.0 += 1;
             self.uncounted.1 += size(&found.record);
             if self.uncounted.0 == PROGRESS_EVERY {
                 let (records, bytes) = std::mem::take(&mut self.uncounted);
                 self.progress.add(records, bytes);
             }
-            if let ControlFlow::Break(with) = take(&found) {
+            if let ControlFlow::Break(with) = take(found) {
                 return Ok(Pause::Broken(with));
             }
         }

@@ -14,6 +14,7 @@
 //! until the records before it are dealt with, because a difference before it is worth more. The record itself is the
 //! block's last, without a key. Who wants to can read on behind it.
 
+use super::inputs::Next;
 use crate::base::place::TopicPartition;
 use crate::batch::{RawRecord, Record};
 use crate::jobs::JobContext;
@@ -58,8 +59,9 @@ struct Span {
 }
 
 impl Block {
-    /// What a record takes here beside its bytes.
-    const RECORD_BYTES: usize = size_of::<Span>() + size_of::<u64>();
+    /// What a record takes beside its bytes: here, and with those of the other sources where they are put in order (one of
+    /// two blocks is, at a time, but sorting needs room as well).
+    const RECORD_BYTES: usize = size_of::<Span>() + size_of::<u64>() + size_of::<usize>() + size_of::<Next>();
 
     /// How many records there are.
     pub(super) fn len(&self) -> usize {
@@ -112,7 +114,9 @@ impl Block {
     fn clear(&mut self, keep_bytes: usize) {
         for bytes in [&mut self.bytes, &mut self.tails] {
             bytes.clear();
-            bytes.shrink_to(keep_bytes);
+            if bytes.capacity() > keep_bytes {
+                *bytes = Vec::new();
+            }
         }
         self.spans.clear();
         self.words.clear();
@@ -167,9 +171,9 @@ impl Blocks {
         let reader = Reader {
             cursor: share.cursor(Windows::start(source, share.fetch_bytes, None), cx),
             order: keys.cloned().map(Order::new),
-            // Half of a block is for what records take in any case, half for their bytes.
+            // Half of a block is for what records take in any case, half for their bytes: a vector grows to twice what it holds.
             records_max: (share.block_bytes / 2 / Block::RECORD_BYTES).clamp(1, RECORDS_MAX),
-            bytes_max: share.block_bytes / 2,
+            bytes_max: share.block_bytes / 4,
         };
         let (empty, empties) = mpsc::channel(ALIVE);
         let (fulls, full) = mpsc::channel(ALIVE);
@@ -247,7 +251,7 @@ impl Reader {
     async fn fill(&mut self, block: &mut Block) -> Result<bool, JobError> {
         let Self { cursor, order, records_max, bytes_max } = self;
         let (records_max, bytes_max) = (*records_max, *bytes_max);
-        block.clear(bytes_max);
+        block.clear(2 * bytes_max);
         loop {
             let full = |block: &Block| match block.len() >= records_max || block.bytes.len() >= bytes_max {
                 true => ControlFlow::Break(()),
