@@ -38,7 +38,10 @@ async fn local_kafka(folder: &Path, words: &[&str]) {
 /// broker that has just started tells of the time before.
 async fn settled(addresses: &[String], topic: &str) -> i32 {
     let (mut last, mut agreed) = (None, 0);
+    let began = Instant::now();
     while agreed < 5 {
+        assert!(began.elapsed() < 2 * TIMEOUT, "the brokers do not agree on the leader of {topic}");
+        // A pause between two looks, inside the deadline of this wait.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let mut leaders = Vec::new();
         for address in addresses {
