@@ -93,7 +93,10 @@ async fn fault_42_on_kafka_a_leader_killed_and_started_again_under_a_reader_cost
     let addresses: Vec<String> = nodes.iter().map(|(_, _, address)| address.clone()).collect();
     let cluster = Cluster::connect(&addresses, TIMEOUT).await.unwrap();
     let name = format!("client-killed-{:08x}", rand::random::<u32>());
-    cluster.create_topic(&NewTopic { replication_factor: 2, ..NewTopic::new(&name, 1) }).await.unwrap();
+    let mut topic = NewTopic { replication_factor: 2, ..NewTopic::new(&name, 1) };
+    // The records are old: retention would take them while they are read.
+    topic.configs.push(("retention.ms".to_owned(), "-1".to_owned()));
+    cluster.create_topic(&topic).await.unwrap();
     let partition = TopicPartition::new(name.as_str(), 0);
     write(&cluster, &partition).await;
 
