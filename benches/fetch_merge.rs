@@ -11,9 +11,9 @@ mod shapes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kmerge::batch::{BatchMut, BatchWriter, Codec, Headers};
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, Delivery, NewTopic};
+use kmerge::client::{Cluster, NewTopic};
 use kmerge::jobs::JobContext;
-use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 use kmerge::jobs::verify::{self, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
 use shapes::{PARTITIONS, Shape};
@@ -104,6 +104,8 @@ impl Bench {
             strategy,
             client: Client::Kmerge,
             delivery: Delivery::Idempotent,
+            progressing: Progressing::default(),
+            allow: Allow::default(),
             compression: OutputCodec::None,
             batch_bytes: 500_000,
             start: None,

@@ -11,9 +11,9 @@ use counting::allocations;
 use kmerge::base::shutdown::Shutdown;
 use kmerge::batch::{BatchMut, BatchWriter, Codec};
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, Delivery, NewTopic};
+use kmerge::client::{Cluster, NewTopic};
 use kmerge::jobs::JobContext;
-use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 use kmerge::keys::{KeyPlan, Order};
 use kmerge::observe::progress::Progress;
 use std::time::Duration;
@@ -52,6 +52,8 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
         strategy: Strategy::Merge,
         client: Client::Kmerge,
         delivery: Delivery::Idempotent,
+        progressing: Progressing::default(),
+        allow: Allow::default(),
         compression: OutputCodec::None,
         batch_bytes: 500_000,
         start: None,

@@ -11,6 +11,8 @@ pub enum Kind {
     Unreachable,
     /// The data is not what was promised: unsorted, unreadable, different.
     Data,
+    /// Another instance of the same job has taken over.
+    Fenced,
     /// A signal asked us to stop.
     Interrupted(super::shutdown::Signal),
 }

@@ -8,9 +8,11 @@ use kmerge::base::shutdown::Signal;
 use kmerge::base::units::parse_size;
 use kmerge::batch::Codec;
 use kmerge::broker::{Broker, BrokerConfig};
-use kmerge::client::{Cluster, Delivery, NewTopic};
+use kmerge::client::{Cluster, NewTopic};
 use kmerge::jobs::generate::{self, IntsSettings};
-use kmerge::jobs::merge::{self, Client, MergeReport, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{
+    self, Allow, Client, Delivery, MergeReport, MergeSettings, OutputCodec, Progressing, Strategy,
+};
 use kmerge::jobs::peek;
 use kmerge::jobs::verify::{self, VerifyReport, VerifySettings};
 use kmerge::keys::{KeyPlan, Order};
@@ -124,6 +126,8 @@ impl DemoArgs {
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::Idempotent,
+            progressing: Progressing::default(),
+            allow: Allow::default(),
             compression: OutputCodec::None,
             batch_bytes: BATCH_BYTES,
             start: None,

@@ -5,8 +5,7 @@ use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
-use kmerge::client::Delivery;
-use kmerge::jobs::merge::{self, Client, MergeSettings, OutputCodec, Strategy};
+use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -173,6 +172,8 @@ impl MergeArgs {
                 (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
                 (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
             },
+            progressing: Progressing::default(),
+            allow: Allow::default(),
             batch_bytes: self.batch_bytes,
             start: self.start,
             end: self.end,

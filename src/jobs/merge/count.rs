@@ -56,7 +56,7 @@ pub(super) async fn count(
     let counted = async {
         cx.progress.begin("count", plan.offsets());
         let counts = read(plan, &settings.keys, cluster, cx).await?;
-        let options = WriteOptions { delivery: settings.delivery, ..WriteOptions::default() };
+        let options = WriteOptions { delivery: settings.delivery.write(), ..WriteOptions::default() };
         Ok((counts, cluster.writer(plan.output.clone(), plan.output_end, options).await?))
     };
     let (counts, sink) = match interruptible(cx, counted).await {

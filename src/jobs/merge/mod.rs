@@ -44,11 +44,11 @@ use super::error::JobError;
 use crate::base::appended::Appended;
 use crate::base::ends::Bound;
 use crate::batch::Codec;
-use crate::client::{Cluster, Delivery, OffsetAt};
+use crate::client::{self, Cluster, OffsetAt};
 use crate::keys::KeyPlan;
 use crate::observe::usage::Usage;
 use preflight::Prepared;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Which client fetches and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,6 +122,73 @@ impl OutputCodec {
     }
 }
 
+/// What is promised about each record of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Each once, whatever is killed: output and progress are committed together, and the same merge goes on where it was.
+    ExactlyOnce,
+    /// Each once while nothing is killed: a broker knows a repeated batch.
+    #[default]
+    Idempotent,
+    /// A repeat is seen, and stops the merge.
+    AtLeastOnce,
+}
+
+impl Delivery {
+    /// As it is typed and reported.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::Idempotent => "idempotent",
+            Self::AtLeastOnce => "at-least-once",
+        }
+    }
+
+    /// How a partition is written outside a transaction.
+    fn write(self) -> client::Delivery {
+        match self {
+            Self::ExactlyOnce | Self::Idempotent => client::Delivery::Idempotent,
+            Self::AtLeastOnce => client::Delivery::AtLeastOnce,
+        }
+    }
+}
+
+/// How a merge that is delivered exactly once keeps its progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progressing {
+    /// The job's name; by default it follows from the topics.
+    pub job: Option<String>,
+    /// The compacted topic of the job records, on the output's cluster.
+    pub jobs_topic: String,
+    /// Forget what the job record says and begin again; the output must be empty.
+    pub restart: bool,
+    /// The consumer group whose offsets follow the progress, for tools that show lag.
+    pub group: Option<String>,
+    /// How long a transaction stays open.
+    pub commit_interval: Duration,
+}
+
+impl Default for Progressing {
+    fn default() -> Self {
+        Self {
+            job: None,
+            jobs_topic: "kmerge-jobs".to_owned(),
+            restart: false,
+            group: None,
+            commit_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What is done although it may lose records of the output, because somebody said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allow {
+    /// The output topic stamps records itself.
+    pub append_time: bool,
+    /// The output topic's retention deletes records as old as the input's, or as many.
+    pub retention_loss: bool,
+}
+
 /// What is to be merged, and how.
 #[derive(Debug, Clone)]
 pub struct MergeSettings {
@@ -137,8 +204,12 @@ pub struct MergeSettings {
     pub strategy: Strategy,
     /// Which client does it.
     pub client: Client,
-    /// What is promised about repeats.
+    /// What is promised about each record of the output.
     pub delivery: Delivery,
+    /// How progress is kept, where it is.
+    pub progressing: Progressing,
+    /// What is done all the same.
+    pub allow: Allow,
     /// How the output is compressed.
     pub compression: OutputCodec,
     /// The size that a batch of several records stays below.

@@ -5,11 +5,11 @@
 use super::aborted::refuse_aborted;
 use super::plan::{Plan, Source, least_memory};
 use super::ranges::sources;
-use super::{Client, MergeSettings, OutputCodec, Strategy};
+use super::{Client, Delivery, MergeSettings, OutputCodec, Strategy};
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
-use crate::client::{Cluster, Delivery, Need, OffsetAt, ReadOptions, TopicInfo};
+use crate::client::{Cluster, Need, OffsetAt, ReadOptions, TopicInfo};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
@@ -85,7 +85,7 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     cluster.require(Need::READ).await?;
     cluster
-        .require(if settings.delivery == Delivery::Idempotent { Need::WRITE_IDEMPOTENT } else { Need::WRITE })
+        .require(if settings.delivery == Delivery::AtLeastOnce { Need::WRITE } else { Need::WRITE_IDEMPOTENT })
         .await?;
     let output = output_partition(&cluster.topic(&settings.to).await?)?;
     let mut inputs = Vec::new();

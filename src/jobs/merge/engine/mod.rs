@@ -42,7 +42,7 @@ pub(super) async fn merge(
     cluster: &Cluster,
     cx: &JobContext,
 ) -> Closed {
-    let options = WriteOptions { delivery: settings.delivery, ..WriteOptions::default() };
+    let options = WriteOptions { delivery: settings.delivery.write(), ..WriteOptions::default() };
     let opened = cluster.writer(plan.output.clone(), plan.output_end, options);
     let sink = match interruptible(cx, async { Ok(opened.await?) }).await {
         Ok(sink) => sink,

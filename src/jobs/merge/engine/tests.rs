@@ -7,8 +7,7 @@ use crate::base::place::TopicPartition;
 use crate::base::shutdown::{Shutdown, Signal};
 use crate::batch::Codec;
 use crate::batch::{Batch, RecordReader};
-use crate::client::Delivery;
-use crate::jobs::merge::{Client, OutputCodec, Strategy};
+use crate::jobs::merge::{Allow, Client, Delivery, OutputCodec, Progressing, Strategy};
 use crate::jobs::testing::{Made, MemorySource, block_on};
 use crate::keys::{Fields, KeyPlan, Order};
 use crate::observe::progress::Progress;
@@ -81,6 +80,8 @@ impl Trial {
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::Idempotent,
+            progressing: Progressing::default(),
+            allow: Allow::default(),
             compression: self.compression,
             batch_bytes: self.batch_bytes,
             start: None,
