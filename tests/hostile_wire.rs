@@ -110,6 +110,9 @@ fn no_message_costs_more_memory_than_a_multiple_of_its_bytes() {
         init_producer_id InitProducerId  describe_configs DescribeConfigs  create_partitions CreatePartitions
         incremental_alter_configs IncrementalAlterConfigs  describe_cluster DescribeCluster
         offset_for_leader_epoch OffsetForLeaderEpoch  describe_producers DescribeProducers
+        add_partitions_to_txn AddPartitionsToTxn  add_offsets_to_txn AddOffsetsToTxn  end_txn EndTxn
+        txn_offset_commit TxnOffsetCommit  offset_commit OffsetCommit  offset_fetch OffsetFetch
+        describe_transactions DescribeTransactions  list_transactions ListTransactions
     };
     for (versions, flexible_from, read) in messages {
         for version in versions {

@@ -50,6 +50,15 @@ pub mod describe_producers;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
+pub mod describe_transactions;
+pub mod end_txn;
+pub mod list_transactions;
+pub mod offset_commit;
+pub mod offset_fetch;
+pub mod txn_offset_commit;
+
 #[cfg(test)]
 mod tests;
 

@@ -106,6 +106,14 @@ halves! {
     describe_cluster DescribeCluster: DescribeClusterRequest, DescribeClusterResponse, to 2;
     offset_for_leader_epoch OffsetForLeaderEpoch: OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, to 4;
     describe_producers DescribeProducers: DescribeProducersRequest, DescribeProducersResponse, to 0;
+    add_partitions_to_txn AddPartitionsToTxn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, to 5;
+    add_offsets_to_txn AddOffsetsToTxn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, to 4;
+    end_txn EndTxn: EndTxnRequest, EndTxnResponse, to 5;
+    txn_offset_commit TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse, to 5;
+    offset_commit OffsetCommit: OffsetCommitRequest, OffsetCommitResponse, to 9;
+    offset_fetch OffsetFetch: OffsetFetchRequest, OffsetFetchResponse, to 9;
+    describe_transactions DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse, to 0;
+    list_transactions ListTransactions: ListTransactionsRequest, ListTransactionsResponse, to 2;
 }
 
 /// A seed for this run: printed where the test fails, and taken from `KMERGE_TEST_SEED` to run it again.
