@@ -4,8 +4,8 @@
 //! behind it (our client, memory in tests) decides how they are fetched; what stands before it decides how they are read.
 //!
 //! A [`Sink`] takes finished batches in order and appends them to one partition. What stands behind it decides how many are
-//! on their way at once and what is done about a lost answer; what stands before it decides what is in a batch. The two
-//! agree on one thing: where the sink has an [`Identity`], the batches carry it, with sequences that count up.
+//! on their way at once, as whose they go out and what is done about a lost answer; what stands before it decides which
+//! records are in a batch.
 
 #[cfg(test)]
 mod memory;
@@ -42,9 +42,6 @@ pub trait Sink: Send {
     /// The partition that is written.
     fn partition(&self) -> &TopicPartition;
 
-    /// What the batches must carry; `None` where they carry no producer.
-    fn identity(&self) -> Option<Identity>;
-
     /// Sends a batch after those before it, waiting while too many are on their way. That it was taken says nothing yet of
     /// its being stored. After an error nothing more is taken.
     fn append(&mut self, batch: Outgoing) -> impl Future<Output = Result<(), Self::Error>> + Send;
@@ -68,38 +65,8 @@ pub trait Sink: Send {
 pub struct Outgoing {
     /// The buffer, which comes back by [`Sink::spare`].
     pub bytes: Vec<u8>,
-    /// How much of it is the batch: one of format 2, base offset 0.
+    /// How much of it is the batch: one of format 2, base offset 0, no producer. As whose it goes out is up to the sink.
     pub len: usize,
     /// How many records it holds.
     pub records: u32,
-}
-
-/// An idempotent producer, by which the broker tells a repeated batch from a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// Its id.
-    pub id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-}
-
-impl Identity {
-    /// The sequence of a record before which the producer has written `records_before` to the partition. After 2^31 - 1
-    /// comes 0.
-    pub fn sequence(records_before: u64) -> i32 {
-        // Cannot cut: the mask leaves 31 bits.
-        (records_before & i32::MAX as u64) as i32
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Identity;
-
-    #[test]
-    fn sequences_count_records_and_go_round_at_two_to_the_thirty_first() {
-        let last = i32::MAX as u64;
-        let sequences = [0, 1, last - 1, last, last + 1, last + 2, 3 * (last + 1) + 7].map(Identity::sequence);
-        assert_eq!(sequences, [0, 1, i32::MAX - 1, i32::MAX, 0, 1, 7]);
-    }
 }

@@ -9,6 +9,8 @@ pub struct Appended {
     partition: TopicPartition,
     start: i64,
     next: i64,
+    /// Offsets between the two that are no records.
+    passed: u64,
 }
 
 /// The broker appended somewhere else than where the last append ended.
@@ -32,7 +34,7 @@ pub struct NotAdjacent {
 impl Appended {
     /// Nothing appended yet; the partition ends at `end`.
     pub fn at_end(partition: TopicPartition, end: i64) -> Self {
-        Self { partition, start: end, next: end }
+        Self { partition, start: end, next: end, passed: 0 }
     }
 
     /// The partition written to.
@@ -50,6 +52,12 @@ impl Appended {
         Ok(())
     }
 
+    /// Takes in that `offsets` were taken by what is no record.
+    pub fn pass(&mut self, offsets: u32) {
+        self.next += i64::from(offsets);
+        self.passed += u64::from(offsets);
+    }
+
     /// The offset of the first record of this run.
     pub fn start(&self) -> i64 {
         self.start
@@ -62,7 +70,7 @@ impl Appended {
 
     /// How many records this run appended.
     pub fn records(&self) -> u64 {
-        self.next.abs_diff(self.start)
+        self.next.abs_diff(self.start) - self.passed
     }
 }
 

@@ -130,6 +130,11 @@ impl Connection {
         self.shared.versions.pick(need)
     }
 
+    /// The level at which the cluster runs a feature, by what this broker says.
+    pub(crate) fn feature(&self, name: &str) -> Option<i16> {
+        self.shared.versions.feature(name)
+    }
+
     /// Queues `request`, to be sent after all that were submitted before it. Its answer will be put in `buffer`, and is
     /// refused above `answer_bytes_max`.
     pub(crate) fn submit<A: Api>(
@@ -148,7 +153,17 @@ impl Connection {
         request: &A::Request<'_>,
         expect: Expect,
     ) -> Result<Pending<A>, CallError> {
-        let version = self.version::<A>()?;
+        self.submit_as(Need::of::<A>(), request, expect)
+    }
+
+    /// The same in one of the versions of `need`.
+    pub(crate) fn submit_as<A: Api>(
+        &self,
+        need: Need,
+        request: &A::Request<'_>,
+        expect: Expect,
+    ) -> Result<Pending<A>, CallError> {
+        let version = self.pick(need)?;
         let answer = self.shared.link.submit::<A>(version, CLIENT_ID, request, expect)?;
         Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
     }

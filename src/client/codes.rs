@@ -23,6 +23,7 @@ pub(crate) const DECIDED: &[ApiKey] = &[
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::DescribeProducers,
+    ApiKey::FindCoordinator,
     ApiKey::CreateTopics,
     ApiKey::CreatePartitions,
     ApiKey::DeleteTopics,
@@ -69,6 +70,7 @@ pub(crate) fn decide(api: ApiKey, code: ErrorCode) -> Decision {
         (A::CreatePartitions | A::DeleteTopics, E::UnknownTopicOrPartition | E::UnknownTopicId) => {
             stop("there is no such topic, says who decides it")
         }
+        (A::FindCoordinator, E::NotCoordinator) => refresh("the coordinator has moved"),
         (A::Metadata, E::RebootstrapRequired) => refresh("the cluster is another one than that broker knew"),
         _ => meaning(code),
     }
@@ -271,6 +273,7 @@ mod tests {
             }
             ApiKey::DeleteTopics => (&[], &[E::UnknownTopicOrPartition, E::UnknownTopicId]),
             ApiKey::Metadata => (&[(E::RebootstrapRequired, Verdict::Refresh)], &[]),
+            ApiKey::FindCoordinator => (&[(E::NotCoordinator, Verdict::Refresh)], &[]),
             ApiKey::ApiVersions | ApiKey::DescribeConfigs | ApiKey::DescribeProducers | ApiKey::CreateTopics => {
                 (&[], &[])
             }
@@ -317,13 +320,13 @@ mod tests {
     fn no_api_is_called_whose_codes_are_not_decided() {
         let mut texts = Vec::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client"), &mut texts);
-        let words = [".call", ".submit", ".submit_with"];
+        let words = [".call", ".call_as", ".put", ".submit", ".submit_with", ".submit_as"];
         let called: std::collections::BTreeSet<_> =
             texts.iter().flat_map(|text| words.iter().flat_map(|word| named(text, word))).collect();
         assert!(called.len() > 8, "{called:?}");
         for name in called {
-            // A generic call names its parameter; the two of produce have a table of their own.
-            let elsewhere = ["A", "Produce", "InitProducerId"].contains(&name);
+            // A generic call names its parameter; those of producers have tables of their own.
+            let elsewhere = ["A", "Produce", "InitProducerId", "EndTxn", "AddPartitionsToTxn"].contains(&name);
             assert!(elsewhere || DECIDED.iter().any(|api| api.name() == name), "{name}");
         }
     }

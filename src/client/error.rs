@@ -208,6 +208,32 @@ pub enum ClientError {
         /// The partition.
         partition: TopicPartition,
     },
+    /// Another producer has taken our transactional id.
+    #[error("{}", show_fenced(.id, *.explicit))]
+    Fenced {
+        /// The transactional id.
+        id: String,
+        /// Whether a transaction that took too long may look the same.
+        explicit: bool,
+    },
+    /// Transactions are not to be had in the way that is needed.
+    #[error(
+        "broker {broker} has no transactions that are safe to go on with after a crash (Kafka 3.6 or later has): {why}"
+    )]
+    NoTransactions {
+        /// The broker.
+        broker: Address,
+        /// What is missing.
+        why: String,
+    },
+    /// A transaction is not in a state for what was asked of it.
+    #[error("transactional id {id}: {what}")]
+    Transaction {
+        /// The transactional id.
+        id: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A broker's answer lacks, or contradicts, what was asked for.
     #[error("{api} at broker {broker}: expected {expected}, got {got}")]
     Protocol {
@@ -237,6 +263,7 @@ impl ClientError {
                 kind => kind,
             },
             Self::NoLeader { .. } | Self::Stalled(_) | Self::OpenTransaction(_) => Kind::Unreachable,
+            Self::Fenced { .. } => Kind::Fenced,
             Self::OutOfRange { .. } | Self::Truncated(_) | Self::Damaged { .. } | Self::Recreated { .. } => Kind::Data,
             Self::Refused { .. }
             | Self::UnknownTopic { .. }
@@ -246,6 +273,8 @@ impl ClientError {
             | Self::NotAdjacent(_)
             | Self::Unsendable { .. }
             | Self::WriterStopped { .. }
+            | Self::NoTransactions { .. }
+            | Self::Transaction { .. }
             | Self::Protocol { .. } => Kind::Failed,
         }
     }
@@ -287,6 +316,21 @@ fn show_attempts(attempts: &[Attempt]) -> String {
 
 fn show_message(message: &Option<String>) -> String {
     message.as_deref().filter(|text| !text.is_empty()).map(|text| format!(": {}", visible(text))).unwrap_or_default()
+}
+
+fn show_fenced(id: &str, explicit: bool) -> String {
+    let fenced = format!(
+        "another instance has taken over (transactional id {}): this one writes nothing more, and what it wrote since its last \
+         commit does not count",
+        visible(id)
+    );
+    match explicit {
+        false => fenced,
+        true => format!(
+            "{fenced}; or, if there is no other instance, a transaction of this one took longer than its timeout: on brokers \
+             of this age the two look the same. In that case start it again"
+        ),
+    }
 }
 
 fn show_out_of_range(partition: &TopicPartition, wanted: i64, end: i64, earliest: i64, latest: i64) -> String {

@@ -4,6 +4,7 @@
 //! address ──▶ transport ──▶ link, call ──▶ cluster ──▶ offsets, topics, configs
 //! host:port   TCP           pipelined      who leads   ├──▶ fetch: one partition as a ports::Source
 //!                                                     └──▶ produce: one partition as a ports::Sink
+//!                                                            └──▶ transactional: two of them, all or nothing
 //! ```
 //!
 //! What holds everywhere here:
@@ -13,7 +14,7 @@
 //! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
 //!
-//! Absent so far: TLS, SASL, groups, transactions.
+//! Absent so far: TLS, SASL, groups.
 
 // From a name to a connection.
 pub mod address;
@@ -51,8 +52,11 @@ mod transactions;
 mod aborted;
 pub mod fetch;
 
-// and into it.
+// and into it,
 pub mod produce;
+
+// also all or nothing.
+pub mod transactional;
 
 // The foreign client, for the plain merge and the generator.
 pub mod rskafka;

@@ -29,6 +29,18 @@ impl Need {
         Self { key: A::KEY, first: *A::VERSIONS.start(), last: *A::VERSIONS.end() }
     }
 
+    /// The same API, in no version below `first`.
+    pub(super) const fn from(mut self, first: i16) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// The same API, in no version above `last`.
+    pub(super) const fn up_to(mut self, last: i16) -> Self {
+        self.last = last;
+        self
+    }
+
     /// Finding partitions and reading them.
     pub const READ: &[Self] = &[
         Self::of::<ApiVersions>(),

@@ -14,12 +14,21 @@ use std::collections::HashMap;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Versions {
     theirs: HashMap<i16, (i16, i16)>,
+    /// What the cluster has agreed to run, and at which level.
+    features: HashMap<String, i16>,
 }
 
 impl Versions {
     /// What the broker says.
     pub(crate) fn of(response: &ApiVersionsResponse) -> Self {
-        Self { theirs: response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect() }
+        let apis = response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)));
+        let features = response.finalized_features.iter().map(|one| (one.name.clone(), one.max_version_level));
+        Self { theirs: apis.collect(), features: features.collect() }
+    }
+
+    /// The level at which the cluster runs a feature. What a broker merely supports does not count.
+    pub(crate) fn feature(&self, name: &str) -> Option<i16> {
+        self.features.get(name).copied()
     }
 
     /// The version to speak.

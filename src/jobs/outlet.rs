@@ -8,7 +8,7 @@ use super::error::JobError;
 use crate::base::appended::Appended;
 use crate::batch::{BatchError, BatchWriter, Codec, Headers};
 use crate::observe::progress::Progress;
-use crate::ports::{Identity, Outgoing, Sink};
+use crate::ports::{Outgoing, Sink};
 
 /// What a record takes beside its key, value and headers, at most: length, attributes, time and offset.
 const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5;
@@ -42,8 +42,6 @@ pub(crate) struct Outlet<S> {
     cut: Cut,
     /// The size that a batch of several records stays below, also where it grows by being compressed.
     batch_bytes: usize,
-    /// Records in the batches before the one being filled.
-    records_before: u64,
     /// Keys, values and headers of records that progress does not know of.
     uncounted_bytes: u64,
     /// Records that progress knows of.
@@ -63,7 +61,6 @@ where
             writer: BatchWriter::new(cut.codec),
             batch_bytes: cut.batch_bytes.min(cut.bytes_max - cut.bytes_max / 16),
             cut,
-            records_before: 0,
             uncounted_bytes: 0,
             counted: 0,
             progress,
@@ -138,12 +135,8 @@ where
     /// Sends the batch being filled.
     pub(crate) async fn send(&mut self) -> Result<(), JobError> {
         let records = self.writer.record_count() as u32;
-        if let Some(Identity { id, epoch }) = self.sink.identity() {
-            self.writer.producer(id, epoch, Identity::sequence(self.records_before));
-        }
         let mut bytes = self.sink.spare().unwrap_or_default();
         let len = self.writer.finish_into(&mut bytes).map_err(|error| self.unwritable(&error))?;
-        self.records_before += u64::from(records);
         self.sink.append(Outgoing { bytes, len, records }).await?;
         let acknowledged = self.sink.appended().records();
         self.count(acknowledged);

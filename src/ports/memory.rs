@@ -1,6 +1,6 @@
 //! A sink in memory, for tests: keeps what it is given, and fails or dawdles where it is told to.
 
-use super::{Identity, Outgoing, Sink};
+use super::{Outgoing, Sink};
 use crate::base::appended::{Appended, NotAdjacent};
 use crate::base::place::TopicPartition;
 
@@ -8,7 +8,6 @@ use crate::base::place::TopicPartition;
 #[derive(Debug)]
 pub(crate) struct MemorySink {
     appended: Appended,
-    identity: Option<Identity>,
     /// The stored batches, each as it came.
     pub(crate) batches: Vec<Vec<u8>>,
     spares: Vec<Vec<u8>>,
@@ -16,21 +15,14 @@ pub(crate) struct MemorySink {
 }
 
 impl MemorySink {
-    /// An empty partition behind offset `end`, for batches without a producer.
+    /// An empty partition behind offset `end`.
     pub(crate) fn new(topic: &str, end: i64) -> Self {
         Self {
             appended: Appended::at_end(TopicPartition::new(topic, 0), end),
-            identity: None,
             batches: Vec::new(),
             spares: Vec::new(),
             fails_after: None,
         }
-    }
-
-    /// Wants batches of this producer.
-    pub(crate) fn of_producer(mut self, id: i64, epoch: i16) -> Self {
-        self.identity = Some(Identity { id, epoch });
-        self
     }
 
     /// Takes so many batches and then says that somebody else has written.
@@ -45,10 +37,6 @@ impl Sink for MemorySink {
 
     fn partition(&self) -> &TopicPartition {
         self.appended.partition()
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        self.identity
     }
 
     async fn append(&mut self, batch: Outgoing) -> Result<(), NotAdjacent> {
@@ -86,8 +74,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_sink_in_memory_keeps_batches_gives_buffers_back_and_fails_on_request() {
-        let mut sink = MemorySink::new("out", 7).of_producer(5, 1).failing_after(2);
-        assert_eq!(sink.identity(), Some(Identity { id: 5, epoch: 1 }));
+        let mut sink = MemorySink::new("out", 7).failing_after(2);
         for _ in 0..2 {
             let batch = Outgoing { bytes: b"batch and more".to_vec(), len: 5, records: 3 };
             sink.append(batch).await.unwrap();

@@ -91,7 +91,7 @@ async fn fault_14_on_kafka_a_batch_above_the_limit_is_refused_by_name() {
     let cluster = connect(&brokers).await;
     let partition = topic(&cluster, "limit", &[("max.message.bytes", "200")]).await;
     let mut writer = cluster.writer(partition.clone(), 0, WriteOptions::default()).await.unwrap();
-    let batch = encode(writer.identity(), 0, 100, Vec::new());
+    let batch = encode(0, 100, Vec::new());
     writer.append(batch).await.unwrap();
     let (appended, result) = writer.finish().await;
     assert_eq!((result.unwrap_err().code(), appended.records()), (Some(ErrorCode::MessageTooLarge), 0));

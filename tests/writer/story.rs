@@ -4,7 +4,7 @@ use kmerge::base::place::TopicPartition;
 use kmerge::batch::{BatchWriter, Batches, Codec, Headers, RecordReader};
 use kmerge::broker::{Broker, BrokerConfig, Fault, Rule, RuleHandle};
 use kmerge::client::{ClientError, Cluster, Delivery, PartitionWriter, WriteOptions};
-use kmerge::ports::{Identity, Outgoing};
+use kmerge::ports::Outgoing;
 use kmerge::wire::{ApiKey, ErrorCode};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Numbers {
     pub(crate) fn batch(&mut self) -> Outgoing {
         let count = 1 + self.batches * 7 % 40;
         let buffer = self.writer.spare().unwrap_or_default();
-        let batch = encode(self.writer.identity(), self.next, count, buffer);
+        let batch = encode(self.next, count, buffer);
         self.next += count;
         self.batches += 1;
         batch
@@ -62,11 +62,8 @@ impl Numbers {
 }
 
 /// A batch of the numbers from `first` on, in a buffer that is larger than it.
-pub(crate) fn encode(identity: Option<Identity>, first: u64, count: u64, mut buffer: Vec<u8>) -> Outgoing {
+pub(crate) fn encode(first: u64, count: u64, mut buffer: Vec<u8>) -> Outgoing {
     let mut writer = BatchWriter::new(Codec::None);
-    if let Some(Identity { id, epoch }) = identity {
-        writer.producer(id, epoch, Identity::sequence(first));
-    }
     for number in first..first + count {
         writer.push(LONG_AGO_MS, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
     }

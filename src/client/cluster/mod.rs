@@ -15,7 +15,9 @@ use super::address::Address;
 use super::call::{ANSWER_BYTES_MAX, Answer};
 use super::deadline::Deadline;
 use super::error::{CallError, ClientError};
+use super::link::Expect;
 use super::metadata::{self, BrokerInfo, TopicInfo, View};
+use super::need::Need;
 use super::probe::probe;
 use super::retry::{Backoff, Retry};
 use super::transport::{TcpTransport, Transport};
@@ -285,6 +287,21 @@ impl Cluster {
         let connection = self.ask(ask, deadline).await?;
         let result = connection.call::<A>(request, Vec::new(), ANSWER_BYTES_MAX, deadline).await;
         result.map_err(|error| call_error::<A>(connection.broker(), error))
+    }
+
+    /// The same in one of the versions of `need`.
+    pub(crate) async fn call_as<A: Api>(
+        &self,
+        ask: Ask,
+        need: Need,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer<A>, ClientError> {
+        let deadline = deadline.within(self.shared.timeout / 2);
+        let connection = self.ask(ask, deadline).await?;
+        let expect = Expect { buffer: Vec::new(), answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
+        let failed = |error| call_error::<A>(connection.broker(), error);
+        connection.submit_as::<A>(need, request, expect).map_err(failed)?.await.map_err(failed)
     }
 
     /// The version of `A` that is spoken with who is asked, for requests that differ from one to the next.

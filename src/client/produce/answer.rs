@@ -21,7 +21,7 @@ impl PartitionWriter {
     pub(super) fn request<'a>(&self, leader: Leader, held: &'a Held, replicas_wait: Duration) -> ProduceRequest<'a> {
         let partition = self.partition();
         ProduceRequest {
-            transactional_id: None,
+            transactional_id: self.transaction.as_ref().map(|transaction| transaction.id.to_string()),
             acks: ACKS_ALL,
             timeout_ms: i32::try_from(replicas_wait.as_millis()).unwrap_or(i32::MAX),
             topic_data: vec![TopicProduceData {

@@ -68,6 +68,8 @@ pub(super) fn decide(code: ErrorCode) -> Decision {
         // The broker checks something with a coordinator before it appends, or asks to be left alone.
         E::CoordinatorLoadInProgress | E::CoordinatorNotAvailable | E::NotCoordinator => LATER,
         E::ThrottlingQuotaExceeded => LATER,
+        // The transaction before this one is still being decided.
+        E::ConcurrentTransactions => LATER,
 
         // The checksum was wrong on arrival. Damaged on the way, a repeat passes; damaged with us, it never will.
         E::CorruptMessage => Decision::Repeat(Repeat { in_doubt: false, refresh: false, bounded: true }),
@@ -90,10 +92,8 @@ pub(super) fn decide(code: ErrorCode) -> Decision {
         E::TopicAuthorizationFailed | E::ClusterAuthorizationFailed => Decision::Stop,
         // Somebody else writes as this producer, with a newer epoch. Its id was given to us alone.
         E::InvalidProducerEpoch | E::ProducerFenced => Decision::Stop,
-        // About transactions, of which there is none here.
-        E::InvalidTxnState | E::InvalidProducerIdMapping | E::ConcurrentTransactions | E::TransactionAbortable => {
-            Decision::Stop
-        }
+        // About transactions: this one is not open, or not ours. Who began it knows what to do.
+        E::InvalidTxnState | E::InvalidProducerIdMapping | E::TransactionAbortable => Decision::Stop,
         // Everything else is not said about a produce.
         _ => Decision::Stop,
     }
@@ -124,6 +124,7 @@ mod tests {
         (E::CoordinatorNotAvailable, LATER),
         (E::NotCoordinator, LATER),
         (E::ThrottlingQuotaExceeded, LATER),
+        (E::ConcurrentTransactions, LATER),
         (E::LeaderNotAvailable, ELSEWHERE),
         (E::ReplicaNotAvailable, ELSEWHERE),
         (E::BrokerNotAvailable, ELSEWHERE),

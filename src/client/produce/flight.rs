@@ -44,6 +44,8 @@ pub(super) struct Flight {
     next: i64,
     entries: VecDeque<Entry>,
     in_flight_max: usize,
+    /// Nobody else writes there.
+    sole: bool,
     /// Only the oldest may be on its way.
     alone: bool,
     /// What to do when the round is over; nothing more is sent in it.
@@ -109,7 +111,24 @@ impl Flight {
     pub(super) fn new(end: i64, in_flight_max: usize, sequenced: bool) -> Self {
         let in_flight_max = if sequenced { in_flight_max.clamp(1, IN_FLIGHT_MAX) } else { 1 };
         let (entries, trouble) = (VecDeque::new(), None);
-        Self { next: end, entries, in_flight_max, alone: true, trouble, searches: 0 }
+        Self { next: end, entries, in_flight_max, sole: true, alone: true, trouble, searches: 0 }
+    }
+
+    /// The same where others write as well: a batch may land anywhere behind the one before it, one is on its way at a time,
+    /// and what is in doubt is decided by the broker alone.
+    pub(super) fn beside_others(mut self) -> Self {
+        (self.sole, self.in_flight_max) = (false, 1);
+        self
+    }
+
+    /// The next batch goes alone until it is certain.
+    pub(super) fn begin_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// So many offsets were taken by what is no batch of ours. Nothing may be on its way.
+    pub(super) fn pass(&mut self, offsets: i64) {
+        self.next = self.next.saturating_add(offsets);
     }
 
     /// The offset behind all that is certain.
@@ -171,6 +190,9 @@ impl Flight {
     }
 
     fn stored(&mut self, index: usize, base: i64) -> Result<usize, Stop> {
+        if !self.sole && base > self.next {
+            self.next = base;
+        }
         let (expected, records) = (self.place(index), self.entries[index].records);
         if base != expected {
             return Err(Stop::NotAdjacent { expected, got: base, records });
@@ -217,7 +239,7 @@ impl Flight {
             }
             Decision::OutOfOrder if !is_oldest => {}
             // It was never sent before: what the broker knows of this producer is not what we have written.
-            Decision::OutOfOrder if !entry.in_doubt => return Err(stop),
+            Decision::OutOfOrder if !entry.in_doubt || !self.sole => return Err(stop),
             Decision::OutOfOrder => self.searches += 1,
             Decision::Somewhere => {
                 entry.in_doubt = true;
@@ -235,7 +257,7 @@ impl Flight {
         self.entries[index].state = State::Failed;
         let remedy = self.trouble.get_or_insert(Remedy { refresh: false, search: false, code });
         remedy.refresh |= refresh;
-        remedy.search |= self.entries[index].in_doubt;
+        remedy.search |= self.entries[index].in_doubt && self.sole;
     }
 
     /// The connection is gone, and with it the answers that were awaited.

@@ -34,11 +34,13 @@ mod search;
 mod tests;
 
 pub use crate::base::appended::{Appended, NotAdjacent};
-pub use crate::ports::{Identity, Outgoing};
+pub use crate::ports::Outgoing;
+pub use producer_id::Identity;
 
 use super::call::{Connection, Pending};
 use super::cluster::{Cluster, Leader};
 use super::error::ClientError;
+use super::need::Need;
 use super::retry::Retry;
 use crate::base::place::TopicPartition;
 use crate::ports::Sink;
@@ -47,6 +49,7 @@ use crate::wire::produce::Produce;
 use flight::Flight;
 use outgoing::Held;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -95,6 +98,8 @@ pub struct PartitionWriter {
     cluster: Cluster,
     delivery_timeout: Duration,
     identity: Option<Identity>,
+    /// The transactions that everything is written in, if any.
+    transaction: Option<Transactional>,
     flight: Flight,
     appended: Appended,
     /// The batches that are not certain yet, those of `flight` in the same order.
@@ -130,11 +135,26 @@ impl Cluster {
             Delivery::Idempotent => Some(self.new_producer().await?),
             Delivery::AtLeastOnce => None,
         };
-        Ok(PartitionWriter {
+        Ok(self.writer_as(partition, end, options, identity, None))
+    }
+
+    /// A writer to `partition`, whose end is `end`, as a producer that is known already.
+    pub(super) fn writer_as(
+        &self,
+        partition: TopicPartition,
+        end: i64,
+        options: WriteOptions,
+        identity: Option<Identity>,
+        transaction: Option<Transactional>,
+    ) -> PartitionWriter {
+        let sole = transaction.as_ref().is_none_or(|transaction| transaction.sole);
+        let flight = Flight::new(end, options.in_flight_max, identity.is_some());
+        PartitionWriter {
             cluster: self.clone(),
             delivery_timeout: options.delivery_timeout.unwrap_or(self.timeout() * 4),
-            flight: Flight::new(end, options.in_flight_max, identity.is_some()),
+            flight: if sole { flight } else { flight.beside_others() },
             identity,
+            transaction,
             appended: Appended::at_end(partition, end),
             held: VecDeque::new(),
             sequence_next: 0,
@@ -147,7 +167,43 @@ impl Cluster {
             failure: None,
             retry: None,
             stopped: false,
-        })
+        }
+    }
+}
+
+/// A partition that is written in transactions.
+#[derive(Debug, Clone)]
+pub(super) struct Transactional {
+    /// As who.
+    pub(super) id: Arc<str>,
+    /// In which versions.
+    pub(super) produce: Need,
+    /// Whether nobody else writes there, so that each batch must land right behind the one before it.
+    pub(super) sole: bool,
+}
+
+/// Between transactions.
+impl PartitionWriter {
+    /// What follows is written as `identity`: with a new epoch the sequences begin anew. Nothing may be on its way.
+    pub(super) fn go_on_as(&mut self, identity: Identity) {
+        if self.identity != Some(identity) {
+            self.sequence_next = 0;
+        }
+        self.identity = Some(identity);
+        self.flight.begin_alone();
+    }
+
+    /// The transaction has ended, and its marker taken an offset.
+    pub(super) fn pass_marker(&mut self) {
+        self.flight.pass(1);
+        self.appended.pass(1);
+    }
+
+    /// Waits until everything taken is stored for certain.
+    pub(super) async fn flush(&mut self) -> Result<(), ClientError> {
+        let result = self.try_finish().await;
+        self.stopped |= result.is_err();
+        result
     }
 }
 
@@ -157,7 +213,7 @@ impl PartitionWriter {
         self.appended.partition()
     }
 
-    /// What the batches must carry.
+    /// As whose batches go out.
     pub fn identity(&self) -> Option<Identity> {
         self.identity
     }
@@ -233,10 +289,6 @@ impl Sink for PartitionWriter {
 
     fn partition(&self) -> &TopicPartition {
         self.partition()
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        self.identity()
     }
 
     async fn append(&mut self, batch: Outgoing) -> Result<(), ClientError> {

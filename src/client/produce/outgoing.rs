@@ -1,7 +1,7 @@
-//! A batch before it goes out: what the broker would refuse, or (worse) take, is found here.
+//! A batch before it goes out: what the broker would refuse, or (worse) take, is found here. Then it is signed.
 
 use super::{Identity, Outgoing, PartitionWriter};
-use crate::batch::{Batch, BatchHeader};
+use crate::batch::{Batch, BatchHeader, BatchMut};
 use crate::client::error::ClientError;
 
 /// The attribute bits of batches that only brokers and transactions write.
@@ -41,39 +41,36 @@ impl Held {
 }
 
 impl PartitionWriter {
-    /// Takes a batch whose header says what it must.
+    /// Takes a batch whose header says what it must, and signs it.
     pub(super) fn check(&self, batch: Outgoing) -> Result<Held, ClientError> {
-        let Outgoing { bytes, len, records } = batch;
+        let Outgoing { mut bytes, len, records } = batch;
         let unsendable = |what: &'static str, expected: i64, got: i64| {
             Err(ClientError::Unsendable { partition: self.partition().clone(), what, expected, got })
         };
         let Some(Ok(read)) = bytes.get(..len).map(Batch::read) else {
             return unsendable("bytes that make a whole batch", 1, 0);
         };
-        let (header, whole) = (read.header.clone(), read.bytes().len());
+        let (mut header, whole) = (read.header.clone(), read.bytes().len());
         // The broker would look at the first batch of several, or refuse what hangs over.
         if whole != len {
             return unsendable("bytes", whole as i64, len as i64);
         }
-        let (id, epoch, sequence) = match self.identity {
-            Some(Identity { id, epoch }) => {
-                // The last one that was taken in, which may still wait for its turn.
-                (id, epoch, self.sequence_next)
-            }
-            None => (-1, -1, -1),
-        };
         for (what, expected, got) in [
             ("records", i64::from(records.max(1)), i64::from(header.record_count)),
             ("last offset delta", i64::from(records.max(1)) - 1, header.last_offset_delta.into()),
             ("base offset", 0, header.base_offset),
             ("transaction and marker bits", 0, (header.attributes & TRANSACTIONAL_AND_CONTROL).into()),
-            ("producer id", id, header.producer_id),
-            ("producer epoch", epoch.into(), header.producer_epoch.into()),
-            ("base sequence", sequence.into(), header.base_sequence.into()),
+            ("producer id", -1, header.producer_id),
         ] {
             if expected != got {
                 return unsendable(what, expected, got);
             }
+        }
+        if let Some(Identity { id, epoch }) = self.identity
+            && let Ok(mut batch) = BatchMut::new(&mut bytes)
+        {
+            batch.sign(id, epoch, self.sequence_next, self.transaction.is_some());
+            header = Batch::read(&bytes).map_or(header, |signed| signed.header);
         }
         Ok(Held { bytes, len, records, header })
     }

@@ -1,12 +1,29 @@
 //! The id under which an idempotent producer numbers its batches.
 
-use super::Identity;
 use super::codes::decide_init;
 use crate::client::cluster::{Ask, Cluster, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
 use crate::wire::ErrorCode;
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
+
+/// An idempotent producer, by which the broker tells a repeated batch from a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+}
+
+impl Identity {
+    /// The sequence of a record before which the producer has written `records_before` to the partition. After 2^31 - 1
+    /// comes 0.
+    pub fn sequence(records_before: u64) -> i32 {
+        // Cannot cut: the mask leaves 31 bits.
+        (records_before & i32::MAX as u64) as i32
+    }
+}
 
 impl Cluster {
     /// An id that nobody else has. Without a transactional id it fences nobody.
@@ -49,5 +66,17 @@ impl Cluster {
         }
         tracing::debug!(id, epoch, "producer id");
         Ok(Identity { id, epoch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identity;
+
+    #[test]
+    fn sequences_count_records_and_go_round_at_two_to_the_thirty_first() {
+        let last = i32::MAX as u64;
+        let sequences = [0, 1, last - 1, last, last + 1, last + 2, 3 * (last + 1) + 7].map(Identity::sequence);
+        assert_eq!(sequences, [0, 1, i32::MAX - 1, i32::MAX, 0, 1, 7]);
     }
 }

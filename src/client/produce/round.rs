@@ -7,6 +7,8 @@ use crate::client::call::{ANSWER_BYTES_MAX, Answer as Frame, Connection};
 use crate::client::cluster::{Lane, Leader, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::{CallError, ClientError};
+use crate::client::link::Expect;
+use crate::client::need::Need;
 use crate::client::retry::{Verdict, verdict};
 use crate::wire::produce::Produce;
 use futures::FutureExt as _;
@@ -62,7 +64,9 @@ impl PartitionWriter {
         let request = self.request(leader, held, self.replicas_wait());
         let deadline = self.request_deadline(self.flight.awaited());
         let buffer = std::mem::take(&mut self.buffer);
-        match connection.submit::<Produce>(&request, buffer, ANSWER_BYTES_MAX, deadline) {
+        let need = self.transaction.as_ref().map_or(Need::of::<Produce>(), |transaction| transaction.produce);
+        let expect = Expect { buffer, answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
+        match connection.submit_as::<Produce>(need, &request, expect) {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
@@ -230,7 +234,7 @@ impl PartitionWriter {
     }
 
     /// Waits for what is on its way and listens to none of it, so that nothing of ours is under way when the caller goes on.
-    pub(super) async fn hear_out(&mut self) {
+    pub(in crate::client) async fn hear_out(&mut self) {
         while let Some(pending) = self.pending.pop_front() {
             // Each has its deadline.
             let _ = pending.await;

@@ -11,7 +11,7 @@ use crate::jobs::merge::{Allow, Client, Delivery, OutputCodec, Progressing, Stra
 use crate::jobs::testing::{Made, MemorySource, block_on};
 use crate::keys::{Fields, KeyPlan, Order};
 use crate::observe::progress::Progress;
-use crate::ports::{Identity, MemorySink, Outgoing};
+use crate::ports::{MemorySink, Outgoing};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::sync::{Arc, Mutex};
@@ -113,9 +113,6 @@ impl Sink for Kept {
 
     fn partition(&self) -> &TopicPartition {
         self.sink.partition()
-    }
-    fn identity(&self) -> Option<Identity> {
-        self.sink.identity()
     }
     async fn append(&mut self, batch: Outgoing) -> Result<(), NotAdjacent> {
         let bytes = batch.bytes[..batch.len].to_vec();
@@ -305,21 +302,6 @@ fn a_record_that_no_batch_of_the_output_can_hold_is_named_before_it_is_sent() {
     let (batches, _, outcome) = trial.run();
     outcome.unwrap();
     assert!(batches.iter().all(|batch| batch.len() <= 500 || batch.len() > 2_000));
-}
-
-#[test]
-fn batches_carry_the_producer_and_sequences_that_count_records() {
-    let mut trial = Trial::new(&[ints(0..100), ints(0..100)]);
-    trial.sink = MemorySink::new("out", 5).of_producer(77, 3);
-    let (batches, _, outcome) = trial.run();
-    outcome.unwrap();
-    let mut before = 0;
-    for bytes in &batches {
-        let header = Batch::read(bytes).unwrap().header;
-        assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (77, 3, before));
-        before += header.record_count;
-    }
-    assert_eq!((before, batches.len() > 3), (200, true));
 }
 
 #[test]

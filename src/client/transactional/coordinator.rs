@@ -1,0 +1,240 @@
+//! Questions to the broker that keeps a transactional id, each asked once. What the answers mean is up to the machine.
+
+use super::machine::{Action, End, Event, Way};
+use super::way::{ADD_PARTITIONS, END_TXN_EXPLICIT, END_TXN_IMPLICIT};
+use super::{TransactionalProducer, Trouble};
+use crate::base::place::TopicPartition;
+use crate::client::address::Address;
+use crate::client::call::Answer;
+use crate::client::cluster::{Ask, call_error, refused};
+use crate::client::deadline::Deadline;
+use crate::client::error::{CallError, ClientError};
+use crate::client::need::Need;
+use crate::client::produce::Identity;
+use crate::client::retry::{Verdict, verdict};
+use crate::wire::add_partitions_to_txn::{AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
+use crate::wire::end_txn::{EndTxn, EndTxnRequest};
+use crate::wire::find_coordinator::{FindCoordinator, FindCoordinatorRequest, key_type};
+use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
+use crate::wire::{Api, ErrorCode};
+
+/// What is asked of the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// For an identity: a new one, or the next epoch of the current one.
+    Identity { current: bool },
+    /// To end the transaction.
+    End(End),
+}
+
+impl Asked {
+    pub(super) fn of(action: Action) -> Self {
+        match action {
+            Action::EndTxn(end) => Self::End(end),
+            action => Self::Identity { current: action != Action::Init },
+        }
+    }
+
+    fn api(self) -> &'static str {
+        match self {
+            Self::Identity { .. } => InitProducerId::KEY.name(),
+            Self::End(_) => EndTxn::KEY.name(),
+        }
+    }
+}
+
+/// What an answer holds: its code and the identity that goes with 0. Without one: what that means, and why.
+pub(super) type Told = Result<(ErrorCode, Identity), (Event, ClientError)>;
+
+impl TransactionalProducer {
+    /// Asks once.
+    pub(super) async fn ask(&mut self, asked: Asked, deadline: Deadline) -> Told {
+        let node = self.coordinator(deadline).await?;
+        match asked {
+            Asked::Identity { current } => self.ask_identity(node, current, deadline).await,
+            Asked::End(end) => self.ask_end(node, end, deadline).await,
+        }
+    }
+
+    pub(super) fn refusal(&self, asked: Asked, code: ErrorCode) -> ClientError {
+        let broker = self.cluster.said_by();
+        match code {
+            ErrorCode::InvalidTransactionTimeout => ClientError::Refused {
+                broker,
+                api: asked.api(),
+                what: self.what(),
+                code,
+                message: Some(
+                    "the brokers' transaction.max.timeout.ms is below the timeout that was asked for".to_owned(),
+                ),
+            },
+            code => refused(&broker, asked.api(), self.what(), code),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("transactional id {}", self.id)
+    }
+
+    async fn ask_identity(&mut self, node: i32, current: bool, deadline: Deadline) -> Told {
+        let request = InitProducerIdRequest {
+            transactional_id: Some(self.id.to_string()),
+            transaction_timeout_ms: i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX),
+            producer_id: if current { self.identity.id } else { -1 },
+            producer_epoch: if current { self.identity.epoch } else { -1 },
+        };
+        // With the current identity only from version 3 on; Kafka has it since 2.5.
+        let need = Need::of::<InitProducerId>().from(3);
+        let answer = self.put::<InitProducerId>(node, need, &request, deadline).await?;
+        let response = answer.read().map_err(|error| lost(call_error::<InitProducerId>(answer.broker(), error)))?;
+        let code = ErrorCode::from_code(response.error_code);
+        self.told(answer.broker(), "InitProducerId", code, response.producer_id, response.producer_epoch)
+    }
+
+    async fn ask_end(&mut self, node: i32, end: End, deadline: Deadline) -> Told {
+        let request = EndTxnRequest {
+            transactional_id: self.id.to_string(),
+            producer_id: self.identity.id,
+            producer_epoch: self.identity.epoch,
+            committed: end == End::Commit,
+        };
+        let need = match self.way {
+            Way::Implicit => END_TXN_IMPLICIT,
+            Way::Explicit => END_TXN_EXPLICIT,
+        };
+        let answer = self.put::<EndTxn>(node, need, &request, deadline).await?;
+        let response = answer.read().map_err(|error| lost(call_error::<EndTxn>(answer.broker(), error)))?;
+        let code = ErrorCode::from_code(response.error_code);
+        match self.way {
+            Way::Implicit => self.told(answer.broker(), "EndTxn", code, response.producer_id, response.producer_epoch),
+            Way::Explicit => Ok((code, self.identity)),
+        }
+    }
+
+    fn told(&self, broker: &Address, api: &'static str, code: ErrorCode, id: i64, epoch: i16) -> Told {
+        if code == ErrorCode::None && (id < 0 || epoch < 0) {
+            let expected = "a producer id and an epoch of 0 or more".to_owned();
+            let got = format!("id {id}, epoch {epoch}");
+            return Err(lost(ClientError::Protocol { broker: broker.clone(), api, expected, got }));
+        }
+        Ok((code, Identity { id, epoch }))
+    }
+
+    /// Adds partitions to the transaction, on the explicit way.
+    pub(super) async fn add(&mut self, partitions: &[TopicPartition]) -> Result<(), Trouble> {
+        let deadline = self.cluster.deadline();
+        let mut retry = self.cluster.retry_until(deadline);
+        loop {
+            let error = match self.add_once(partitions, deadline).await {
+                Ok(()) => return Ok(()),
+                Err((_, error)) => error,
+            };
+            let verdict = match error.code() {
+                // What came before is still being decided.
+                Some(ErrorCode::ConcurrentTransactions) => Verdict::Again,
+                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => Verdict::Refresh,
+                Some(ErrorCode::CoordinatorLoadInProgress) => Verdict::Again,
+                Some(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced | ErrorCode::InvalidTxnState) => {
+                    return Err(Trouble::Doubt(error));
+                }
+                Some(ErrorCode::InvalidProducerIdMapping) => return Err(Trouble::Doubt(error)),
+                _ => verdict(&error),
+            };
+            self.coordinator = None;
+            // It is done twice as well as once, so a lost answer is no doubt; that none comes at all is one.
+            retry.after_verdict(error, verdict).await.map_err(|error| match verdict {
+                Verdict::Stop => Trouble::Stop(error),
+                _ => Trouble::Doubt(error),
+            })?;
+        }
+    }
+
+    async fn add_once(
+        &mut self,
+        partitions: &[TopicPartition],
+        deadline: Deadline,
+    ) -> Result<(), (Event, ClientError)> {
+        let node = self.coordinator(deadline).await?;
+        let topics = partitions
+            .iter()
+            .map(|one| AddPartitionsToTxnTopic { name: one.topic.to_string(), partitions: vec![one.partition] });
+        let request = AddPartitionsToTxnRequest {
+            transactions: Vec::new(),
+            v3_and_below_transactional_id: self.id.to_string(),
+            v3_and_below_producer_id: self.identity.id,
+            v3_and_below_producer_epoch: self.identity.epoch,
+            v3_and_below_topics: topics.collect(),
+        };
+        let answer = self.put::<AddPartitionsToTxn>(node, ADD_PARTITIONS, &request, deadline).await?;
+        let broker = answer.broker();
+        let response = answer.read().map_err(|error| lost(call_error::<AddPartitionsToTxn>(broker, error)))?;
+        let topics = &response.results_by_topic_v3_and_below;
+        for wanted in partitions {
+            let mut told =
+                topics.iter().filter(|topic| topic.name == *wanted.topic).flat_map(|t| &t.results_by_partition);
+            let told = told.find(|one| one.partition_index == wanted.partition);
+            let Some(told) = told else {
+                let (expected, got) = (wanted.to_string(), "an answer without it".to_owned());
+                let (broker, api) = (broker.clone(), "AddPartitionsToTxn");
+                return Err(lost(ClientError::Protocol { broker, api, expected, got }));
+            };
+            if let Err(code) = ErrorCode::check(told.partition_error_code) {
+                return Err(lost(refused(broker, "AddPartitionsToTxn", wanted, code)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker that keeps the id, looked for if it is not known.
+    async fn coordinator(&mut self, deadline: Deadline) -> Result<i32, (Event, ClientError)> {
+        if let Some(node) = self.coordinator {
+            return Ok(node);
+        }
+        let node = self.find_coordinator(deadline).await.map_err(|error| (Event::NotAsked, error))?;
+        self.coordinator = Some(node);
+        Ok(node)
+    }
+
+    async fn find_coordinator(&self, deadline: Deadline) -> Result<i32, ClientError> {
+        let request = FindCoordinatorRequest {
+            key: self.id.to_string(),
+            key_type: key_type::TRANSACTION,
+            coordinator_keys: vec![self.id.to_string()],
+        };
+        let answer = self.cluster.call::<FindCoordinator>(Ask::Any, &request, deadline).await?;
+        let broker = answer.broker();
+        let response = answer.read().map_err(|error| call_error::<FindCoordinator>(broker, error))?;
+        let (code, node) = match response.coordinators.first() {
+            Some(found) => (found.error_code, found.node_id),
+            None => (response.error_code, response.node_id),
+        };
+        ErrorCode::check(code).map_err(|code| refused(broker, "FindCoordinator", self.what(), code))?;
+        // A broker that started meanwhile has to be known before it is asked.
+        if !self.cluster.nodes().contains(&node) {
+            self.cluster.refresh(Ask::Any, Some(&[]), deadline).await?;
+        }
+        Ok(node)
+    }
+
+    async fn put<A: Api>(
+        &self,
+        node: i32,
+        need: Need,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer<A>, (Event, ClientError)> {
+        let answer = self.cluster.call_as::<A>(Ask::Node(node), need, request, deadline).await;
+        answer.map_err(|error| match &error {
+            ClientError::Call { source, .. } if may_have_arrived(source) => (Event::Lost, error),
+            _ => (Event::NotAsked, error),
+        })
+    }
+}
+
+fn may_have_arrived(error: &CallError) -> bool {
+    error.may_have_arrived()
+}
+
+fn lost(error: ClientError) -> (Event, ClientError) {
+    (Event::Lost, error)
+}

@@ -1,0 +1,208 @@
+//! A transactional producer: what it writes between two commits is seen by readers of committed records whole or not at all,
+//! and whoever takes the same transactional id later shuts it out.
+//!
+//! ```text
+//!  Cluster::transactional ──▶ TransactionalProducer ──▶ writer ──▶ append … append ──▶ commit(record) ──┐
+//!   (fences, once)              ▲      (machine.rs decides what every answer means)   ▲                 │
+//!                               │                                                     └── next epoch ◀──┘
+//!                               └── resolve ◀── any doubt: abort, ask with the current epoch, read again
+//! ```
+//!
+//! Non-obvious:
+//! - An error here is one of three things ([`Trouble`]): a doubt, after which [`TransactionalProducer::resolve`] tells whether
+//!   we may go on; being fenced; or the end. What was appended since the last commit is worth nothing after any of them.
+//! - Batches are written by the same writer as outside transactions. In an open transaction the broker never forgets a
+//!   producer, however old its records are.
+//! - The record that goes with a commit is written last, to a partition that others write to as well.
+
+mod coordinator;
+mod machine;
+mod way;
+mod writer;
+
+pub use machine::Way;
+pub use writer::TransactionWriter;
+
+use super::cluster::Cluster;
+use super::deadline::Deadline;
+use super::error::ClientError;
+use super::produce::Identity;
+use crate::base::place::TopicPartition;
+use crate::wire::ErrorCode;
+use coordinator::Asked;
+use machine::{Action, Event, State, step};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why nothing more can be written in this transaction.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It is not known what became of it, or it is known to be void. [`TransactionalProducer::resolve`] decides.
+    Doubt(ClientError),
+    /// Another instance has taken over.
+    Fenced(ClientError),
+    /// It cannot be.
+    Stop(ClientError),
+}
+
+impl Trouble {
+    /// What went wrong.
+    pub fn into_error(self) -> ClientError {
+        match self {
+            Self::Doubt(error) | Self::Fenced(error) | Self::Stop(error) => error,
+        }
+    }
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct TransactionalProducer {
+    cluster: Cluster,
+    id: Arc<str>,
+    /// After which the coordinator aborts a transaction by itself.
+    timeout: Duration,
+    way: Way,
+    identity: Identity,
+    state: State,
+    /// The broker that keeps the id.
+    coordinator: Option<i32>,
+    /// On the explicit way: what the open transaction has been told to hold.
+    added: Vec<TopicPartition>,
+}
+
+impl Cluster {
+    /// Takes the transactional id `id`: whoever had it can write nothing more, and what was open under it is aborted. When
+    /// this returns, everything written under it before is decided.
+    pub async fn transactional(&self, id: &str, timeout: Duration) -> Result<TransactionalProducer, Trouble> {
+        let way = self.way().await.map_err(Trouble::Stop)?;
+        let mut producer = TransactionalProducer {
+            cluster: self.clone(),
+            id: id.into(),
+            timeout,
+            way,
+            identity: Identity { id: -1, epoch: -1 },
+            state: State::Starting,
+            coordinator: None,
+            added: Vec::new(),
+        };
+        producer.drive(Action::Init).await?;
+        tracing::debug!(
+            id,
+            ?way,
+            producer_id = producer.identity.id,
+            epoch = producer.identity.epoch,
+            "transactional id taken"
+        );
+        Ok(producer)
+    }
+}
+
+impl TransactionalProducer {
+    /// The transactional id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Which protocol is spoken.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// As who it writes now.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// After any doubt: voids what may be open and asks whether we are still the one. If so, whatever was written before
+    /// is decided when this returns; what became of it stands in the log.
+    pub async fn resolve(&mut self) -> Result<(), Trouble> {
+        let (state, action) = step(self.way, self.state, Event::Doubt);
+        self.state = state;
+        self.drive(action).await
+    }
+
+    /// Before something is written to `partitions`.
+    async fn begin(&mut self, partitions: &[TopicPartition]) -> Result<(), Trouble> {
+        let (state, _) = step(self.way, self.state, Event::Begin);
+        if state != State::Open {
+            return Err(self.wrong("a transaction cannot begin now"));
+        }
+        self.state = state;
+        let missing: Vec<_> = partitions.iter().filter(|one| !self.added.contains(one)).cloned().collect();
+        if self.way == Way::Explicit && !missing.is_empty() {
+            self.add(&missing).await?;
+        }
+        self.added.extend(missing);
+        Ok(())
+    }
+
+    /// Lets everything written since the last commit stand. It was all acknowledged.
+    async fn commit(&mut self) -> Result<(), Trouble> {
+        let (state, action) = step(self.way, self.state, Event::Commit);
+        self.state = state;
+        self.drive(action).await
+    }
+
+    /// Does what the machine says until it says that we may go on.
+    async fn drive(&mut self, mut action: Action) -> Result<(), Trouble> {
+        let deadline = Deadline::after(self.cluster.timeout() * 4);
+        let mut retry = self.cluster.retry_until(deadline);
+        let mut asked = Asked::of(action);
+        loop {
+            let answer = match action {
+                Action::Continue => return Ok(()),
+                Action::Init | Action::InitCurrent | Action::EndTxn(_) => {
+                    asked = Asked::of(action);
+                    self.ask(asked, deadline).await
+                }
+                Action::Again | Action::Elsewhere => self.ask(asked, deadline).await,
+                Action::Adopt | Action::AdoptAndRecover | Action::GiveWay | Action::Stop => {
+                    return Err(self.wrong("an answer without a question"));
+                }
+            };
+            let (event, failure, identity) = match answer {
+                Ok((ErrorCode::None, identity)) => (Event::Answered(ErrorCode::None), None, Some(identity)),
+                Ok((code, _)) => (Event::Answered(code), Some(self.refusal(asked, code)), None),
+                Err((event, error)) => (event, Some(error), None),
+            };
+            let (state, next) = step(self.way, self.state, event);
+            self.state = state;
+            action = next;
+            let failure = |this: &Self| failure.unwrap_or_else(|| this.wrong_error("no answer"));
+            match action {
+                Action::Adopt | Action::AdoptAndRecover => {
+                    self.identity = identity.unwrap_or(self.identity);
+                    self.added.clear();
+                    return Ok(());
+                }
+                Action::GiveWay => return Err(Trouble::Fenced(self.fenced())),
+                Action::Stop => return Err(Trouble::Stop(failure(self))),
+                Action::Again | Action::Elsewhere => {
+                    if action == Action::Elsewhere {
+                        self.coordinator = None;
+                    }
+                    let verdict = super::retry::Verdict::Again;
+                    retry.after_verdict(failure(self), verdict).await.map_err(Trouble::Stop)?;
+                }
+                // It is known already what its own answer will say.
+                Action::InitCurrent => tracing::debug!(error = %failure(self), "whose transaction was it?"),
+                Action::Continue | Action::Init | Action::EndTxn(_) => {}
+            }
+        }
+    }
+
+    fn fenced(&self) -> ClientError {
+        ClientError::Fenced { id: self.id.to_string(), explicit: self.way == Way::Explicit }
+    }
+
+    fn wrong(&self, what: &str) -> Trouble {
+        Trouble::Stop(self.wrong_error(what))
+    }
+
+    fn wrong_error(&self, what: &str) -> ClientError {
+        ClientError::Transaction {
+            id: self.id.to_string(),
+            what: format!("{what} (a defect of this program, {:?})", self.state),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Two partitions written in transactions: the output, and beside it the record of how far it is.
+//!
+//! Each commit is: all of the output acknowledged, then the record written and acknowledged, then EndTxn. So the record is
+//! always of the same moment as the output it speaks of: readers of committed records see both or neither.
+
+use super::{TransactionalProducer, Trouble};
+use crate::base::appended::Appended;
+use crate::base::place::TopicPartition;
+use crate::client::error::ClientError;
+use crate::client::produce::{Outgoing, PartitionWriter, Transactional, WriteOptions};
+use crate::wire::ErrorCode;
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct TransactionWriter {
+    producer: TransactionalProducer,
+    output: PartitionWriter,
+    record: PartitionWriter,
+    /// Whether anything of the open transaction was written to the output.
+    wrote: bool,
+    /// Whether a transaction is open.
+    open: bool,
+}
+
+impl TransactionalProducer {
+    /// A writer to `output`, where nobody else writes and the next batch must land at `end`, and to `record`.
+    pub fn writer(
+        self,
+        output: TopicPartition,
+        end: i64,
+        record: TopicPartition,
+        options: WriteOptions,
+    ) -> TransactionWriter {
+        let transactional = |sole| Transactional { id: self.id.clone(), produce: self.way.produce(), sole };
+        let writer = |partition, end, sole| {
+            self.cluster.writer_as(partition, end, options, Some(self.identity), Some(transactional(sole)))
+        };
+        let (output, record) = (writer(output, end, true), writer(record, 0, false));
+        TransactionWriter { producer: self, output, record, wrote: false, open: false }
+    }
+}
+
+impl TransactionWriter {
+    /// Sends a batch of the output behind those before it, waiting while too many are on their way.
+    pub async fn append(&mut self, batch: Outgoing) -> Result<(), Trouble> {
+        if !self.open {
+            let partitions = [self.output.partition().clone(), self.record.partition().clone()];
+            self.producer.begin(&partitions).await?;
+            self.open = true;
+        }
+        self.wrote = true;
+        self.output.append(batch).await.map_err(trouble)
+    }
+
+    /// The buffer of a batch that is stored, to be filled again.
+    pub fn spare(&mut self) -> Option<Vec<u8>> {
+        self.output.spare()
+    }
+
+    /// What of the output is stored for certain, the markers that end transactions not counted as records.
+    pub fn appended(&self) -> Appended {
+        self.output.appended()
+    }
+
+    /// Waits until all of the output is stored.
+    pub async fn flush(&mut self) -> Result<(), Trouble> {
+        self.output.flush().await.map_err(trouble)
+    }
+
+    /// Lets the output so far stand together with `record`. All of it has to be [flushed](Self::flush).
+    pub async fn commit(&mut self, record: Outgoing) -> Result<(), Trouble> {
+        if !self.open {
+            let partitions = [self.record.partition().clone()];
+            self.producer.begin(&partitions).await?;
+            self.open = true;
+        }
+        self.record.append(record).await.map_err(trouble)?;
+        self.record.flush().await.map_err(trouble)?;
+        self.record.spare();
+        self.producer.commit().await?;
+        if self.wrote {
+            self.output.pass_marker();
+        }
+        (self.open, self.wrote) = (false, false);
+        for writer in [&mut self.output, &mut self.record] {
+            writer.go_on_as(self.producer.identity());
+        }
+        Ok(())
+    }
+
+    /// Waits for what is on its way without caring what becomes of it, and gives the producer back.
+    pub async fn into_producer(mut self) -> TransactionalProducer {
+        self.output.hear_out().await;
+        self.record.hear_out().await;
+        self.producer
+    }
+}
+
+/// What an error of a write in a transaction means.
+fn trouble(error: ClientError) -> Trouble {
+    use ErrorCode as E;
+    match error.code() {
+        // Facts about the batch, the topic or us: another try would meet them again.
+        Some(E::MessageTooLarge | E::RecordListTooLarge | E::InvalidTimestamp | E::InvalidRecord) => {
+            Trouble::Stop(error)
+        }
+        Some(E::PolicyViolation | E::UnsupportedForMessageFormat | E::UnsupportedCompressionType) => {
+            Trouble::Stop(error)
+        }
+        Some(E::InvalidTopicException | E::TopicAuthorizationFailed | E::ClusterAuthorizationFailed) => {
+            Trouble::Stop(error)
+        }
+        Some(E::TransactionalIdAuthorizationFailed | E::UnsupportedVersion | E::InvalidRequiredAcks) => {
+            Trouble::Stop(error)
+        }
+        Some(_) => Trouble::Doubt(error),
+        None => match error {
+            // Somebody else writes to the output, or it is another one.
+            ClientError::NotAdjacent(_) | ClientError::Recreated { .. } => Trouble::Stop(error),
+            ClientError::Unsendable { .. } | ClientError::WriterStopped { .. } => Trouble::Stop(error),
+            error => Trouble::Doubt(error),
+        },
+    }
+}
