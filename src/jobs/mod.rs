@@ -15,6 +15,10 @@ pub mod verify;
 
 pub mod peek;
 
+// What a job was about to do and how far it came, kept in the cluster.
+#[allow(dead_code, reason = "the merge takes it up together with transactions")]
+mod ledger;
+
 // What jobs share.
 pub mod cursor;
 

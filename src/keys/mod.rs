@@ -82,6 +82,16 @@ pub enum Order {
     Desc,
 }
 
+impl Order {
+    /// As it is typed and stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asc => "asc",
+            Self::Desc => "desc",
+        }
+    }
+}
+
 /// One or several `--key`, checked, and the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPlan {

@@ -94,6 +94,20 @@ impl fmt::Display for KeySource {
     }
 }
 
+impl KeyPart {
+    /// The part as it can be typed, character by character: what is read from it is this part again.
+    pub fn spec(&self) -> String {
+        let source = match &self.source {
+            KeySource::Timestamp => return "timestamp".to_owned(),
+            KeySource::Value => "value",
+            KeySource::Key => "key",
+            KeySource::Header(name) => &format!("header:{name}"),
+            KeySource::Json(pointer) => &format!("value:json:{}", pointer.text()),
+        };
+        format!("{source}:{}", self.kind)
+    }
+}
+
 impl fmt::Display for KeyPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {
