@@ -246,6 +246,3 @@ impl<'a> Field<'a> {
         number.ok_or_else(|| self.wrong("16 hexadecimal digits"))
     }
 }
-
-#[cfg(test)]
-mod tests;

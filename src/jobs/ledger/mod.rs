@@ -28,6 +28,11 @@ pub(crate) mod name;
 
 mod topic;
 
+// What they mean for a job that starts.
+pub(crate) mod facts;
+
+pub(crate) mod start;
+
 #[cfg(test)]
 mod testing;
 

@@ -1,5 +1,16 @@
 //! The ledger on the embedded broker: what is read back, what is waited for, what is refused.
 
+// The parts that need no broker.
+mod json;
+
+mod start;
+
+// Those that need one.
+mod facts;
+
+mod kafka;
+
+use super::json::{plan_to_json, progress_to_json};
 use super::tail::{TailFound, tail_is_there};
 use super::testing::{NOON, plan, progress};
 use super::*;
@@ -136,11 +147,11 @@ fn a_record_that_was_taken_back_is_none() {
 
 #[test]
 fn what_kmerge_did_not_write_is_refused_with_its_place_and_the_way_out() {
-    let plan_json = json::plan_to_json(&plan()).to_string();
-    let strange = json::plan_to_json(&JobPlan { job: "strange".into(), ..plan() }).to_string();
-    let empty = json::plan_to_json(&JobPlan { inputs: vec![], ..plan() }).to_string();
-    let misfit = json::progress_to_json(&ahead(31)).to_string();
-    let fine = json::progress_to_json(&progress()).to_string();
+    let plan_json = plan_to_json(&plan()).to_string();
+    let strange = plan_to_json(&JobPlan { job: "strange".into(), ..plan() }).to_string();
+    let empty = plan_to_json(&JobPlan { inputs: vec![], ..plan() }).to_string();
+    let misfit = progress_to_json(&ahead(31)).to_string();
+    let fine = progress_to_json(&progress()).to_string();
     for (records, said) in [
         (vec![("plan", "{\"version\":2}")], vec!["offset 0", "format version 2", "newer", "--restart", "--job"]),
         (vec![("plan", "tea")], vec!["offset 0", "no JSON", "--restart", "--job"]),

@@ -1,5 +1,9 @@
+//! Job records as JSON: what is written is read again, and nothing else is.
+
+use super::super::json::{Flaw, plan_from_json, plan_to_json, progress_from_json, progress_to_json};
+use super::super::record::{JobProgress, JobState};
 use super::super::testing::{plan, progress};
-use super::*;
+use serde_json::{Value, json};
 
 fn changed(json: Value, path: &str, to: Value) -> Vec<u8> {
     let mut json = json;
