@@ -113,6 +113,15 @@ impl TransactionalProducer {
         self.identity
     }
 
+    /// What cannot be excluded on the way that is spoken, if anything.
+    pub fn known_gap(&self) -> Option<&'static str> {
+        (self.way == Way::Explicit).then_some(
+            "these brokers do not run transaction.version 2: a request to end a transaction that is delayed on the network could \
+             end the next one as well (KAFKA-17754). After every lost answer the producer's epoch is raised, which leaves a gap \
+             only for copies that the network makes itself",
+        )
+    }
+
     /// After any doubt: voids what may be open and asks whether we are still the one. If so, whatever was written before
     /// is decided when this returns; what became of it stands in the log.
     pub async fn resolve(&mut self) -> Result<(), Trouble> {

@@ -36,12 +36,14 @@ pub(super) struct Prepared {
     pub(super) cluster: Cluster,
 }
 
-/// The last record of an output that is appended to.
+/// The last record of an output that is added to.
 #[derive(Debug)]
 pub(super) struct Floor {
     key: Key,
     shown: String,
     at: Place,
+    /// The job itself wrote it.
+    resumed: bool,
 }
 
 impl Floor {
@@ -54,6 +56,13 @@ impl Floor {
     ) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
+            Ok(key) if key < self.key && self.resumed => Err(JobError::Unfit(format!(
+                "the input is not sorted: {at} has key {}, which goes before the last record that is written already, {} with \
+                 key {}",
+                keys.show(first),
+                self.at,
+                self.shown,
+            ))),
             Ok(key) if key < self.key => Err(JobError::Unfit(format!(
                 "--append: the first record to write, {at}, has key {}, which goes before the last one there, {} with key \
                  {}. Write to an empty topic, or start later (--start). Nothing was written",
@@ -100,10 +109,12 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
     }
 
     let config = cluster.topic_configs(&settings.to).await?;
-    let held = held(&cluster, &output).await?;
-    check_output(settings, &output, &held, &config)?;
-    let floor = match settings.append {
-        true => floor(&cluster, &output, held.clone(), &settings.keys).await?,
+    // What the output holds is looked at when nobody else writes there any more under the same job.
+    let alone = settings.delivery != Delivery::ExactlyOnce;
+    let held = held(&cluster, &output, alone).await?;
+    check_output(settings, &output, alone.then_some(&held), &config)?;
+    let floor = match settings.append && alone {
+        true => floor(&cluster, &output, held.clone(), &settings.keys, false).await?,
         false => None,
     };
     if settings.client == Client::Kmerge && sources.len() > SOURCES_MAX {
@@ -202,13 +213,13 @@ fn output_partition(topic: &TopicInfo) -> Result<TopicPartition, JobError> {
 }
 
 /// Which offsets of the output can be read now.
-async fn held(cluster: &Cluster, output: &TopicPartition) -> Result<Range<i64>, JobError> {
+async fn held(cluster: &Cluster, output: &TopicPartition, alone: bool) -> Result<Range<i64>, JobError> {
     let asked = std::slice::from_ref(output);
     let start = one(&cluster.offsets(asked, OffsetAt::Earliest).await?);
     let end = one(&cluster.offsets(asked, OffsetAt::Latest).await?);
     let stable = one(&cluster.offsets(asked, OffsetAt::LastStable).await?);
     // Asked last: records that come in meanwhile only raise it.
-    if stable < end {
+    if stable < end && alone {
         return Err(JobError::Refused(format!(
             "{output}: somebody else has an open transaction there (it is stable up to offset {stable} of {end}), so the \
              merge would not stand alone. Wait for it to end, or write to another topic"
@@ -224,10 +235,13 @@ fn one(offsets: &[i64]) -> i64 {
 fn check_output(
     settings: &MergeSettings,
     output: &TopicPartition,
-    held: &Range<i64>,
+    held: Option<&Range<i64>>,
     config: &BTreeMap<String, String>,
 ) -> Result<(), JobError> {
-    if held.start < held.end && !settings.append {
+    if let Some(held) = held
+        && held.start < held.end
+        && !settings.append
+    {
         return Err(JobError::Refused(format!(
             "{output} is not empty (offsets {} to {}): write to an empty topic, or add behind what is there with --append",
             held.start,
@@ -249,11 +263,12 @@ pub(crate) fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
 }
 
 /// The last record of the output; `None` if it holds none.
-async fn floor(
+pub(super) async fn floor(
     cluster: &Cluster,
     output: &TopicPartition,
     held: Range<i64>,
     keys: &KeyPlan,
+    resumed: bool,
 ) -> Result<Option<Floor>, JobError> {
     let mut back = LOOK_BACK;
     // The last offsets may be transaction markers, aborted records or holes: look further back until there is a record.
@@ -262,7 +277,7 @@ async fn floor(
     }
     loop {
         let from = held.end.saturating_sub(back).max(held.start);
-        if let Some(floor) = last_between(cluster, output, from..held.end, keys).await? {
+        if let Some(floor) = last_between(cluster, output, from..held.end, keys, resumed).await? {
             return Ok(Some(floor));
         }
         if from == held.start {
@@ -277,6 +292,7 @@ async fn last_between(
     output: &TopicPartition,
     range: Range<i64>,
     keys: &KeyPlan,
+    resumed: bool,
 ) -> Result<Option<Floor>, JobError> {
     let reader = cluster.reader(output.clone(), range, ReadOptions::default());
     // Who waits for us listens to the wish to stop.
@@ -291,7 +307,7 @@ async fn last_between(
     }
     let at = output.at(last.offset());
     match keys.extract(&last) {
-        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at })),
+        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at, resumed })),
         Err(error) => Err(JobError::Key { at, error }),
     }
 }
