@@ -126,6 +126,7 @@ enum ClientArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum DeliveryArg {
+    ExactlyOnce,
     Idempotent,
     AtLeastOnce,
 }
@@ -169,6 +170,7 @@ impl MergeArgs {
                 ClientArg::Rskafka => Client::Rskafka,
             },
             delivery: match (self.delivery, self.client) {
+                (Some(DeliveryArg::ExactlyOnce), _) => Delivery::ExactlyOnce,
                 (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
                 (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
             },
