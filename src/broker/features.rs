@@ -69,7 +69,7 @@ impl Features {
         if self.level >= ApiLevel::V4_2 { self.transaction_version } else { 0 }
     }
 
-    /// Each transaction has an epoch of its own.
+    /// Whether a transaction that is aborted for its time, or for a rival, is ended as newer clients end theirs.
     pub(crate) fn raises_epochs(self) -> bool {
         self.transaction_version() >= Self::TRANSACTION_VERSION_MAX
     }

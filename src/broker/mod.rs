@@ -91,8 +91,11 @@ pub struct BrokerConfig {
     pub memory_bytes: usize,
     /// The Apache Kafka whose versions of the APIs are told.
     pub api_versions: ApiLevel,
-    /// The cluster's `transaction.version`: with 2 each transaction has an epoch of its own and takes in what is written;
-    /// with 0 and 1 clients must say beforehand where they write. Not told, and 0, below [`ApiLevel::V4_2`].
+    /// The cluster's `transaction.version`, which is told to clients: with 2 they leave it to the broker to add what they
+    /// write to, and each transaction has an epoch of its own; with 0 and 1 they say beforehand where they write. As in
+    /// Kafka the broker takes either from whoever sends it, whatever is told; the one thing it does otherwise itself is
+    /// that below 2 nobody gets a transaction's id back after it was aborted for its time. Not told, and 0, below
+    /// [`ApiLevel::V4_2`].
     pub transaction_version: i16,
 }
 

@@ -88,21 +88,31 @@ fn next_expiry(cluster: &Cluster) -> Wait {
     })
 }
 
+/// A transaction that is decided, as it was a moment ago.
+struct Decided {
+    id: Arc<str>,
+    transaction: Transaction,
+    since: Instant,
+    written: BTreeMap<TopicPartition, i64>,
+}
+
 /// Goes on with every decided transaction as far as it gets.
 fn end_decided(cluster: &Cluster) -> Wait {
     let coordinator = &cluster.coordinator;
     let now = Instant::now();
     let mut wait = Wait::Woken;
-    let decided: Vec<(Arc<str>, Transaction, Instant, BTreeMap<TopicPartition, i64>)> = {
+    let decided: Vec<Decided> = {
         let ids = lock(&coordinator.ids);
         let of = |(id, entry): (&Arc<str>, &super::Entry)| {
-            Some((id.clone(), entry.transaction.clone(), entry.decided?, entry.written.clone()))
+            let since = entry.decided?;
+            let (transaction, written) = (entry.transaction.clone(), entry.written.clone());
+            Some(Decided { id: id.clone(), since, transaction, written })
         };
         ids.iter().filter_map(of).collect()
     };
-    for (id, transaction, decided, mut written) in decided {
-        if now < decided + PAUSE {
-            wait = wait.min(Wait::Until(decided + PAUSE));
+    for Decided { id, transaction, since, mut written } in decided {
+        if now < since + PAUSE {
+            wait = wait.min(Wait::Until(since + PAUSE));
             continue;
         }
         let is_done = coordinator.reachable(cluster, &id).is_ok() && mark(cluster, &transaction, &mut written);

@@ -25,7 +25,6 @@ mod transaction;
 mod tests;
 
 use super::cluster::{Cluster, lock, now_ms};
-use super::features::Features;
 use super::memory::Paid;
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
@@ -232,12 +231,5 @@ impl Entry {
         self.decided = None;
         self.written.clear();
         self.parts_paid.clear();
-    }
-}
-
-impl Features {
-    /// Whether an EndTxn of that version raises the epoch.
-    pub(crate) fn end_raises(self, version: i16) -> bool {
-        version >= 5 && self.raises_epochs()
     }
 }
