@@ -20,6 +20,12 @@ mod pace;
 mod record;
 mod sink;
 
+#[cfg(test)]
+mod sabotage;
+
+#[cfg(test)]
+mod tests;
+
 use super::preflight::{self, Floor, Prepared, interruptible};
 use super::{MergeSettings, Plan, Source, Strategy, count, engine};
 use crate::base::place::TopicPartition;
@@ -267,7 +273,7 @@ impl Job<'_> {
         let progressing = &self.settings.progressing;
         let pace = Pace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
         let (settings, cluster, cx) = (self.settings, &self.cluster, self.cx);
-        let ((_, outcome), task) = match settings.strategy {
+        let ((appended, outcome), mut task) = match settings.strategy {
             Strategy::Merge => {
                 cx.progress.begin("merge", rest.offsets());
                 let engine = engine::Engine::on(&rest, settings, cluster, cx);
@@ -279,12 +285,25 @@ impl Job<'_> {
                 (count::count_into(&rest, settings, floor, cluster, cx, sink, rank).await, task)
             }
         };
-        let Ended { producer, recorder, trouble } = match task.await {
-            Ok(ended) => ended,
-            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        let Ended { producer, recorder, trouble } = match task.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(died)) => std::panic::resume_unwind(died.into_panic()),
+            None => return Err(JobError::OutputClosed),
         };
         self.reached(recorder.progress().rank);
-        Ok((producer, stopped_by(trouble, outcome)))
+        let outcome = stopped_by(trouble, outcome);
+        if outcome.is_ok() {
+            self.wait_until_seen(appended.next()).await;
+        }
+        Ok((producer, outcome))
+    }
+
+    /// A commit is decided a moment before readers see it: who reads when we are done is to find everything.
+    async fn wait_until_seen(&self, end: i64) {
+        let output = self.plan.output.clone();
+        if let Err(error) = self.cluster.wait_for_transactions(&[(output, end)], self.cx.timeout).await {
+            tracing::warn!("everything is committed, but readers do not see it yet: {error}");
+        }
     }
 
     /// What is left to do, as a plan of its own.

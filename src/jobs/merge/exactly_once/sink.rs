@@ -18,7 +18,7 @@ use crate::jobs::error::JobError;
 use crate::ports::{Outgoing, Reached, Sink};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 /// What the writing task does next.
@@ -81,14 +81,17 @@ impl CommittingSink {
         recorder: Recorder,
         pace: Pace,
         waiting_max: usize,
-    ) -> (Self, JoinHandle<Ended>) {
+    ) -> (Self, JoinSet<Ended>) {
         let appended = writer.appended();
         let partition = appended.partition().clone();
         let shared = Arc::new(Shared { state: Mutex::new(State { appended, pace, spares: Vec::new() }) });
         let (orders, received) = mpsc::channel(waiting_max.max(1));
         let (ends, ended) = oneshot::channel();
         let task = Task { writer, recorder, shared: shared.clone(), _ends: ends };
-        (Self { partition, orders, shared, ended }, tokio::spawn(task.run(received)))
+        // It ends with this set, if nobody waits for it.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task.run(received));
+        (Self { partition, orders, shared, ended }, tasks)
     }
 
     async fn order(&mut self, order: Order) -> Result<(), JobError> {
@@ -200,7 +203,8 @@ impl Task {
         self.writer.flush().await?;
         self.tell();
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
-        self.writer.commit(record).await?;
+        self.writer.record(record).await?;
+        self.writer.commit().await?;
         self.recorder.committed();
         self.shared.state().pace.cost(began.elapsed());
         Ok(())
