@@ -6,12 +6,12 @@
 //! ```text
 //!  nodes ── connection ── api/…  ──────────── cluster ── topic ─┬ log ─┬ epochs        batches, as they came
 //!  (listen) (a task)      │ one file per API     │              │      └ transactions
-//!                         ├ validate             └ memory       └ producers            idempotence
-//!                         └ faults, throttle
+//!                         ├ validate             ├ memory       └ producers            idempotence
+//!                         └ faults, throttle     └ coordinator ── markers              who may write, what is decided
 //! ```
 //!
-//! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to whole nodes in `nodes`, to
-//!   requests on their way in `faults`.
+//! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to transactions in
+//!   `coordinator/hooks`, to whole nodes in `nodes`, to requests on their way in `faults`.
 //!
 //! - It is honest: what it tells in ApiVersions works, as in Apache Kafka (the reference is 4.2), and the rest is not
 //!   told. The head of each file of `api/` says what is left out. Unmodified clients are used to try it.

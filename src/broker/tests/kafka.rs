@@ -33,6 +33,8 @@ struct Peer<'b> {
     ours: Option<&'b Broker>,
     /// One of its nodes.
     address: String,
+    /// What the cluster has settled on.
+    transaction_version: i16,
     bootstrap: Client,
     prefix: String,
     topics: Vec<String>,
