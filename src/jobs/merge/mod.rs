@@ -18,6 +18,11 @@ pub(crate) mod record;
 
 // Before the start.
 mod aborted;
+mod firsts;
+mod floor;
+#[allow(dead_code, reason = "the merge begins by it together with transactions")]
+mod job;
+mod keeping;
 mod plan;
 mod preflight;
 mod ranges;
@@ -231,7 +236,10 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
-    let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
+    let Prepared { plan, floor, cluster, .. } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
+    if settings.delivery == Delivery::ExactlyOnce {
+        return Err(JobError::Refused("exactly-once can be planned (--dry-run), and not carried out yet".to_owned()));
+    }
     let (appended, outcome) = match (settings.strategy, settings.client) {
         (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
         (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,
