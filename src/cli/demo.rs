@@ -65,8 +65,9 @@ impl DemoArgs {
         drop(shown);
         cx.say(&format!("   {}\n", indented(&generated.summary())));
 
+        let output = NewTopic { replication_factor: 2, ..NewTopic::new(OUTPUT, 1) }.config("min.insync.replicas", "2");
         cx.say(&format!("2. merge into {OUTPUT}: 1 partition, one total order"));
-        Cluster::connect(&job.brokers, job.timeout).await?.create_topic(&NewTopic::new(OUTPUT, 1)).await?;
+        Cluster::connect(&job.brokers, job.timeout).await?.create_topic(&output).await?;
         let keys = KeyPlan::parse(&["value:int".to_owned()], Order::Asc).map_err(anyhow::Error::msg)?;
         let shown = cx.show_progress();
         let merged = merge::run(&self.merge(&keys), &job).await.context("merge")?;

@@ -1,11 +1,14 @@
 //! `kmerge merge`: the main job.
 
 use super::context::Context;
+use super::exit::UsageError;
 use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
-use kmerge::base::units::parse_size;
+use kmerge::base::units::{parse_duration, parse_size};
+use kmerge::jobs::check_job_name;
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,11 +35,21 @@ What to know:
     acknowledged offset, so a repeat stops the merge instead of passing unseen.
   - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was
     lost may be in the log twice; the offsets show it, and stop the merge.
-  - A merge that was stopped is started again on an empty output topic. kmerge verify proves what is there.
+  - --delivery exactly-once: output and progress are committed together, in transactions. Killed at any instant, the same
+    command goes on where it was, and the output, read with read_committed, is what an uninterrupted run would have written.
+    The merge is a job then: its name (--job, or merge:FROM:TO) is what its record is kept under, in the compacted topic
+    --jobs-topic on the output's cluster, and it is also its transactional id: started twice, the later one takes over and
+    the earlier one ends with status 5. The ends of the inputs are those of the first start. What can go wrong: where
+    the output is not as the job left it (deleted, truncated, somebody else wrote to it), or the inputs were created anew, it
+    stops and says what it found; it never begins again by itself (--restart does, on an empty output).
+  - With every other delivery a merge that was stopped is started again on an empty output topic. kmerge verify proves what
+    is there.
   - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at
     most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
-  - The output keeps the records' timestamps. If they are old, retention of the output topic may delete it at once.
+  - The output keeps the records' timestamps, and brokers delete by those: a topic whose retention would take records as old
+    as the input's, or as many, is refused (retention.ms=-1 keeps them; --allow-retention-loss lets them go). So are a
+    compacted topic, and one that stamps records itself (--allow-append-time).
   - --strategy count writes all records with one timestamp, the time the merge was planned.
   - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: several times slower,
     at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process
@@ -69,8 +82,8 @@ pub struct MergeArgs {
     #[arg(long, value_enum, default_value_t, value_name = "CLIENT")]
     client: ClientArg,
 
-    /// idempotent: the broker knows a repeated write and stores it once; at-least-once: a repeat is seen, and stops the merge.
-    /// With rskafka only at-least-once.
+    /// exactly-once: also when it is killed and started again; idempotent: the broker knows a repeated write and stores it
+    /// once; at-least-once: a repeat is seen, and stops the merge. With rskafka only at-least-once.
     #[arg(long, value_enum, value_name = "PROMISE")]
     delivery: Option<DeliveryArg>,
 
@@ -94,9 +107,98 @@ pub struct MergeArgs {
     #[arg(long)]
     append: bool,
 
+    /// Write to a topic that stamps records itself (LogAppendTime), although their own timestamps are lost then.
+    #[arg(long)]
+    allow_append_time: bool,
+
+    /// Write to a topic whose retention deletes records as old as the input's, or as many.
+    #[arg(long)]
+    allow_retention_loss: bool,
+
+    #[command(flatten)]
+    progressing: ProgressingArgs,
+
     /// Only show the plan: sources, ranges, records, the least memory needed.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// How progress is kept; as typed, so that what does not belong to the delivery is told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --delivery exactly-once")]
+struct ProgressingArgs {
+    /// The job's name, also its transactional id; merge:FROM:TO, if absent.
+    #[arg(long, value_name = "NAME", value_parser = job_name)]
+    job: Option<String>,
+
+    /// The topic of the job records, on the output's cluster; made if it is not there. kmerge-jobs, if absent.
+    #[arg(long, value_name = "TOPIC")]
+    jobs_topic: Option<String>,
+
+    /// Begin again, whatever the job record says; the output must be empty.
+    #[arg(long, conflicts_with = "append")]
+    restart: bool,
+
+    /// A consumer group whose offsets follow the progress, for tools that show lag.
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    group: Option<String>,
+
+    /// How long a transaction stays open: what a reader of committed records waits for, and what is done again after a
+    /// kill. 1s, if absent; longer where commits take too much of the time.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    commit_interval: Option<Duration>,
+
+    /// After how long the cluster voids what a merge that was killed had left open, if nobody starts it again: readers of
+    /// committed records wait for that. 60s, if absent.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    transaction_timeout: Option<Duration>,
+}
+
+fn job_name(text: &str) -> Result<String, String> {
+    check_job_name(text).map(|()| text.to_owned())
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|interval| match interval {
+        Duration::ZERO => Err("a transaction stays open for 1ms at least".to_owned()),
+        interval => Ok(interval),
+    })
+}
+
+impl ProgressingArgs {
+    /// The first of these options that was typed.
+    fn typed(&self) -> Option<&'static str> {
+        let typed = [
+            (self.job.is_some(), "--job"),
+            (self.jobs_topic.is_some(), "--jobs-topic"),
+            (self.restart, "--restart"),
+            (self.group.is_some(), "--group"),
+            (self.commit_interval.is_some(), "--commit-interval"),
+            (self.transaction_timeout.is_some(), "--transaction-timeout"),
+        ];
+        typed.into_iter().find_map(|(typed, name)| typed.then_some(name))
+    }
+
+    fn checked(self, delivery: Delivery) -> anyhow::Result<Progressing> {
+        if let Some(name) = self.typed()
+            && delivery != Delivery::ExactlyOnce
+        {
+            return Err(UsageError::new(format!(
+                "{name} goes with --delivery exactly-once: with {} no progress is kept",
+                delivery.name()
+            ))
+            .into());
+        }
+        let default = Progressing::default();
+        Ok(Progressing {
+            job: self.job,
+            jobs_topic: self.jobs_topic.unwrap_or(default.jobs_topic),
+            restart: self.restart,
+            group: self.group,
+            commit_interval: self.commit_interval.unwrap_or(default.commit_interval),
+            transaction_timeout: self.transaction_timeout.unwrap_or(default.transaction_timeout),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -148,6 +250,11 @@ impl MergeArgs {
     }
 
     fn checked(self) -> anyhow::Result<MergeSettings> {
+        let delivery = match (self.delivery, self.client) {
+            (Some(DeliveryArg::ExactlyOnce), _) => Delivery::ExactlyOnce,
+            (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
+            (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
+        };
         Ok(MergeSettings {
             keys: self.order.plan()?,
             from: self.from,
@@ -169,13 +276,9 @@ impl MergeArgs {
                 ClientArg::Kmerge => Client::Kmerge,
                 ClientArg::Rskafka => Client::Rskafka,
             },
-            delivery: match (self.delivery, self.client) {
-                (Some(DeliveryArg::ExactlyOnce), _) => Delivery::ExactlyOnce,
-                (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
-                (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
-            },
-            progressing: Progressing::default(),
-            allow: Allow::default(),
+            delivery,
+            progressing: self.progressing.checked(delivery)?,
+            allow: Allow { append_time: self.allow_append_time, retention_loss: self.allow_retention_loss },
             batch_bytes: self.batch_bytes,
             start: self.start,
             end: self.end,

@@ -2,7 +2,7 @@
 
 use super::exit::UsageError;
 use clap::{Args, ValueEnum};
-use kmerge::keys::{KeyPlan, Order};
+use kmerge::keys::{KeyPart, KeyPlan, Order};
 
 /// What records are ordered by.
 #[derive(Debug, Args)]
@@ -12,14 +12,13 @@ pub struct OrderArgs {
     #[arg(long, value_name = "SOURCE[:TYPE]")]
     key: Vec<String>,
 
-    /// Which way the keys run; records of equal keys stay in the order of source and offset.
-    #[arg(long, value_enum, default_value_t, value_name = "WAY")]
-    order: OrderArg,
+    /// Which way the keys run, asc if absent; records of equal keys stay in the order of source and offset.
+    #[arg(long, value_enum, value_name = "WAY")]
+    order: Option<OrderArg>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OrderArg {
-    #[default]
     Asc,
     Desc,
 }
@@ -27,10 +26,20 @@ enum OrderArg {
 impl OrderArgs {
     /// The keys and the order, checked.
     pub fn plan(&self) -> anyhow::Result<KeyPlan> {
-        let order = match self.order {
+        let order = self.order_typed().unwrap_or_default();
+        KeyPlan::parse(&self.key, order).map_err(|message| UsageError::new(message).into())
+    }
+
+    /// The keys, if any were typed.
+    pub fn keys_typed(&self) -> anyhow::Result<Option<Vec<KeyPart>>> {
+        Ok(if self.key.is_empty() { None } else { Some(self.plan()?.parts().to_vec()) })
+    }
+
+    /// The order, if it was typed.
+    pub fn order_typed(&self) -> Option<Order> {
+        self.order.map(|order| match order {
             OrderArg::Asc => Order::Asc,
             OrderArg::Desc => Order::Desc,
-        };
-        KeyPlan::parse(&self.key, order).map_err(|message| UsageError::new(message).into())
+        })
     }
 }

@@ -19,6 +19,8 @@ pub mod peek;
 #[allow(dead_code, reason = "the merge takes it up together with transactions")]
 mod ledger;
 
+pub use ledger::name::check_name as check_job_name;
+
 // What jobs share.
 pub mod cursor;
 

@@ -5,6 +5,7 @@
 //! store a gap without a word. Progress counts what is acknowledged, not what was sent.
 
 use super::error::JobError;
+use super::merge::Retention;
 use crate::base::appended::Appended;
 use crate::batch::{BatchError, BatchWriter, Codec, Headers};
 use crate::observe::progress::Progress;
@@ -49,6 +50,7 @@ pub(crate) struct Outlet<S> {
     /// Records that progress knows of.
     counted: u64,
     progress: Progress,
+    retention: Retention,
 }
 
 impl<S> Outlet<S>
@@ -67,7 +69,13 @@ where
             uncounted_bytes: 0,
             counted: 0,
             progress,
+            retention: Retention::default(),
         }
+    }
+
+    /// Holds each batch against what the topic does to records of some age.
+    pub(crate) fn guarded_by(self, retention: &Retention) -> Self {
+        Self { retention: retention.clone(), ..self }
     }
 
     /// Whether a record whose key, value and headers take `bytes` can be added now.
@@ -179,6 +187,7 @@ where
     }
 
     fn finish_batch(&mut self) -> Result<Outgoing, JobError> {
+        self.retention.check(self.writer.max_timestamp())?;
         let records = self.writer.record_count() as u32;
         let mut bytes = self.sink.spare().unwrap_or_default();
         let len = self.writer.finish_into(&mut bytes).map_err(|error| self.unwritable(&error))?;

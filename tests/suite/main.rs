@@ -7,6 +7,8 @@ mod support;
 
 // The main job and what it refuses.
 mod clients;
+mod job_records;
+mod keeping;
 mod memory;
 mod merge;
 mod plain_faults;

@@ -58,7 +58,7 @@ pub(crate) async fn output_facts(
 }
 
 /// The offset of the first committed record of a range.
-async fn first_record(
+pub(crate) async fn first_record(
     cluster: &Cluster,
     partition: &TopicPartition,
     range: Range<i64>,

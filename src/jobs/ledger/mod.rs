@@ -34,7 +34,7 @@ pub(crate) mod facts;
 pub(crate) mod start;
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 
 pub(crate) use record::{JobPlan, JobProgress, JobState};
 pub(crate) use tail::Tail;

@@ -7,10 +7,10 @@ use crate::jobs::merge::Strategy;
 use crate::keys::{KeyPlan, Order};
 use crate::wire::Uuid;
 
-pub(super) const NOON: i64 = 1_700_000_000_000;
+pub(in crate::jobs) const NOON: i64 = 1_700_000_000_000;
 
 /// Two partitions of `a` and one of `b` into `out`, 30 records.
-pub(super) fn plan() -> JobPlan {
+pub(in crate::jobs) fn plan() -> JobPlan {
     let input = |topic: &str, partition: i32, range| PlannedInput {
         partition: TopicPartition::new(topic, partition),
         topic_id: id(topic),
@@ -28,7 +28,7 @@ pub(super) fn plan() -> JobPlan {
 }
 
 /// Twelve of them are written.
-pub(super) fn progress() -> JobProgress {
+pub(in crate::jobs) fn progress() -> JobProgress {
     JobProgress {
         positions: vec![4, 11, 9],
         rank: 12,
@@ -39,7 +39,7 @@ pub(super) fn progress() -> JobProgress {
 }
 
 /// Another id for each name.
-pub(super) fn id(topic: &str) -> Uuid {
+pub(in crate::jobs) fn id(topic: &str) -> Uuid {
     let mut bytes = [7; 16];
     for (byte, letter) in bytes.iter_mut().zip(topic.bytes()) {
         *byte = letter;

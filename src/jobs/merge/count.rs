@@ -101,7 +101,7 @@ where
     JobError: From<S::Error>,
 {
     cx.progress.begin("write", counts.values().sum::<u64>().saturating_sub(rank));
-    let mut outlet = Outlet::new(sink, cut(plan, settings), cx.progress.clone());
+    let mut outlet = Outlet::new(sink, cut(plan, settings), cx.progress.clone()).guarded_by(&plan.retention);
     let written = write(counts, plan, &settings.keys, floor, &mut outlet, rank, cx).await;
     outlet.end(written, || all_read(plan)).await
 }

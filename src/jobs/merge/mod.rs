@@ -18,6 +18,10 @@ pub(crate) mod record;
 
 // Before the start.
 mod aborted;
+mod firsts;
+mod floor;
+mod job;
+mod keeping;
 mod plan;
 mod preflight;
 mod ranges;
@@ -38,6 +42,7 @@ mod plain;
 // After the end.
 mod report;
 
+pub(crate) use keeping::Retention;
 pub use plan::{Plan, Source};
 pub(crate) use preflight::message_bytes_max;
 pub use report::MergeReport;
@@ -238,12 +243,11 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
-    let prepared = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
     if settings.delivery == Delivery::ExactlyOnce {
-        let done = exactly_once::run(prepared, settings, cx).await?;
+        let done = exactly_once::run(settings, cx).await?;
         return Ok(MergeReport::of_job(done, settings, cx, began.elapsed(), Usage::now()));
     }
-    let Prepared { plan, floor, cluster } = prepared;
+    let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
     let (appended, outcome) = match (settings.strategy, settings.client) {
         (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
         (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,

@@ -1,33 +1,35 @@
 //! Everything that can be refused before anything is written: a refusal says what is in the way and the way out.
 //!
+//! ```text
+//!  look: settings, topics, what the logs hold ──▶ (a job that is recorded: where it is) ──▶ ready: is it all there, will the
+//!                                                                                     output keep it, is the memory enough
+//! ```
+//!
 //! It looks through our own client, so what it finds does not depend on the client that merges.
 
 use super::aborted::refuse_aborted;
+use super::floor;
+pub(super) use super::floor::Floor;
+use super::keeping::{Keeping, now_ms};
 use super::plan::{Plan, Source, least_memory};
-use super::ranges::sources;
-use super::{Client, Delivery, MergeSettings, OutputCodec, Strategy};
-use crate::base::place::{Place, TopicPartition};
-use crate::base::shutdown::Shutdown;
+use super::{Client, Delivery, MergeSettings, OutputCodec, Strategy, firsts, job, ranges};
+use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
-use crate::client::{Cluster, Need, OffsetAt, ReadOptions, TopicInfo};
+use crate::client::{Cluster, Need, OffsetAt, TopicInfo};
 use crate::jobs::JobContext;
-use crate::jobs::cursor::{HeldRecord, RecordCursor};
 use crate::jobs::error::JobError;
-use crate::keys::{Fields, Key, KeyPart, KeyPlan};
+use crate::jobs::ledger::facts::first_record;
+use crate::keys::KeyPart;
 use crate::merge::SOURCES_MAX;
-use crate::observe::progress::Progress;
+use crate::wire::Uuid;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 /// The largest batch a topic takes where its configuration does not say (the broker's default).
 const MESSAGE_BYTES_DEFAULT: usize = 1_048_588;
 /// A batch must have room for its header and a record.
 const BATCH_BYTES_MIN: usize = 1 << 10;
-/// What may be unfolded at once to look at the output's last records.
-const LOOK_BYTES: usize = 16 << 20;
-/// The first look at the output's end goes so far back; each further one sixteen times as far.
-const LOOK_BACK: i64 = 64;
 
 /// A plan, and what the first record must not lie below.
 pub(super) struct Prepared {
@@ -36,44 +38,21 @@ pub(super) struct Prepared {
     pub(super) cluster: Cluster,
 }
 
-/// The last record of an output that is added to.
-#[derive(Debug)]
-pub(super) struct Floor {
-    key: Key,
-    shown: String,
-    at: Place,
-    /// The job itself wrote it.
-    resumed: bool,
-}
-
-impl Floor {
-    /// Refuses a first record that would stand behind one that it should precede.
-    pub(super) fn check(
-        &self,
-        keys: &KeyPlan,
-        first: &impl Fields,
-        at: impl FnOnce() -> Place,
-    ) -> Result<(), JobError> {
-        let at = at();
-        match keys.extract(first) {
-            Ok(key) if key < self.key && self.resumed => Err(JobError::Unfit(format!(
-                "the input is not sorted: {at} has key {}, which goes before the last record that is written already, {} with \
-                 key {}",
-                keys.show(first),
-                self.at,
-                self.shown,
-            ))),
-            Ok(key) if key < self.key => Err(JobError::Unfit(format!(
-                "--append: the first record to write, {at}, has key {}, which goes before the last one there, {} with key \
-                 {}. Write to an empty topic, or start later (--start). Nothing was written",
-                keys.show(first),
-                self.at,
-                self.shown,
-            ))),
-            Ok(_) => Ok(()),
-            Err(error) => Err(JobError::Key { at, error }),
-        }
-    }
+/// What there is, before it is decided what to do with it.
+#[derive(Clone)]
+pub(super) struct Looked {
+    pub(super) cluster: Cluster,
+    pub(super) output: TopicPartition,
+    pub(super) output_topic: TopicInfo,
+    /// What of each input was asked for; whether it is there is not looked at.
+    pub(super) sources: Vec<Source>,
+    /// The id of each source's topic.
+    pub(super) topic_ids: Vec<Uuid>,
+    /// What each source's log holds, from its first offset to the high watermark.
+    pub(super) logs: Vec<Range<i64>>,
+    pub(super) planned_at_ms: i64,
+    keeping: Keeping,
+    message_bytes_max: usize,
 }
 
 /// Does `work` until somebody asks us to stop. Only for work that may be dropped anywhere.
@@ -88,53 +67,119 @@ pub(super) async fn interruptible<T>(
     }
 }
 
-/// Makes the plan, or refuses.
+/// Makes the plan of what would be done now, or refuses.
 pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result<Prepared, JobError> {
+    let looked = look(settings, cx).await?;
+    if settings.delivery == Delivery::ExactlyOnce {
+        return job::foresee(looked, settings, cx).await;
+    }
+    let (cluster, output) = (&looked.cluster, &looked.output);
+    let held = held(cluster, output).await?;
+    // Neither markers nor aborted records are something that is there.
+    if !settings.append && first_record(cluster, output, held.clone()).await?.is_some() {
+        return Err(JobError::Refused(format!(
+            "{output} is not empty (offsets {} to {}): write to an empty topic, or add behind what is there with --append",
+            held.start,
+            held.end - 1
+        )));
+    }
+    let floor = match settings.append {
+        true => floor::floor(cluster, output, held.clone(), &settings.keys).await?,
+        false => None,
+    };
+    let sources = looked.sources.clone();
+    looked.ready(settings, cx, sources, held.end, floor).await
+}
+
+/// Looks at the settings, the cluster and the topics; nothing here depends on what the output holds.
+pub(super) async fn look(settings: &MergeSettings, cx: &JobContext) -> Result<Looked, JobError> {
     check_settings(settings)?;
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     cluster.require(Need::READ).await?;
     cluster
         .require(if settings.delivery == Delivery::AtLeastOnce { Need::WRITE } else { Need::WRITE_IDEMPOTENT })
         .await?;
-    let output = output_partition(&cluster.topic(&settings.to).await?)?;
-    let mut inputs = Vec::new();
+    let output_topic = cluster.topic(&settings.to).await?;
+    let output = output_partition(&output_topic)?;
+    let (mut inputs, mut topic_ids) = (Vec::new(), Vec::new());
     for name in &settings.from {
         let topic = cluster.topic(name).await?;
-        let name: std::sync::Arc<str> = topic.name.as_str().into();
+        let name: Arc<str> = topic.name.as_str().into();
         inputs.extend(topic.partitions.iter().map(|p| TopicPartition::new(name.clone(), p.index)));
+        topic_ids.resize(inputs.len(), topic.topic_id);
     }
-    let sources = sources(settings, &cluster, inputs, cx.timeout).await?;
-    if settings.client == Client::Rskafka {
-        refuse_aborted(&cluster, &sources).await?;
-    }
-
-    let config = cluster.topic_configs(&settings.to).await?;
-    // What the output holds is looked at when nobody else writes there any more under the same job.
-    let alone = settings.delivery != Delivery::ExactlyOnce;
-    let held = held(&cluster, &output, alone).await?;
-    check_output(settings, &output, alone.then_some(&held), &config)?;
-    let floor = match settings.append && alone {
-        true => floor(&cluster, &output, held.clone(), &settings.keys, false).await?,
-        false => None,
-    };
-    if settings.client == Client::Kmerge && sources.len() > SOURCES_MAX {
+    if settings.client == Client::Kmerge && inputs.len() > SOURCES_MAX {
         return Err(JobError::Refused(format!(
             "{} partitions are more than can be merged at once, {SOURCES_MAX}: merge some of the topics first",
-            sources.len()
+            inputs.len()
         )));
     }
-    let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
-    check_memory(settings, &sources, least)?;
-    let plan = Plan {
-        sources,
+    let ranges::Ranges { sources, logs } = ranges::pin(settings, &cluster, &inputs).await?;
+    let config = cluster.topic_configs(&settings.to).await?;
+    let keeping = Keeping::of(&output, &output_topic, &config, cluster.brokers().len(), settings.allow);
+    keeping.check()?;
+    Ok(Looked {
         output,
-        output_end: held.end,
-        output_bytes_max: message_bytes_max(&config),
-        planned_at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
-        memory_bytes: settings.memory_bytes,
-        memory_bytes_least: least,
-    };
-    Ok(Prepared { plan, floor, cluster })
+        output_topic,
+        sources,
+        topic_ids,
+        logs,
+        planned_at_ms: now_ms(),
+        keeping,
+        message_bytes_max: message_bytes_max(&config),
+        cluster,
+    })
+}
+
+impl Looked {
+    /// The plan that reads `sources`, which may be less than was asked for, and writes to the output from `output_end` on;
+    /// or why it cannot be carried out.
+    pub(super) async fn ready(
+        self,
+        settings: &MergeSettings,
+        cx: &JobContext,
+        sources: Vec<Source>,
+        output_end: i64,
+        floor: Option<Floor>,
+    ) -> Result<Prepared, JobError> {
+        ranges::check(&sources, &self.logs, &self.cluster, cx.timeout).await?;
+        if settings.client == Client::Rskafka {
+            refuse_aborted(&self.cluster, &sources).await?;
+        }
+        let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
+        check_memory(settings, &sources, least)?;
+        firsts::check(&self.cluster, settings, &self.keeping, &sources).await?;
+        self.keeping.say();
+        Ok(self.prepared(settings, sources, output_end, floor, least))
+    }
+
+    /// The plan of a merge that is done already.
+    pub(super) fn with_nothing_left(self, settings: &MergeSettings, output_end: i64) -> Prepared {
+        let done = |source: &Source| Source { range: source.range.end..source.range.end, ..source.clone() };
+        let sources = self.sources.iter().map(done).collect();
+        self.prepared(settings, sources, output_end, None, 0)
+    }
+
+    fn prepared(
+        self,
+        settings: &MergeSettings,
+        sources: Vec<Source>,
+        output_end: i64,
+        floor: Option<Floor>,
+        memory_bytes_least: usize,
+    ) -> Prepared {
+        let plan = Plan {
+            sources,
+            output: self.output,
+            output_end,
+            output_bytes_max: self.message_bytes_max,
+            planned_at_ms: self.planned_at_ms,
+            memory_bytes: settings.memory_bytes,
+            memory_bytes_least,
+            retention: self.keeping.retention().clone(),
+        };
+        Prepared { plan, floor, cluster: self.cluster }
+    }
 }
 
 /// What is wrong whatever the cluster says.
@@ -160,6 +205,11 @@ fn check_settings(settings: &MergeSettings) -> Result<(), JobError> {
     if settings.client == Client::Rskafka {
         check_plain(settings)?;
     }
+    let jobs_topic = &settings.progressing.jobs_topic;
+    if settings.delivery == Delivery::ExactlyOnce && (settings.from.contains(jobs_topic) || settings.to == *jobs_topic)
+    {
+        return usage(format!("{jobs_topic} keeps the records of jobs: name another topic for them with --jobs-topic"));
+    }
     if settings.strategy == Strategy::Count && settings.keys.parts() != [KeyPart::default()] {
         return usage(format!(
             "--strategy count is for records that are nothing but their number, --key value:int, not {}: use --strategy \
@@ -179,8 +229,10 @@ fn check_plain(settings: &MergeSettings) -> Result<(), JobError> {
         OutputCodec::None | OutputCodec::Gzip | OutputCodec::Snappy => {}
         _ => return refused("compresses with gzip or snappy only", "use --compression gzip"),
     }
-    if settings.delivery != Delivery::AtLeastOnce {
-        return refused("has no idempotent producer", "use --delivery at-least-once");
+    match settings.delivery {
+        Delivery::ExactlyOnce => return refused("has no transactions", "use --delivery at-least-once"),
+        Delivery::Idempotent => return refused("has no idempotent producer", "use --delivery at-least-once"),
+        Delivery::AtLeastOnce => {}
     }
     if settings.strategy == Strategy::Count {
         return refused("does not count", "use --strategy merge");
@@ -213,13 +265,13 @@ fn output_partition(topic: &TopicInfo) -> Result<TopicPartition, JobError> {
 }
 
 /// Which offsets of the output can be read now.
-async fn held(cluster: &Cluster, output: &TopicPartition, alone: bool) -> Result<Range<i64>, JobError> {
+async fn held(cluster: &Cluster, output: &TopicPartition) -> Result<Range<i64>, JobError> {
     let asked = std::slice::from_ref(output);
     let start = one(&cluster.offsets(asked, OffsetAt::Earliest).await?);
     let end = one(&cluster.offsets(asked, OffsetAt::Latest).await?);
     let stable = one(&cluster.offsets(asked, OffsetAt::LastStable).await?);
     // Asked last: records that come in meanwhile only raise it.
-    if stable < end && alone {
+    if stable < end {
         return Err(JobError::Refused(format!(
             "{output}: somebody else has an open transaction there (it is stable up to offset {stable} of {end}), so the \
              merge would not stand alone. Wait for it to end, or write to another topic"
@@ -232,84 +284,9 @@ fn one(offsets: &[i64]) -> i64 {
     offsets.first().copied().unwrap_or(0)
 }
 
-fn check_output(
-    settings: &MergeSettings,
-    output: &TopicPartition,
-    held: Option<&Range<i64>>,
-    config: &BTreeMap<String, String>,
-) -> Result<(), JobError> {
-    if let Some(held) = held
-        && held.start < held.end
-        && !settings.append
-    {
-        return Err(JobError::Refused(format!(
-            "{output} is not empty (offsets {} to {}): write to an empty topic, or add behind what is there with --append",
-            held.start,
-            held.end - 1
-        )));
-    }
-    if config.get("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
-        tracing::warn!(
-            "{output} is compacted (cleanup.policy): of records with the same key only the last will stay, and records \
-             without a key are refused"
-        );
-    }
-    Ok(())
-}
-
 /// The largest batch that a topic of this configuration takes.
 pub(crate) fn message_bytes_max(config: &BTreeMap<String, String>) -> usize {
     config.get("max.message.bytes").and_then(|value| value.parse().ok()).unwrap_or(MESSAGE_BYTES_DEFAULT)
-}
-
-/// The last record of the output; `None` if it holds none.
-pub(super) async fn floor(
-    cluster: &Cluster,
-    output: &TopicPartition,
-    held: Range<i64>,
-    keys: &KeyPlan,
-    resumed: bool,
-) -> Result<Option<Floor>, JobError> {
-    let mut back = LOOK_BACK;
-    // The last offsets may be transaction markers, aborted records or holes: look further back until there is a record.
-    if held.is_empty() {
-        return Ok(None);
-    }
-    loop {
-        let from = held.end.saturating_sub(back).max(held.start);
-        if let Some(floor) = last_between(cluster, output, from..held.end, keys, resumed).await? {
-            return Ok(Some(floor));
-        }
-        if from == held.start {
-            return Ok(None);
-        }
-        back = back.saturating_mul(16);
-    }
-}
-
-async fn last_between(
-    cluster: &Cluster,
-    output: &TopicPartition,
-    range: Range<i64>,
-    keys: &KeyPlan,
-    resumed: bool,
-) -> Result<Option<Floor>, JobError> {
-    let reader = cluster.reader(output.clone(), range, ReadOptions::default());
-    // Who waits for us listens to the wish to stop.
-    let mut records = RecordCursor::new(reader, LOOK_BYTES, Shutdown::default(), Progress::default());
-    let mut last = HeldRecord::default();
-    let mut found = false;
-    while records.next_with(|record| last.hold(record)).await?.is_some() {
-        found = true;
-    }
-    if !found {
-        return Ok(None);
-    }
-    let at = output.at(last.offset());
-    match keys.extract(&last) {
-        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at, resumed })),
-        Err(error) => Err(JobError::Key { at, error }),
-    }
 }
 
 #[cfg(test)]

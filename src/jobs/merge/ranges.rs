@@ -9,19 +9,27 @@ use crate::jobs::error::JobError;
 use std::ops::Range;
 use std::time::Duration;
 
+/// What each input holds now, and what of it was asked for.
+#[derive(Debug)]
+pub(super) struct Ranges {
+    /// What was asked for; whether it is there is not looked at.
+    pub(super) sources: Vec<Source>,
+    /// From the first offset there is to the high watermark.
+    pub(super) logs: Vec<Range<i64>>,
+}
+
 /// Pins the range of each input.
-pub(super) async fn sources(
+pub(super) async fn pin(
     settings: &MergeSettings,
     cluster: &Cluster,
-    inputs: Vec<TopicPartition>,
-    patience: Duration,
-) -> Result<Vec<Source>, JobError> {
-    let earliest = cluster.offsets(&inputs, OffsetAt::Earliest).await?;
-    let latest = cluster.offsets(&inputs, OffsetAt::Latest).await?;
+    inputs: &[TopicPartition],
+) -> Result<Ranges, JobError> {
+    let earliest = cluster.offsets(inputs, OffsetAt::Earliest).await?;
+    let latest = cluster.offsets(inputs, OffsetAt::Latest).await?;
     if settings.client == Client::Rskafka {
-        refuse_open_transactions(cluster, &inputs, &latest).await?;
+        refuse_open_transactions(cluster, inputs, &latest).await?;
     }
-    let log = Log { partitions: &inputs, earliest: &earliest, latest: &latest };
+    let log = Log { partitions: inputs, earliest: &earliest, latest: &latest };
     let starts = match &settings.start {
         None => earliest.clone(),
         Some(bound) => resolve("--start", bound, &log, cluster).await?,
@@ -32,15 +40,23 @@ pub(super) async fn sources(
     };
     let ranges = starts.into_iter().zip(ends).map(|(start, end)| start..end);
     let sources = inputs.iter().zip(ranges).map(|(partition, range)| Source { partition: partition.clone(), range });
-    let sources: Vec<Source> = sources.collect();
-    for (source, (earliest, latest)) in sources.iter().zip(earliest.iter().zip(&latest)) {
-        check_range(source, *earliest..*latest)?;
+    let logs = earliest.into_iter().zip(latest).map(|(earliest, latest)| earliest..latest);
+    Ok(Ranges { sources: sources.collect(), logs: logs.collect() })
+}
+
+/// Refuses what is not there, and waits until what is committed below the ends is known. Records behind them do not matter.
+pub(super) async fn check(
+    sources: &[Source],
+    logs: &[Range<i64>],
+    cluster: &Cluster,
+    patience: Duration,
+) -> Result<(), JobError> {
+    for (source, log) in sources.iter().zip(logs) {
+        check_range(source, log.clone())?;
     }
-    // What is committed below the end must be known before it is read; records behind it do not matter.
     let ends: Vec<_> =
         sources.iter().filter(|one| one.offsets() > 0).map(|one| (one.partition.clone(), one.range.end)).collect();
-    cluster.wait_for_transactions(&ends, patience).await?;
-    Ok(sources)
+    Ok(cluster.wait_for_transactions(&ends, patience).await?)
 }
 
 /// The foreign client cannot tell committed records from others.

@@ -8,6 +8,9 @@
 //! Order has to be there before it can be verified: an input that runs backwards is an error, as it is for `merge`, unless the
 //! output was found to differ before that.
 
+// What a job's record says of it.
+mod recorded;
+
 // What should come, and what comes.
 mod compare;
 
@@ -23,6 +26,7 @@ mod difference;
 mod report;
 
 pub use difference::{Difference, Field, Shown};
+pub use recorded::{JobTyped, of_job};
 pub use report::VerifyReport;
 
 use super::JobContext;

@@ -19,7 +19,7 @@ mod tests;
 pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, least_bytes};
 
 use super::preflight::{Floor, interruptible};
-use super::{Delivery, MergeSettings, OutputCodec, Plan};
+use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::appended::Appended;
 use crate::base::budget::ByteBudget;
 use crate::client::{Cluster, ReadOptions, WriteOptions};
@@ -64,6 +64,7 @@ pub(super) struct Engine<'a> {
     /// Which place in the plan each of `inputs` has.
     places: Vec<usize>,
     batches_waiting: usize,
+    retention: Retention,
     cut: Cut,
     cx: &'a JobContext,
 }
@@ -101,10 +102,11 @@ impl<'a> Engine<'a> {
             Input::new(source.clone(), windows, shares, &slack)
         });
         let inputs = inputs.collect();
+        let retention = plan.retention.clone();
         let reached = plan.sources.iter().map(|source| source.range.end).collect();
         let codec = settings.compression.codec().unwrap_or_default();
         let cut = Cut { batch_bytes: shares.batch_bytes, bytes_max: plan.output_bytes_max, codec };
-        Self { settings, inputs, reached, places, batches_waiting: shares.batches_waiting, cut, cx }
+        Self { settings, inputs, reached, places, batches_waiting: shares.batches_waiting, retention, cut, cx }
     }
 
     /// Merges everything into `sink`. Tells what was appended, however it ended.
@@ -113,7 +115,7 @@ impl<'a> Engine<'a> {
         S: Sink,
         JobError: From<S::Error>,
     {
-        let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone());
+        let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone()).guarded_by(&self.retention);
         let pumped = self.pump(floor, &mut outlet).await;
         outlet.end(pumped, || self.reached()).await
     }

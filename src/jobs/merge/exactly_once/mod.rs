@@ -26,23 +26,18 @@ mod sabotage;
 #[cfg(test)]
 mod tests;
 
-use super::preflight::{self, Floor, Prepared, interruptible};
-use super::{MergeSettings, Plan, Source, Strategy, count, engine};
-use crate::base::place::TopicPartition;
+use super::job::{self, Begun};
+use super::preflight::{self, Looked, Prepared, interruptible};
+use super::{MergeSettings, Plan, Progressing, Source, Strategy, count, engine};
+use crate::client::WriteOptions;
 use crate::client::transactional::{TransactionalProducer, Trouble};
-use crate::client::{Cluster, OffsetAt, WriteOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
-use crate::jobs::ledger::facts::{OutputFacts, output_facts};
-use crate::jobs::ledger::name::default_name;
-use crate::jobs::ledger::record::{PlannedInput, PlannedOutput};
-use crate::jobs::ledger::start::{Asked, Start, decide};
+use crate::jobs::ledger::start::Start;
 use crate::jobs::ledger::{JobPlan, JobProgress, JobState, Ledger};
 use pace::Pace;
 use record::Recorder;
 use sink::{CommittingSink, Ended, WriteTrouble};
-use std::collections::BTreeMap;
-use std::ops::Range;
 use tokio::time::Instant;
 
 /// So often the job begins again after doubts with nothing new committed between them.
@@ -64,13 +59,11 @@ pub(super) struct Done {
 struct Job<'a> {
     settings: &'a MergeSettings,
     cx: &'a JobContext,
-    cluster: Cluster,
-    /// As the command line has it.
-    asked: JobPlan,
-    plan: Plan,
+    looked: Looked,
     ledger: Ledger,
-    /// Records that were there when this run began, once that is known.
-    resumed_at: Option<u64>,
+    /// The plan, as the job began with it; known once it was looked at where to go on.
+    plan: Option<Plan>,
+    resumed_at: u64,
     said: Option<String>,
     /// What is committed, by all runs.
     rank: u64,
@@ -79,58 +72,29 @@ struct Job<'a> {
 
 /// Where to go on.
 struct Onward {
-    plan: JobPlan,
+    prepared: Prepared,
     progress: JobProgress,
-    /// The plan is not in the record yet.
-    fresh: bool,
-    output: OutputFacts,
+    /// The plan, if it is not in the record yet.
+    fresh: Option<JobPlan>,
 }
 
-/// Merges what was prepared.
-pub(super) async fn run(prepared: Prepared, settings: &MergeSettings, cx: &JobContext) -> Result<Done, JobError> {
-    let Prepared { plan, cluster, .. } = prepared;
-    let name = settings.progressing.job.clone().unwrap_or_else(|| default_name(&settings.from, &settings.to));
-    let opened = async {
-        let output = cluster.topic(&settings.to).await?;
-        let replicas = output.partitions.first().map_or(1, |partition| partition.replicas.len());
-        let replicas = i16::try_from(replicas.max(1)).unwrap_or(1);
-        let topic = &settings.progressing.jobs_topic;
-        let ledger = Ledger::open(&cluster, topic, &name, replicas, cx.timeout).await?;
-        let asked = asked(&name, &plan, settings, &cluster).await?;
-        ledger.check_fits(&asked)?;
-        Ok((ledger, asked))
+/// Merges, from wherever the job is.
+pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Done, JobError> {
+    let looked = interruptible(cx, preflight::look(settings, cx)).await?;
+    let name = job::name(settings);
+    let Progressing { jobs_topic, transaction_timeout, .. } = &settings.progressing;
+    let replicas = i16::try_from(looked.output_topic.replication_factor()).unwrap_or(1).max(1);
+    let cluster = looked.cluster.clone();
+    let ledger = interruptible(cx, Ledger::open(&cluster, jobs_topic, &name, replicas, cx.timeout)).await?;
+    let taken = async {
+        cluster.transactional(&name, *transaction_timeout).await.map_err(|trouble| trouble.into_error().into())
     };
-    let (ledger, asked) = interruptible(cx, opened).await?;
-    let timeout = settings.progressing.transaction_timeout;
-    let taken = async { cluster.transactional(&name, timeout).await.map_err(|trouble| trouble.into_error().into()) };
     let producer = interruptible(cx, taken).await?;
     if let Some(gap) = producer.known_gap() {
         tracing::warn!("{gap}");
     }
-    let (resumed_at, said, rank, fruitless) = (None, None, 0, 0);
-    Job { settings, cx, cluster, asked, plan, ledger, resumed_at, said, rank, fruitless }.run(producer).await
-}
-
-/// The plan that this command line makes, as it would be stored.
-async fn asked(name: &str, plan: &Plan, settings: &MergeSettings, cluster: &Cluster) -> Result<JobPlan, JobError> {
-    let mut ids = BTreeMap::new();
-    for topic in settings.from.iter().chain([&settings.to]) {
-        ids.insert(topic.clone(), cluster.topic(topic).await?.topic_id);
-    }
-    let id = |partition: &TopicPartition| ids.get(&*partition.topic).copied().unwrap_or_default();
-    let inputs = plan.sources.iter().map(|source| PlannedInput {
-        partition: source.partition.clone(),
-        topic_id: id(&source.partition),
-        range: source.range.clone(),
-    });
-    Ok(JobPlan {
-        job: name.to_owned(),
-        inputs: inputs.collect(),
-        keys: settings.keys.clone(),
-        strategy: settings.strategy,
-        output: PlannedOutput { partition: plan.output.clone(), topic_id: id(&plan.output), start: plan.output_end },
-        planned_at_ms: plan.planned_at_ms,
-    })
+    let (plan, resumed_at, said, rank, fruitless) = (None, 0, None, 0, 0);
+    Job { settings, cx, looked, ledger, plan, resumed_at, said, rank, fruitless }.run(producer).await
 }
 
 impl Job<'_> {
@@ -140,14 +104,14 @@ impl Job<'_> {
                 Ok(onward) => onward,
                 Err(error) => return Err(self.stopped(error)),
             };
-            let Some(onward) = onward else { return Ok(self.done()) };
+            let Some(onward) = onward else { return self.done() };
             let (given_back, outcome) = match self.merge(onward, producer).await {
                 Ok(merged) => merged,
                 Err(error) => return Err(self.stopped(error)),
             };
             producer = given_back;
             let doubt = match outcome {
-                Ok(()) => return Ok(self.done()),
+                Ok(()) => return self.done(),
                 Err(Stopped::Doubt(doubt)) => doubt,
                 Err(Stopped::Job(error)) => return Err(self.stopped(error)),
                 Err(Stopped::Void(error)) => {
@@ -174,27 +138,10 @@ impl Job<'_> {
 
     /// Reads what stands and decides where to go on; `None` where nothing is left to do.
     async fn recover(&mut self) -> Result<Option<Onward>, JobError> {
-        let (cluster, ledger, cx) = (&self.cluster, &self.ledger, self.cx);
-        let look = async {
-            let record = ledger.read().await?;
-            let facts = output_facts(cluster, &self.asked.output.partition, record.as_ref(), cx.timeout).await?;
-            Ok((record, facts, self.logs().await?))
-        };
-        let (record, facts, logs) = interruptible(cx, look).await?;
-        let first_time = self.resumed_at.is_none();
-        let asked = Asked {
-            plan: &self.asked,
-            start_typed: self.settings.start.is_some(),
-            end_typed: self.settings.end.is_some(),
-            // Once it has begun again, it goes on.
-            restart: self.settings.progressing.restart && (first_time || facts.first_record.is_none()),
-            append: self.settings.append,
-            retention_loss: self.settings.allow.retention_loss,
-        };
-        let start = decide(asked, record, &facts, &logs)?;
-        if first_time {
-            self.said = start.sentence();
-        }
+        let again = self.plan.is_some();
+        let begun = job::begin(self.looked.clone(), self.settings, &self.ledger, again, self.cx);
+        let Begun { start, prepared } = interruptible(self.cx, begun).await?;
+        let said = start.sentence();
         let (plan, progress, fresh) = match start {
             Start::Fresh(plan) => {
                 let progress = JobProgress {
@@ -204,55 +151,36 @@ impl Job<'_> {
                     state: JobState::Running,
                     updated_at_ms: plan.planned_at_ms,
                 };
-                (plan, progress, true)
+                (plan.clone(), progress, Some(plan))
             }
-            Start::Continue { plan, progress } => (plan, progress, false),
-            Start::Complete { plan, progress, .. } => {
-                self.take_on(&plan);
-                self.reached(progress.rank);
-                return Ok(None);
-            }
+            Start::Continue { plan, progress } | Start::Complete { plan, progress, .. } => (plan, progress, None),
         };
-        self.take_on(&plan);
+        if !again {
+            self.resumed_at = progress.rank;
+            if let (Some(said), true) = (&said, prepared.is_some()) {
+                tracing::info!("{said}");
+            }
+            self.said = said;
+        }
         self.reached(progress.rank);
-        Ok(Some(Onward { plan, progress, fresh, output: facts }))
+        self.plan = Some(self.whole(&plan));
+        Ok(prepared.map(|prepared| Onward { prepared, progress, fresh }))
     }
 
-    /// The plan of the job is that of its record.
-    fn take_on(&mut self, plan: &JobPlan) {
+    /// The plan as the job began with it.
+    fn whole(&self, plan: &JobPlan) -> Plan {
         let sources =
             plan.inputs.iter().map(|input| Source { partition: input.partition.clone(), range: input.range.clone() });
-        self.plan.sources = sources.collect();
-        self.plan.output_end = plan.output.start;
-        self.plan.planned_at_ms = plan.planned_at_ms;
+        let whole = self.looked.clone().with_nothing_left(self.settings, plan.output.start).plan;
+        Plan { sources: sources.collect(), planned_at_ms: plan.planned_at_ms, ..whole }
     }
 
     /// So many records stand.
     fn reached(&mut self, rank: u64) {
-        self.resumed_at.get_or_insert(rank);
         if rank > self.rank {
             self.fruitless = 0;
         }
         self.rank = rank;
-    }
-
-    /// What each input holds now.
-    async fn logs(&self) -> Result<Vec<Range<i64>>, JobError> {
-        let inputs: Vec<_> = self.asked.inputs.iter().map(|input| input.partition.clone()).collect();
-        let earliest = self.cluster.offsets(&inputs, OffsetAt::Earliest).await?;
-        let latest = self.cluster.offsets(&inputs, OffsetAt::Latest).await?;
-        Ok(earliest.into_iter().zip(latest).map(|(start, end)| start..end.max(start)).collect())
-    }
-
-    /// What the first record to come must not lie below.
-    async fn floor(&self, onward: &Onward) -> Result<Option<Floor>, JobError> {
-        let output = &onward.plan.output.partition;
-        let (range, resumed) = match (onward.progress.tail, self.settings.append) {
-            (Some(tail), _) => (tail.start..tail.end, true),
-            (None, true) => (onward.output.log.clone(), false),
-            (None, false) => return Ok(None),
-        };
-        preflight::floor(&self.cluster, output, range, &self.settings.keys, resumed).await
     }
 
     /// Merges from there to the end, or to where something stops it.
@@ -261,28 +189,28 @@ impl Job<'_> {
         onward: Onward,
         producer: TransactionalProducer,
     ) -> Result<(TransactionalProducer, Result<(), Stopped>), JobError> {
-        let floor = interruptible(self.cx, self.floor(&onward)).await?;
-        let rest = self.rest(&onward);
-        let Onward { plan, progress, fresh, output } = onward;
+        let Onward { prepared: Prepared { plan: mut rest, floor, cluster }, progress, fresh } = onward;
+        // Counted records carry the time of the plan.
+        rest.planned_at_ms = self.plan.as_ref().map_or(rest.planned_at_ms, |plan| plan.planned_at_ms);
         let rank = progress.rank;
-        let recorder = Recorder::new(self.ledger.clone(), fresh.then_some(plan), progress);
+        let recorder = Recorder::new(self.ledger.clone(), fresh, progress);
         let record = self.ledger.partition().clone();
         // One batch waits with the writing task, so one less is on its way; more would not be faster.
         let options = WriteOptions { in_flight_max: engine::BATCHES_IN_FLIGHT - 2, ..WriteOptions::default() };
-        let writer = producer.writer(rest.output.clone(), output.log.end, record, options);
+        let writer = producer.writer(rest.output.clone(), rest.output_end, record, options);
         let progressing = &self.settings.progressing;
         let pace = Pace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
-        let (settings, cluster, cx) = (self.settings, &self.cluster, self.cx);
+        let (settings, cx) = (self.settings, self.cx);
         let ((appended, outcome), mut task) = match settings.strategy {
             Strategy::Merge => {
                 cx.progress.begin("merge", rest.offsets());
-                let engine = engine::Engine::on(&rest, settings, cluster, cx);
+                let engine = engine::Engine::on(&rest, settings, &cluster, cx);
                 let (sink, task) = CommittingSink::start(writer, recorder, pace, engine.batches_waiting());
                 (engine.merge(floor, sink).await, task)
             }
             Strategy::Count => {
                 let (sink, task) = CommittingSink::start(writer, recorder, pace, 1);
-                (count::count_into(&rest, settings, floor, cluster, cx, sink, rank).await, task)
+                (count::count_into(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
             }
         };
         let Ended { producer, recorder, trouble } = match task.join_next().await {
@@ -300,35 +228,24 @@ impl Job<'_> {
 
     /// A commit is decided a moment before readers see it: who reads when we are done is to find everything.
     async fn wait_until_seen(&self, end: i64) {
-        let output = self.plan.output.clone();
-        if let Err(error) = self.cluster.wait_for_transactions(&[(output, end)], self.cx.timeout).await {
+        let output = self.looked.output.clone();
+        if let Err(error) = self.looked.cluster.wait_for_transactions(&[(output, end)], self.cx.timeout).await {
             tracing::warn!("everything is committed, but readers do not see it yet: {error}");
         }
     }
 
-    /// What is left to do, as a plan of its own.
-    fn rest(&self, onward: &Onward) -> Plan {
-        let mut rest = self.plan.clone();
-        if self.settings.strategy == Strategy::Merge {
-            for (source, position) in rest.sources.iter_mut().zip(&onward.progress.positions) {
-                source.range.start = *position;
-            }
-        }
-        rest.output_end = onward.output.log.end;
-        rest
-    }
-
-    fn done(self) -> Done {
-        let resumed_at = self.resumed_at.unwrap_or(0);
-        Done { plan: self.plan, records: self.rank - resumed_at, resumed_at, said: self.said }
+    fn done(self) -> Result<Done, JobError> {
+        let Self { plan, rank, resumed_at, said, .. } = self;
+        let plan = plan.ok_or(JobError::OutputClosed)?;
+        Ok(Done { plan, records: rank.saturating_sub(resumed_at), resumed_at, said })
     }
 
     fn stopped(&self, error: JobError) -> JobError {
         JobError::Paused {
             error: Box::new(error),
-            job: self.asked.job.clone(),
+            job: job::name(self.settings),
             records: self.rank,
-            planned: self.plan.offsets(),
+            planned: self.plan.as_ref().map_or(0, Plan::offsets),
         }
     }
 }

@@ -1,0 +1,149 @@
+//! A merge that is delivered exactly once as a job: the plan that the ledger keeps of it, and where it begins.
+//!
+//! Whoever writes looks at the settings and the topics first ([`preflight::look`](super::preflight::look)), then fences
+//! every other instance, and only then asks where to begin ([`begin`]): what is found by then stays as it is.
+
+use super::floor::{Floor, floor};
+use super::plan::Source;
+use super::preflight::{Looked, Prepared};
+use super::{MergeSettings, Strategy};
+use crate::base::ends::Bound;
+use crate::jobs::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::ledger::facts::output_facts;
+use crate::jobs::ledger::name::default_name;
+use crate::jobs::ledger::record::{PlannedInput, PlannedOutput};
+use crate::jobs::ledger::start::{Asked, Start, decide};
+use crate::jobs::ledger::{JobPlan, JobProgress, Ledger};
+use std::ops::Range;
+
+/// Where a job begins.
+pub(super) struct Begun {
+    pub(super) start: Start,
+    /// What is left to do, by a plan that reads on from where the job is; `None` where it is complete.
+    pub(super) prepared: Option<Prepared>,
+}
+
+/// The job's name, which is its transactional id as well.
+pub(super) fn name(settings: &MergeSettings) -> String {
+    settings.progressing.job.clone().unwrap_or_else(|| default_name(&settings.from, &settings.to))
+}
+
+/// The plan as this command line makes it now.
+pub(super) fn planned(looked: &Looked, settings: &MergeSettings) -> JobPlan {
+    let inputs = looked.sources.iter().zip(&looked.topic_ids).map(|(source, topic_id)| PlannedInput {
+        partition: source.partition.clone(),
+        topic_id: *topic_id,
+        range: source.range.clone(),
+    });
+    JobPlan {
+        job: name(settings),
+        inputs: inputs.collect(),
+        keys: settings.keys.clone(),
+        strategy: settings.strategy,
+        output: PlannedOutput {
+            partition: looked.output.clone(),
+            topic_id: looked.output_topic.topic_id,
+            // Known once the output was looked at.
+            start: 0,
+        },
+        planned_at_ms: looked.planned_at_ms,
+    }
+}
+
+/// Decides where the job begins, and makes sure that it can go on from there. To be asked once nobody else can write for it;
+/// `again` by a run that has begun it before.
+pub(super) async fn begin(
+    looked: Looked,
+    settings: &MergeSettings,
+    ledger: &Ledger,
+    again: bool,
+    cx: &JobContext,
+) -> Result<Begun, JobError> {
+    let record = ledger.read().await?;
+    let (start, output) = decided(&looked, settings, record, again, cx).await?;
+    if let Start::Fresh(plan) = &start {
+        ledger.check_fits(plan)?;
+    }
+    let prepared = match left(&start) {
+        Some(sources) => Some(ready(looked, settings, &start, sources, output, cx).await?),
+        None => None,
+    };
+    Ok(Begun { start, prepared })
+}
+
+/// How the job starts, and what the output holds.
+async fn decided(
+    looked: &Looked,
+    settings: &MergeSettings,
+    record: Option<(JobPlan, Option<JobProgress>)>,
+    again: bool,
+    cx: &JobContext,
+) -> Result<(Start, Range<i64>), JobError> {
+    let facts = output_facts(&looked.cluster, &looked.output, record.as_ref(), cx.timeout).await?;
+    let plan = planned(looked, settings);
+    let asked = Asked {
+        plan: &plan,
+        // These are what a bound is when nothing is typed.
+        start_typed: settings.start.as_ref().is_some_and(|bound| *bound != Bound::Earliest),
+        end_typed: settings.end.as_ref().is_some_and(|bound| *bound != Bound::Latest),
+        // Once it has begun anew it goes on; but as long as nothing of that stands, the old record is still the last one.
+        restart: settings.progressing.restart && (!again || facts.first_record.is_none()),
+        append: settings.append,
+        retention_loss: settings.allow.retention_loss,
+    };
+    Ok((decide(asked, record, &facts, &looked.logs)?, facts.log))
+}
+
+async fn ready(
+    looked: Looked,
+    settings: &MergeSettings,
+    start: &Start,
+    sources: Vec<Source>,
+    output: Range<i64>,
+    cx: &JobContext,
+) -> Result<Prepared, JobError> {
+    let lowest = match (start, settings.append) {
+        (Start::Fresh(_), true) => floor(&looked.cluster, &looked.output, output.clone(), &settings.keys).await?,
+        // An input that runs backwards just where the job was stopped shows nowhere else.
+        (Start::Continue { progress: JobProgress { tail: Some(tail), .. }, .. }, _) => {
+            let last = floor(&looked.cluster, &looked.output, tail.start..tail.end, &settings.keys).await?;
+            last.map(Floor::resumed)
+        }
+        _ => None,
+    };
+    looked.ready(settings, cx, sources, output.end, lowest).await
+}
+
+/// What is left to read; `None` where nothing is to be done.
+fn left(start: &Start) -> Option<Vec<Source>> {
+    let (plan, positions) = match start {
+        Start::Complete { .. } => return None,
+        Start::Fresh(plan) => (plan, None),
+        // Counting reads everything again and goes on by rank.
+        Start::Continue { plan, .. } if plan.strategy == Strategy::Count => (plan, None),
+        Start::Continue { plan, progress } => (plan, Some(&progress.positions)),
+    };
+    let sources = plan.inputs.iter().enumerate().map(|(index, input)| {
+        let position = positions.and_then(|positions| positions.get(index)).copied().unwrap_or(input.range.start);
+        Source { partition: input.partition.clone(), range: position..input.range.end }
+    });
+    Some(sources.collect())
+}
+
+/// What would be done now, for who does not write: nobody is fenced, so a job that runs moves on meanwhile.
+pub(super) async fn foresee(looked: Looked, settings: &MergeSettings, cx: &JobContext) -> Result<Prepared, JobError> {
+    let topic = &settings.progressing.jobs_topic;
+    let record = match Ledger::look(&looked.cluster, topic, &name(settings), cx.timeout).await? {
+        Some(ledger) => ledger.read().await?,
+        None => None,
+    };
+    let (start, output) = decided(&looked, settings, record, false, cx).await?;
+    if let Some(said) = start.sentence() {
+        tracing::info!("{said}");
+    }
+    match left(&start) {
+        Some(sources) => ready(looked, settings, &start, sources, output, cx).await,
+        None => Ok(looked.with_nothing_left(settings, output.end)),
+    }
+}
