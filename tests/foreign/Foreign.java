@@ -1,7 +1,7 @@
-// Foreign create|produce|consume|transact|delete BOOTSTRAP TOPIC COUNT WRITER
+// Foreign create|produce|consume|transact|committed|delete BOOTSTRAP TOPIC COUNT WRITER
 //
 // Apache's own client, with its defaults (the producer is idempotent), on the records of records.py. Exits non-zero on the first
-// difference. `transact` writes and reads them in transactions.
+// difference. `transact` writes them in transactions, `committed` reads what was committed.
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -97,10 +97,8 @@ public class Foreign {
                 }
             }
             case "produce" -> produce(bootstrap, topic, count);
-            case "transact" -> {
-                transact(bootstrap, topic, count);
-                readCommitted(bootstrap, topic, count);
-            }
+            case "transact" -> transact(bootstrap, topic, count);
+            case "committed" -> readCommitted(bootstrap, topic, count);
             case "consume" -> consume(bootstrap, topic, count, args[4]);
             default -> fail("no such verb: " + args[0]);
         }
@@ -187,6 +185,9 @@ public class Foreign {
             progress(rival, topic, group, count);
             rival.commitTransaction();
         }
+    }
+
+    static void readCommitted(String bootstrap, String topic, long count) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             var known = admin.describeTransactions(List.of(topic)).description(topic).get();
             if (!known.state().toString().matches("CompleteCommit|PrepareCommit")) fail("the id's state is " + known);
@@ -202,9 +203,6 @@ public class Foreign {
         } catch (ExecutionException error) {
             fail("the administration failed: " + error.getCause());
         }
-    }
-
-    static void readCommitted(String bootstrap, String topic, long count) {
         Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "isolation.level", "read_committed");
         try (var consumer = new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
             List<TopicPartition> assigned = new ArrayList<>();

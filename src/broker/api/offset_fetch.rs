@@ -3,8 +3,9 @@
 //! - Versions: all that `wire` speaks; several groups from v8 on. No topics at all means all of the group's.
 //! - Asked for stable offsets (v7), those that an undecided transaction may change are UNSTABLE_OFFSET_COMMIT.
 //! - A partition without an offset, also one that is not there, has offset -1 and no error.
-//! - A group that is named again is INVALID_REQUEST the second time, so that a small request cannot ask for a long list
-//!   many times over. Left out: member ids and epochs, which are not looked at.
+//! - A group, or a partition of one, that is named again is INVALID_REQUEST the second time (Kafka answers it again), so
+//!   that a small request cannot ask for long metadata many times over.
+//! - Left out: member ids and epochs, which are not looked at.
 
 use super::{Call, coordinates};
 use crate::base::place::TopicPartition;
@@ -16,6 +17,7 @@ use crate::wire::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The version from which several groups are asked for.
 const GROUPS_FROM_VERSION: i16 = 8;
@@ -62,18 +64,20 @@ fn fetch(call: &Call<'_>, group: &OffsetFetchRequestGroup, stable: bool) -> Offs
         return refused(group, error);
     }
     let groups = call.cluster.coordinator.groups();
+    let mut named = HashSet::new();
+    let of_topic = |topic: &OffsetFetchRequestTopics| {
+        let shared: Arc<str> = topic.name.as_str().into();
+        let answer = |index: &i32| {
+            let at = TopicPartition::new(shared.clone(), *index);
+            let is_first = named.insert(at.clone());
+            let again = ErrorCode::InvalidRequest.code();
+            if is_first { one(&groups, name, &at, stable) } else { nothing(*index, again) }
+        };
+        let partitions = topic.partition_indexes.iter().map(answer).collect();
+        OffsetFetchResponseTopics { name: topic.name.clone(), partitions }
+    };
     let topics = match &group.topics {
-        Some(topics) => topics
-            .iter()
-            .map(|topic| OffsetFetchResponseTopics {
-                name: topic.name.clone(),
-                partitions: topic
-                    .partition_indexes
-                    .iter()
-                    .map(|index| one(&groups, name, &TopicPartition::new(topic.name.as_str(), *index), stable))
-                    .collect(),
-            })
-            .collect(),
+        Some(topics) => topics.iter().map(of_topic).collect(),
         None => all(&groups, name, stable),
     };
     OffsetFetchResponseGroup { group_id: name.clone(), topics, error_code: 0 }

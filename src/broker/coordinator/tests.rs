@@ -152,6 +152,14 @@ fn the_last_epoch_is_followed_by_another_id_and_that_can_be_repeated() {
     assert_eq!(id.init(Some(at(32_766))), next);
     assert_eq!(id.init(Some(at(32_766))), next, "repeated");
     assert_eq!(id.init(Some(at(32_765))), FENCED);
+    // So does its owner after its time was up.
+    let mut id = Id::new(true);
+    id.init(None).unwrap();
+    id.transaction.producer.epoch = 32_766;
+    id.add(at(32_766)).unwrap();
+    id.transaction.fence(true);
+    id.transaction.complete();
+    assert_eq!(id.init(Some(at(32_766))), next);
 }
 
 #[test]

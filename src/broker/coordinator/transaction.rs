@@ -144,7 +144,10 @@ impl Transaction {
         }
         let Producer { id, epoch } = self.producer;
         let claimed_epoch = expected.map(|claimed| claimed.epoch);
-        if epoch >= EPOCH_MAX && claimed_epoch.is_none_or(|claimed| claimed == epoch) {
+        // The last epoch's transaction was aborted for its time: what stands in its marker is given to nobody. (Kafka
+        // fails there.)
+        let is_beyond = epoch > EPOCH_MAX && claimed_epoch == Some(self.last_epoch);
+        if is_beyond || (epoch >= EPOCH_MAX && claimed_epoch.is_none_or(|claimed| claimed == epoch)) {
             self.previous_id = id;
             self.producer = Producer { id: fresh_id(), epoch: 0 };
             self.last_epoch = claimed_epoch.map_or(NO_EPOCH, |_| epoch);

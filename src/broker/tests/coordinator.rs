@@ -236,6 +236,23 @@ async fn a_full_broker_refuses_new_ids_and_lives_on() {
     assert!(broker.memory().0 <= 4_000);
 }
 
+#[tokio::test]
+async fn a_partition_that_is_named_again_is_not_told_again() {
+    use crate::wire::offset_fetch::{OffsetFetch, OffsetFetchRequest, OffsetFetchRequestTopic};
+    let (_broker, mut client, mut id) = one().await;
+    let who = id.init().await;
+    commit_in(&mut client, 5, ("job", "g"), who, T0, &Upto::offset(7)).await;
+    id.finish(who, true).await;
+    let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0, 0, 1] };
+    let topics = Some(vec![topic.clone(), topic]);
+    let request = OffsetFetchRequest { group_id: "g".into(), topics, ..Default::default() };
+    let told = client.call::<OffsetFetch, _>(7, &request, |r| {
+        let partitions = r.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.map(|p| (p.error_code, p.committed_offset)).collect::<Vec<_>>()
+    });
+    assert_eq!(told.await, [(0, 7), (42, -1), (0, -1), (42, -1), (42, -1), (42, -1)]);
+}
+
 /// Last versions of Produce, AddPartitionsToTxn and EndTxn, and `transaction.version`.
 async fn told(client: &mut Client) -> ([i16; 3], Vec<i16>) {
     let request = ApiVersionsRequest { client_software_name: "test".into(), client_software_version: "1".into() };

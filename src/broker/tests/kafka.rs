@@ -77,10 +77,12 @@ impl Client {
 impl<'b> Peer<'b> {
     async fn new(address: &str, ours: Option<&'b Broker>) -> Self {
         let random: u32 = rand::random();
-        let bootstrap = Client::connect_at(address).await;
+        let mut bootstrap = Client::connect_at(address).await;
+        let transaction_version = transaction_version(&mut bootstrap).await;
         Self {
             ours,
             address: address.into(),
+            transaction_version,
             bootstrap,
             prefix: format!("broker-{random:08x}-"),
             topics: Vec::new(),
@@ -398,9 +400,13 @@ async fn observe(address: &str, ours: Option<&Broker>) -> Observed {
     leaders::leaders(&mut peer).await;
     leaders::ids(&mut peer).await;
     transactions::transactions(&mut peer).await;
-    coordinator::coordinator(&mut peer).await;
-    fencing::fencing(&mut peer).await;
-    committed::committed_offsets(&mut peer).await;
+    // At level 0 Apache Kafka 4.2 takes what newer clients send and is then stuck: writes are CONCURRENT_TRANSACTIONS, and
+    // time does not end a transaction. No client sends it there.
+    if peer.transaction_version > 0 {
+        coordinator::coordinator(&mut peer).await;
+        fencing::fencing(&mut peer).await;
+        committed::committed_offsets(&mut peer).await;
+    }
     peer.clean().await
 }
 

@@ -119,8 +119,5 @@ async fn timed_out(peer: &mut Peer<'_>) {
 pub(super) async fn fencing(peer: &mut Peer<'_>) {
     rivals(peer).await;
     idle(peer).await;
-    // With level 0 Apache Kafka 4.2 was not seen to end a transaction whose time was up, in half a minute.
-    if peer.transaction_version > 0 {
-        timed_out(peer).await;
-    }
+    timed_out(peer).await;
 }
