@@ -81,6 +81,8 @@ async fn decided(
     cx: &JobContext,
 ) -> Result<(Start, Range<i64>), JobError> {
     let facts = output_facts(&looked.cluster, &looked.output, record.as_ref(), cx.timeout).await?;
+    #[cfg(test)]
+    let facts = super::exactly_once::sabotage::Sabotage::blind(facts);
     let plan = planned(looked, settings);
     let asked = Asked {
         plan: &plan,

@@ -21,7 +21,7 @@ mod record;
 mod sink;
 
 #[cfg(test)]
-mod sabotage;
+pub(super) mod sabotage;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +37,8 @@ use crate::jobs::ledger::start::Start;
 use crate::jobs::ledger::{JobPlan, JobProgress, JobState, Ledger};
 use pace::Pace;
 use record::Recorder;
+#[cfg(test)]
+use sabotage::Sabotage;
 use sink::{CommittingSink, Ended, WriteTrouble};
 use tokio::time::Instant;
 
@@ -68,6 +70,8 @@ struct Job<'a> {
     /// What is committed, by all runs.
     rank: u64,
     fruitless: u32,
+    #[cfg(test)]
+    read_early: Option<Option<Onward>>,
 }
 
 /// Where to go on.
@@ -86,6 +90,22 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
     let replicas = i16::try_from(looked.output_topic.replication_factor()).unwrap_or(1).max(1);
     let cluster = looked.cluster.clone();
     let ledger = interruptible(cx, Ledger::open(&cluster, jobs_topic, &name, replicas, cx.timeout)).await?;
+    let (plan, resumed_at, said, rank, fruitless) = (None, 0, None, 0, 0);
+    let job = Job {
+        settings,
+        cx,
+        looked,
+        ledger,
+        plan,
+        resumed_at,
+        said,
+        rank,
+        fruitless,
+        #[cfg(test)]
+        read_early: None,
+    };
+    #[cfg(test)]
+    let (job, name) = (job.without_barrier().await?, Sabotage::unfenced(name));
     let taken = async {
         cluster.transactional(&name, *transaction_timeout).await.map_err(|trouble| trouble.into_error().into())
     };
@@ -93,8 +113,7 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
     if let Some(gap) = producer.known_gap() {
         tracing::warn!("{gap}");
     }
-    let (plan, resumed_at, said, rank, fruitless) = (None, 0, None, 0, 0);
-    Job { settings, cx, looked, ledger, plan, resumed_at, said, rank, fruitless }.run(producer).await
+    job.run(producer).await
 }
 
 impl Job<'_> {
@@ -138,6 +157,10 @@ impl Job<'_> {
 
     /// Reads what stands and decides where to go on; `None` where nothing is left to do.
     async fn recover(&mut self) -> Result<Option<Onward>, JobError> {
+        #[cfg(test)]
+        if let Some(early) = self.read_early.take() {
+            return Ok(early);
+        }
         let again = self.plan.is_some();
         let begun = job::begin(self.looked.clone(), self.settings, &self.ledger, again, self.cx);
         let Begun { start, prepared } = interruptible(self.cx, begun).await?;
@@ -247,6 +270,17 @@ impl Job<'_> {
             records: self.rank,
             planned: self.plan.as_ref().map_or(0, Plan::offsets),
         }
+    }
+}
+
+#[cfg(test)]
+impl Job<'_> {
+    /// Where that safety is missing: what stands is read before others are shut out.
+    async fn without_barrier(mut self) -> Result<Self, JobError> {
+        if Sabotage::NoBarrier.is_missing() {
+            self.read_early = Some(self.recover().await?);
+        }
+        Ok(self)
     }
 }
 

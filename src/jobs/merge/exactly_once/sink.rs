@@ -87,7 +87,14 @@ impl CommittingSink {
         let shared = Arc::new(Shared { state: Mutex::new(State { appended, pace, spares: Vec::new() }) });
         let (orders, received) = mpsc::channel(waiting_max.max(1));
         let (ends, ended) = oneshot::channel();
-        let task = Task { writer, recorder, shared: shared.clone(), _ends: ends };
+        let task = Task {
+            writer,
+            recorder,
+            shared: shared.clone(),
+            _ends: ends,
+            #[cfg(test)]
+            record_apart: super::sabotage::Sabotage::RecordApart.is_missing(),
+        };
         // It ends with this set, if nobody waits for it.
         let mut tasks = JoinSet::new();
         tasks.spawn(task.run(received));
@@ -164,6 +171,8 @@ struct Task {
     recorder: Recorder,
     shared: Arc<Shared>,
     _ends: oneshot::Sender<()>,
+    #[cfg(test)]
+    record_apart: bool,
 }
 
 impl Task {
@@ -203,6 +212,10 @@ impl Task {
         self.writer.flush().await?;
         self.tell();
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
+        #[cfg(test)]
+        if self.record_apart {
+            self.writer.commit().await?;
+        }
         self.writer.record(record).await?;
         self.writer.commit().await?;
         self.recorder.committed();

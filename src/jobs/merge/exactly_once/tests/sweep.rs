@@ -53,16 +53,12 @@ async fn crash(config: BrokerConfig, api: ApiKey, request: u64, fate: Fate) {
     let fault = if fate == Fate::Done { Fault::HoldAnswer } else { Fault::Hold };
     let faults = world.broker.faults();
     let rule = faults.add(Rule::on(api).after(request), fault);
-    let run = world.start();
-    while rule.hits() == 0 {
-        if run.is_over() {
-            // This run needed fewer requests of that kind.
-            run.ended().await.unwrap();
-            assert!(world.is_whole().await, "{when}");
-            return;
-        }
-        // The run is on a thread of its own, so there is nothing to wait for that both know.
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    let run = world.start_until(&rule).await;
+    if rule.hits() == 0 {
+        // This run needed fewer requests of that kind.
+        run.ended().await.unwrap();
+        assert!(world.is_whole().await, "{when}");
+        return;
     }
     run.kill().await;
     world.check_prefix(&when).await;
@@ -88,36 +84,70 @@ async fn crash(config: BrokerConfig, api: ApiKey, request: u64, fate: Fate) {
     assert_eq!((again.records, again.resumed_at), (0, world.oracle.len() as u64), "{when}");
 }
 
-/// Every request of an undisturbed run, each with each fate, several worlds at a time.
-async fn sweep(config: BrokerConfig) {
-    let mut crashes = Vec::new();
-    for (api, count) in requests(config.clone()).await.into_values() {
-        crashes.extend((0..count).flat_map(|request| FATES.map(|fate| (api, request, fate))));
+/// Stops the job at one request while a second one runs to its end, lets it go on, and checks that it has changed nothing.
+async fn wake(config: BrokerConfig, api: ApiKey, request: u64) {
+    let when = format!("stopped at {api} {request} until its successor has finished");
+    let world = World::on(config).await;
+    let rule = world.broker.faults().add(Rule::on(api).after(request), Fault::Hold);
+    let first = world.start_until(&rule).await;
+    let second = world.start().ended().await.unwrap_or_else(|error| panic!("{when}: {error}"));
+    assert!(world.is_whole().await, "{when}: the second");
+    world.broker.faults().remove(&rule);
+    match first.ended().await {
+        // It had not begun, or was done with everything but looking.
+        Ok(report) => assert!(report.records == 0 || second.records == 0, "{when}: both have written"),
+        Err(error) => assert_eq!(error.kind(), Kind::Fenced, "{when}: {error}"),
     }
-    assert!(crashes.len() > 100, "{}", crashes.len());
-    let crashes = futures::stream::iter(crashes).map(|(api, request, fate)| {
-        let config = config.clone();
-        tokio::spawn(crash(config, api, request, fate))
-    });
-    let mut crashes = crashes.buffer_unordered(WORLDS);
-    while let Some(crash) = crashes.next().await {
-        if let Err(died) = crash {
+    assert!(world.is_whole().await, "{when}: after it woke");
+}
+
+/// Does `each` for every request of an undisturbed run, several worlds at a time.
+async fn sweep<F, W>(config: BrokerConfig, least: usize, each: F)
+where
+    F: Fn(BrokerConfig, ApiKey, u64) -> Vec<W>,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let requests = requests(config.clone()).await.into_values();
+    let all = requests.flat_map(|(api, count)| (0..count).map(move |request| (api, request)));
+    let all: Vec<W> = all.flat_map(|(api, request)| each(config.clone(), api, request)).collect();
+    assert!(all.len() > least, "{}", all.len());
+    let mut all = futures::stream::iter(all).map(tokio::spawn).buffer_unordered(WORLDS);
+    while let Some(done) = all.next().await {
+        if let Err(died) = done {
             std::panic::resume_unwind(died.into_panic());
         }
     }
 }
 
+async fn crashes(config: BrokerConfig) {
+    sweep(config, 150, |config, api, request| FATES.map(|fate| crash(config.clone(), api, request, fate)).into()).await;
+}
+
+async fn wakings(config: BrokerConfig) {
+    sweep(config, 50, |config, api, request| vec![wake(config, api, request)]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fault_20_killed_at_every_request_and_started_again_the_output_is_the_merge() {
-    sweep(implicit()).await;
+async fn faults_20_and_47_killed_at_every_request_among_equal_keys_it_goes_on_to_the_whole_merge() {
+    crashes(implicit()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_20_the_same_on_the_explicit_way_of_transaction_version_1() {
-    sweep(explicit(1)).await;
+    crashes(explicit(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_20_the_same_on_the_explicit_way_of_transaction_version_0() {
-    sweep(explicit(0)).await;
+    crashes(explicit(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_19_stopped_at_every_request_until_its_successor_has_finished_it_changes_nothing() {
+    wakings(implicit()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_19_the_same_on_the_explicit_way() {
+    wakings(explicit(1)).await;
 }

@@ -8,7 +8,7 @@ use super::super::sabotage::Sabotage;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
 use crate::batch::{BatchWriter, Codec, Headers};
-use crate::broker::{Broker, BrokerConfig};
+use crate::broker::{Broker, BrokerConfig, RuleHandle};
 use crate::client::{Cluster, OffsetAt, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::RecordCursor;
@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) oracle: Vec<String>,
     /// What is taken away, for the controls.
     pub(super) sabotage: Option<Sabotage>,
+    /// How long a run waits for others.
+    pub(super) patience: Duration,
 }
 
 /// A run of the job on a thread of its own.
@@ -62,6 +64,11 @@ impl World {
         Self::on(BrokerConfig::default()).await
     }
 
+    /// The same where no run has a certain safety.
+    pub(super) async fn without(sabotage: Sabotage) -> Self {
+        Self { sabotage: Some(sabotage), ..Self::new().await }
+    }
+
     pub(super) async fn on(config: BrokerConfig) -> Self {
         let broker = Broker::start(BrokerConfig { nodes: 2, ..config }).await.unwrap();
         broker.create_topic("in", PARTITIONS, &[("retention.ms", "-1")]).unwrap();
@@ -72,7 +79,9 @@ impl World {
             for number in 0..RECORDS {
                 // A few distinct keys: what goes on must go on in the middle of equal ones.
                 let key = number / 9;
-                let value = format!(r#"{{"k":{key},"p":{partition},"n":{number},"x":"{}"}}"#, "x".repeat(60));
+                // Some are equal to others, here and in the other partitions, and all of them count.
+                let place = if number % 4 == 0 { String::new() } else { format!(r#","p":{partition},"n":{number}"#) };
+                let value = format!(r#"{{"k":{key}{place},"x":"{}"}}"#, "x".repeat(60));
                 writer.push(1_000 + i64::from(number), None, Some(value.as_bytes()), Headers::EMPTY).unwrap();
                 all.push((key, partition, number, value));
             }
@@ -96,7 +105,13 @@ impl World {
             end: None,
             append: false,
         };
-        Self { broker, settings, oracle: all.into_iter().map(|(.., value)| value).collect(), sabotage: None }
+        Self {
+            broker,
+            settings,
+            oracle: all.into_iter().map(|(.., value)| value).collect(),
+            sabotage: None,
+            patience: Duration::from_secs(20),
+        }
     }
 
     /// Starts the job.
@@ -121,10 +136,20 @@ impl World {
         JobContext {
             brokers: self.broker.addresses(),
             brokers_in_environment: false,
-            timeout: Duration::from_secs(20),
+            timeout: self.patience,
             shutdown: Shutdown::default(),
             progress: Progress::default(),
         }
+    }
+
+    /// Starts the job and waits until a rule has struck, or it is over.
+    pub(super) async fn start_until(&self, rule: &RuleHandle) -> Run {
+        let run = self.start();
+        while rule.hits() == 0 && !run.is_over() {
+            // The run is on a thread of its own, so there is nothing to wait for that both know.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        run
     }
 
     /// The values of the output that readers of committed records see now.

@@ -1,0 +1,171 @@
+//! Doubts that a run meets and gets over by itself: it aborts, asks whether it is still the one, reads what stands, goes on.
+
+use super::world::World;
+use crate::base::kind::Kind;
+use crate::base::shutdown::Signal;
+use crate::broker::{ApiLevel, BrokerConfig, Fault, Rule};
+use crate::jobs::error::JobError;
+use crate::wire::{ApiKey, ErrorCode};
+
+const JOB: &str = "merge:in:out";
+
+fn explicit() -> BrokerConfig {
+    BrokerConfig { transaction_version: 1, api_versions: ApiLevel::V3_9, ..BrokerConfig::default() }
+}
+
+async fn both() -> [World; 2] {
+    [World::new().await, World::on(explicit()).await]
+}
+
+/// The run meets `fault` at each request of that API in turn, and ends well all the same.
+async fn gets_over(api: ApiKey, fault: Fault) {
+    for request in 0..8 {
+        for world in both().await {
+            world.broker.faults().add(Rule::on(api).after(request), fault.clone());
+            world.start().ended().await.unwrap_or_else(|error| panic!("{api} {request} {fault:?}: {error}"));
+            assert!(world.is_whole().await, "{api} {request} {fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_22_an_end_of_a_transaction_whose_answer_is_lost_is_decided_without_guessing() {
+    gets_over(ApiKey::EndTxn, Fault::DropAfter).await;
+    gets_over(ApiKey::EndTxn, Fault::DropBefore).await;
+    gets_over(ApiKey::EndTxn, Fault::ErrorAfter(ErrorCode::UnknownServerError)).await;
+    gets_over(ApiKey::EndTxn, Fault::Error(ErrorCode::UnknownServerError)).await;
+}
+
+#[tokio::test]
+async fn fault_23_an_end_of_a_transaction_that_arrives_twice_ends_one() {
+    gets_over(ApiKey::EndTxn, Fault::Repeat).await;
+}
+
+#[tokio::test]
+async fn fault_09_a_write_in_a_transaction_whose_answer_is_lost_is_stored_once_also_where_producers_are_forgotten() {
+    gets_over(ApiKey::Produce, Fault::DropAfter).await;
+    gets_over(ApiKey::Produce, Fault::DropBefore).await;
+    gets_over(ApiKey::Produce, Fault::ErrorAfter(ErrorCode::OutOfOrderSequenceNumber)).await;
+    gets_over(ApiKey::Produce, Fault::Error(ErrorCode::InvalidTxnState)).await;
+}
+
+#[tokio::test]
+async fn fault_26_a_coordinator_that_moves_or_starts_is_followed() {
+    for code in [ErrorCode::NotCoordinator, ErrorCode::CoordinatorNotAvailable, ErrorCode::CoordinatorLoadInProgress] {
+        gets_over(ApiKey::EndTxn, Fault::Error(code)).await;
+        gets_over(ApiKey::InitProducerId, Fault::Error(code)).await;
+    }
+    for world in both().await {
+        let faults = world.broker.faults();
+        let rule = faults.add(Rule::on(ApiKey::EndTxn).after(2), Fault::Hold);
+        let run = world.start_until(&rule).await;
+        let other = 3 - world.broker.transaction_coordinator(JOB);
+        world.broker.move_transaction_coordinator(JOB, other).unwrap();
+        faults.remove(&rule);
+        run.ended().await.unwrap();
+        assert!(world.is_whole().await);
+    }
+}
+
+#[tokio::test]
+async fn fault_24_a_transaction_that_takes_too_long_is_void_and_its_job_goes_on() {
+    let world = World::new().await;
+    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::Hold);
+    let run = world.start_until(&rule).await;
+    assert!(world.broker.expire_transaction(JOB));
+    world.broker.faults().remove(&rule);
+    run.ended().await.unwrap();
+    assert!(world.is_whole().await);
+}
+
+#[tokio::test]
+async fn fault_24_on_the_explicit_way_such_a_run_cannot_tell_it_from_being_fenced_and_says_both() {
+    let world = World::on(explicit()).await;
+    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::Hold);
+    let run = world.start_until(&rule).await;
+    assert!(world.broker.expire_transaction(JOB));
+    world.broker.faults().remove(&rule);
+    let error = run.ended().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Fenced);
+    let text = error.to_string();
+    assert!(text.contains("another instance") && text.contains("longer than its timeout"), "{text}");
+    world.start().ended().await.unwrap();
+    assert!(world.is_whole().await);
+}
+
+#[tokio::test]
+async fn fault_12_the_last_epoch_is_followed_by_a_new_producer() {
+    for epoch in [32_760, 32_765, 32_766] {
+        let world = World::new().await;
+        let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::HoldAnswer);
+        let run = world.start_until(&rule).await;
+        run.kill().await;
+        world.broker.faults().remove(&rule);
+        // The transaction is decided; its markers may still be under way.
+        while !world.broker.set_producer_epoch(JOB, epoch) {
+            tokio::task::yield_now().await;
+        }
+        let before = world.broker.transaction(JOB).unwrap().producer_id;
+        world.start().ended().await.unwrap();
+        assert!(world.is_whole().await);
+        assert_ne!(world.broker.transaction(JOB).unwrap().producer_id, before);
+    }
+}
+
+#[tokio::test]
+async fn fault_21_killed_between_the_decision_and_the_markers_the_next_run_waits_for_them() {
+    for world in both().await {
+        let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::HoldAnswer);
+        world.broker.hold_markers();
+        let run = world.start();
+        // The second transaction waits for the first one's markers.
+        world.broker.faults().arrived(ApiKey::EndTxn, 1).await;
+        run.kill().await;
+        let next = world.start();
+        let inits = world.broker.faults().count(ApiKey::InitProducerId);
+        world.broker.faults().arrived(ApiKey::InitProducerId, inits + 2).await;
+        assert!(!next.is_over());
+        assert_eq!(world.check_prefix("while the markers are held").await, 0);
+        world.broker.faults().remove(&rule);
+        world.broker.release_markers();
+        next.ended().await.unwrap();
+        assert!(world.is_whole().await);
+    }
+}
+
+#[tokio::test]
+async fn fault_55_who_is_asked_to_stop_commits_what_it_has_and_says_how_far_it_is() {
+    let world = World::new().await;
+    let cx = world.context();
+    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::HoldAnswer);
+    let stop = async {
+        rule.hit().await;
+        cx.shutdown.request(Signal::Terminate);
+        rule.release();
+    };
+    let (ended, ()) = tokio::join!(super::super::super::run(&world.settings, &cx), stop);
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), Kind::Interrupted(Signal::Terminate));
+    let JobError::Paused { records, planned, .. } = &error else { panic!("{error}") };
+    let committed = world.check_prefix("stopped").await as u64;
+    assert_eq!((*records, *planned), (committed, world.oracle.len() as u64));
+    assert!(committed > 0 && error.to_string().contains("the same command goes on"), "{error}");
+    let report = world.start().ended().await.unwrap();
+    assert_eq!(report.resumed_at, committed);
+    assert!(world.is_whole().await);
+}
+
+#[tokio::test]
+async fn fault_16_somebody_else_who_writes_to_the_output_meanwhile_stops_the_job_for_good() {
+    let world = World::new().await;
+    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::HoldAnswer);
+    let run = world.start_until(&rule).await;
+    let mut writer = crate::batch::BatchWriter::new(crate::batch::Codec::None);
+    writer.push(1, None, Some(b"foreign"), crate::batch::Headers::EMPTY).unwrap();
+    world.broker.append_raw("out", 0, writer.finish().unwrap()).unwrap();
+    world.broker.faults().remove(&rule);
+    let error = run.ended().await.unwrap_err().to_string();
+    assert!(error.contains("another writer"), "{error}");
+    let error = world.start().ended().await.unwrap_err().to_string();
+    assert!(error.contains("out partition 0"), "{error}");
+}
