@@ -19,6 +19,7 @@ use crate::base::text::visible;
 use crate::base::time::show_epoch_ms;
 use crate::base::units::show_count;
 use crate::jobs::error::JobError;
+use crate::jobs::merge::Strategy;
 use std::ops::Range;
 
 /// So many differences are listed; the others are counted.
@@ -316,6 +317,8 @@ fn alone(asked: Asked<'_>, plan: &JobPlan, progress: &JobProgress, output: &Outp
 
 fn inputs_still_hold(plan: &JobPlan, progress: &JobProgress, logs: &[Range<i64>]) -> Result<(), JobError> {
     for ((input, position), log) in plan.inputs.iter().zip(&progress.positions).zip(logs) {
+        // What is counted is read again from its start.
+        let position = if plan.strategy == Strategy::Count { &input.range.start } else { position };
         if *position >= input.range.end {
             continue;
         }
