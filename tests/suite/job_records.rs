@@ -149,7 +149,7 @@ on_both_brokers! {
         job.reach(cluster, 6).await;
         cluster.put(&job.input, 1, &[9].map(Rec::int)).await;
         let planned = job.plan(cluster, &[]).await.ok();
-        for words in ["already complete", "6 records", "grown by 1 record"] {
+        for words in ["already complete", "6 records", "grown by 1 record since"] {
             assert!(planned.stderr.contains(words), "{words}: {planned:?}");
         }
         assert_eq!(planned.json()["records"], 0);

@@ -93,9 +93,10 @@ fn complete(plan: &JobPlan, progress: &JobProgress, grown: u64) -> String {
     if grown > 0 {
         let ends: Ends = plan.inputs.iter().map(|input| (input.partition.clone(), input.range.end)).collect();
         said += &format!(
-            ". The inputs have grown by {} records since; to add those, as a job of their own: --append --job NAME --start \
+            ". The inputs have grown by {} record{} since; to add what came, as a job of its own: --append --job NAME --start \
              '{ends}'",
-            show_count(grown)
+            show_count(grown),
+            if grown == 1 { "" } else { "s" },
         );
     }
     said
