@@ -24,7 +24,8 @@
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`); and in `rskafka.rs` the foreign client of the plain merge.
-//! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API.
+//! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
+//!   `coordinator` keeps transactions and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.

@@ -46,6 +46,37 @@ pub trait Sink: Send {
     /// its being stored. After an error nothing more is taken.
     fn append(&mut self, batch: Outgoing) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Whether what is taken stands only once it is committed.
+    fn commits(&self) -> bool {
+        false
+    }
+
+    /// Whether it is time to commit; only asked where something was appended since the last time.
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    /// Waits until it is time to commit.
+    fn due(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Appends `batch`, if there is one, and commits everything since the last time together with how far the job is. That
+    /// it was taken says nothing yet of its being done; batches may follow at once.
+    fn commit(
+        &mut self,
+        batch: Option<Outgoing>,
+        reached: Reached,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async move {
+            drop(reached);
+            match batch {
+                Some(batch) => self.append(batch).await,
+                None => Ok(()),
+            }
+        }
+    }
+
     /// The buffer of a batch that is stored, to be filled again; `None` if there is none right now.
     fn spare(&mut self) -> Option<Vec<u8>>;
 
@@ -58,6 +89,17 @@ pub trait Sink: Send {
     /// Sends nothing more, waits a bounded time for what is on its way, and tells what is stored for certain. An error is
     /// one that this waiting has found.
     fn close(self) -> impl Future<Output = (Appended, Result<(), Self::Error>)> + Send;
+}
+
+/// How far a job is, once everything that it gave to a sink stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The next offset to read of each input, in the order of the plan.
+    pub positions: Vec<i64>,
+    /// Records given to the sink.
+    pub records: u64,
+    /// There is nothing more to do.
+    pub complete: bool,
 }
 
 /// One finished batch on its way out.

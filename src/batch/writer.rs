@@ -240,6 +240,11 @@ impl BatchWriter {
         self.record_count() == 0
     }
 
+    /// The largest timestamp of the records pushed since the last batch was closed; -1 where there are none.
+    pub fn max_timestamp(&self) -> i64 {
+        if self.finished { -1 } else { self.max_timestamp }
+    }
+
     /// Uncompressed size so far, header included.
     pub fn bytes(&self) -> usize {
         if self.finished { HEADER_BYTES } else { self.plain.len() }

@@ -4,7 +4,9 @@
 //! node is refused as a real cluster refuses it, so that a client must find its way.
 
 use super::configs::TopicConfig;
+use super::coordinator::Coordinator;
 use super::faults::Faults;
+use super::features::Features;
 use super::memory::Memory;
 use super::producers::Expiry;
 use super::throttle::Quotas;
@@ -32,8 +34,13 @@ pub(crate) struct Cluster {
     pub(crate) memory: Memory,
     pub(crate) faults: Faults,
     pub(crate) quotas: Quotas,
+    pub(crate) features: Features,
+    /// Transactions and committed offsets.
+    pub(crate) coordinator: Coordinator,
     /// The nodes that are known to be dead.
     dead: RwLock<BTreeSet<i32>>,
+    /// The nodes that do not answer, whether that is known or not.
+    silent: RwLock<BTreeSet<i32>>,
     expiry: Mutex<Expiry>,
     topics: RwLock<Topics>,
     next_producer_id: AtomicI64,
@@ -75,7 +82,10 @@ impl Cluster {
             memory: Memory::new(memory_bytes),
             faults: Faults::default(),
             quotas: Quotas::default(),
+            features: Features::default(),
+            coordinator: Coordinator::default(),
             dead: RwLock::default(),
+            silent: RwLock::default(),
             expiry: Mutex::new(Expiry {
                 expiration_ms: Expiry::DEFAULT_EXPIRATION_MS,
                 check_interval_ms: Expiry::DEFAULT_CHECK_INTERVAL_MS,
@@ -104,6 +114,21 @@ impl Cluster {
 
     pub(crate) fn is_alive(&self, node: i32) -> bool {
         !read(&self.dead).contains(&node)
+    }
+
+    /// Whether the other nodes would get an answer from it.
+    pub(crate) fn is_reachable(&self, node: i32) -> bool {
+        node != NO_LEADER && !read(&self.silent).contains(&node)
+    }
+
+    /// A node answers no more, or again.
+    pub(crate) fn set_reachable(&self, node: i32, is_reachable: bool) {
+        let mut silent = write(&self.silent);
+        if is_reachable {
+            silent.remove(&node)
+        } else {
+            silent.insert(node)
+        };
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
@@ -215,6 +240,7 @@ impl Cluster {
             topics.by_id.remove(&topic.id);
             topic
         };
+        self.coordinator.groups().forget_topic(name);
         for partition in topic.partitions() {
             partition.changed.notify_waiters();
         }

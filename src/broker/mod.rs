@@ -6,12 +6,12 @@
 //! ```text
 //!  nodes ── connection ── api/…  ──────────── cluster ── topic ─┬ log ─┬ epochs        batches, as they came
 //!  (listen) (a task)      │ one file per API     │              │      └ transactions
-//!                         ├ validate             └ memory       └ producers            idempotence
-//!                         └ faults, throttle
+//!                         ├ validate             ├ memory       └ producers            idempotence
+//!                         └ faults, throttle     └ coordinator ── markers              who may write, what is decided
 //! ```
 //!
-//! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to whole nodes in `nodes`, to
-//!   requests on their way in `faults`.
+//! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to transactions in
+//!   `coordinator/hooks`, to whole nodes in `nodes`, to requests on their way in `faults`.
 //!
 //! - It is honest: what it tells in ApiVersions works, as in Apache Kafka (the reference is 4.2), and the rest is not
 //!   told. The head of each file of `api/` says what is left out. Unmodified clients are used to try it.
@@ -28,6 +28,11 @@ mod transactions;
 
 mod configs;
 mod topic;
+
+// Who may write in which transaction, and how far groups have read.
+mod coordinator;
+
+mod features;
 
 mod cluster;
 
@@ -51,12 +56,16 @@ mod hooks;
 #[cfg(test)]
 mod tests;
 
+pub use coordinator::TransactionSeen;
 pub use faults::{Fault, Faults, Rule, RuleHandle, Seen};
+pub use features::ApiLevel;
 
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::batch::BatchError;
 use cluster::Cluster;
+use coordinator::Worker;
+use features::Features;
 use nodes::Listeners;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -80,6 +89,14 @@ pub struct BrokerConfig {
     pub topics: Vec<(String, i32)>,
     /// The most bytes to hold; produce is refused beyond it.
     pub memory_bytes: usize,
+    /// The Apache Kafka whose versions of the APIs are told.
+    pub api_versions: ApiLevel,
+    /// The cluster's `transaction.version`, which is told to clients: with 2 they leave it to the broker to add what they
+    /// write to, and each transaction has an epoch of its own; with 0 and 1 they say beforehand where they write. As in
+    /// Kafka the broker takes either from whoever sends it, whatever is told; the one thing it does otherwise itself is
+    /// that below 2 nobody gets a transaction's id back after it was aborted for its time. Not told, and 0, below
+    /// [`ApiLevel::V4_2`].
+    pub transaction_version: i16,
 }
 
 impl Default for BrokerConfig {
@@ -91,6 +108,8 @@ impl Default for BrokerConfig {
             advertise: None,
             topics: Vec::new(),
             memory_bytes: DEFAULT_MEMORY_BYTES,
+            api_versions: ApiLevel::default(),
+            transaction_version: Features::TRANSACTION_VERSION_MAX,
         }
     }
 }
@@ -181,6 +200,7 @@ fn refused(topic: &str, reason: String) -> BrokerError {
 pub struct Broker {
     cluster: Arc<Cluster>,
     listeners: Listeners,
+    _markers: Worker,
 }
 
 impl Broker {
@@ -191,8 +211,11 @@ impl Broker {
         }
         let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref()).await?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
-        let cluster = Arc::new(Cluster::new(nodes, config.memory_bytes));
-        let broker = Self { cluster, listeners: Listeners::default() };
+        let mut cluster = Cluster::new(nodes, config.memory_bytes);
+        cluster.features = Features::new(config.api_versions, config.transaction_version);
+        let cluster = Arc::new(cluster);
+        let markers = Worker::start(&cluster);
+        let broker = Self { cluster, listeners: Listeners::default(), _markers: markers };
         for (topic, partitions) in &config.topics {
             broker.create_topic(topic, *partitions, &[])?;
         }

@@ -130,6 +130,7 @@ impl Broker {
     /// and leads what it led, as for the 9 seconds that a real cluster waits. [`Self::stop_node`] makes the cluster notice.
     pub async fn kill_node(&self, node: i32) -> Result<(), BrokerError> {
         if self.listeners.stop(node).await? {
+            self.cluster.set_reachable(node, false);
             self.cluster.reload(node);
         }
         Ok(())
@@ -139,6 +140,7 @@ impl Broker {
     /// producers what it finds in its logs: the last batch of each from before it was stopped.
     pub async fn start_node(&self, node: i32) -> Result<(), BrokerError> {
         self.listeners.start(node, &self.cluster)?;
+        self.cluster.set_reachable(node, true);
         self.cluster.welcome(node);
         Ok(())
     }

@@ -33,6 +33,7 @@ pub(crate) struct Stamp {
     pub(crate) epoch: i16,
     pub(crate) first_sequence: i32,
     pub(crate) record_count: i32,
+    pub(crate) is_transactional: bool,
 }
 
 impl Stamp {
@@ -43,6 +44,7 @@ impl Stamp {
             epoch: header.producer_epoch,
             first_sequence: header.base_sequence,
             record_count: header.record_count,
+            is_transactional: header.is_transactional(),
         })
     }
 
@@ -214,9 +216,19 @@ impl Producers {
             return Verdict::OutOfOrder { last_sequence: last };
         }
         match lens.transactions.start_of(producer_id) {
-            Some(first_offset) => Verdict::InTransaction { first_offset },
-            None => Verdict::Append,
+            Some(first_offset) if !stamp.is_transactional => Verdict::InTransaction { first_offset },
+            _ => Verdict::Append,
         }
+    }
+
+    /// Whether a node knows a producer.
+    pub(crate) fn knows(&self, producer_id: i64, lens: Lens<'_>) -> bool {
+        self.known.get(&producer_id).is_some_and(|known| known.is_known(producer_id, lens))
+    }
+
+    /// The newest epoch of a producer.
+    pub(crate) fn epoch_of(&self, producer_id: i64) -> Option<i16> {
+        self.known.get(&producer_id).map(|known| known.epoch)
     }
 
     /// Makes room for a producer that is not known yet; `false` when there is no memory for it.
@@ -323,7 +335,7 @@ mod tests {
 
         /// `(epoch, first sequence, records)` of producer 1, answered as a broker would: base offset or error code.
         fn send(&mut self, epoch: i16, first_sequence: i32, record_count: i32) -> Result<i64, i16> {
-            let stamp = Stamp { producer_id: 1, epoch, first_sequence, record_count };
+            let stamp = Stamp { producer_id: 1, epoch, first_sequence, record_count, is_transactional: false };
             match self.producers.judge(stamp, self.lens()) {
                 Verdict::Append => {
                     assert!(self.producers.admit(1, epoch, &self.memory));

@@ -67,10 +67,11 @@ impl Transactions {
     /// Takes note of a batch in the log at `base_offset`.
     pub(crate) fn note(&mut self, batch: &Batch<'_>, base_offset: i64) {
         let header = &batch.header;
-        if !header.is_transactional() {
+        let producer_id = header.producer_id;
+        // Kafka takes a batch that is transactional and names no producer for one that is neither.
+        if !header.is_transactional() || producer_id < 0 {
             return;
         }
-        let producer_id = header.producer_id;
         if !header.is_control() {
             self.open.entry(producer_id).or_insert(base_offset);
         } else if let Some(marker) = Marker::of(batch)

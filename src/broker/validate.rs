@@ -7,7 +7,6 @@
 //! | longer than `max.message.bytes` | 10 MESSAGE_TOO_LARGE |
 //! | timestamp out of the topic's bounds; claimed to be the broker's where the broker sets it | 32 INVALID_TIMESTAMP |
 //! | zstd before Produce v7, an unknown codec | 76 UNSUPPORTED_COMPRESSION_TYPE |
-//! | transactional, while the request names no transactional id | 53 TRANSACTIONAL_ID_AUTHORIZATION_FAILED |
 //!
 //! Where this broker is stricter than Kafka: offset deltas inside an uncompressed batch must count up by one (Kafka
 //! stores whatever a faulty producer sends); part of a second batch behind the first is refused (Kafka drops it); a
@@ -147,10 +146,6 @@ pub(crate) fn one_batch(bytes: &[u8], version: i16) -> Result<Batch<'_>, Refusal
     if codec == Codec::Zstd && version < ZSTD_FROM_VERSION {
         let message = format!("Produce v{version} cannot carry zstd, v{ZSTD_FROM_VERSION} can");
         return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, message));
-    }
-    if batch.header.is_transactional() {
-        let message = "the batch is transactional, the request names no transactional id";
-        return Err(Refusal::new(ErrorCode::TransactionalIdAuthorizationFailed, message));
     }
     Ok(batch)
 }

@@ -61,6 +61,7 @@ impl BrokerArgs {
             advertise: self.advertise.or(named),
             topics: self.topics,
             memory_bytes: self.memory,
+            ..BrokerConfig::default()
         };
         let broker = Broker::start(config).await.context("start the broker")?;
         let bootstrap = broker.bootstrap();

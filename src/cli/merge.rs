@@ -147,6 +147,11 @@ struct ProgressingArgs {
     /// kill. 1s, if absent; longer where commits take too much of the time.
     #[arg(long, value_name = "TIME", value_parser = parse_interval)]
     commit_interval: Option<Duration>,
+
+    /// After how long the cluster voids what a merge that was killed had left open, if nobody starts it again: readers of
+    /// committed records wait for that. 60s, if absent.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    transaction_timeout: Option<Duration>,
 }
 
 fn job_name(text: &str) -> Result<String, String> {
@@ -169,6 +174,7 @@ impl ProgressingArgs {
             (self.restart, "--restart"),
             (self.group.is_some(), "--group"),
             (self.commit_interval.is_some(), "--commit-interval"),
+            (self.transaction_timeout.is_some(), "--transaction-timeout"),
         ];
         typed.into_iter().find_map(|(typed, name)| typed.then_some(name))
     }
@@ -190,6 +196,7 @@ impl ProgressingArgs {
             restart: self.restart,
             group: self.group,
             commit_interval: self.commit_interval.unwrap_or(default.commit_interval),
+            transaction_timeout: self.transaction_timeout.unwrap_or(default.transaction_timeout),
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Signal;
+use crate::base::text::visible;
 use crate::base::units::show_count;
 use crate::batch::BatchError;
 use crate::client::ClientError;
@@ -113,6 +114,18 @@ pub enum JobError {
         /// How many records it was to write at most.
         planned: u64,
     },
+    /// Something stopped a job that can go on.
+    #[error("{error}{}", show_paused(error, job, *records, *planned))]
+    Paused {
+        /// What.
+        error: Box<JobError>,
+        /// The job's name.
+        job: String,
+        /// Records that are committed, by all its runs.
+        records: u64,
+        /// How many it is to write at most.
+        planned: u64,
+    },
     /// Something stopped the generator.
     #[error("{error}. {} of {} records are written; the topic is not complete: delete it with kmerge topic delete {topic}", show_count(*records), show_count(*planned))]
     HalfMade {
@@ -138,7 +151,7 @@ impl JobError {
             Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
-            Self::Stopped { error, .. } | Self::HalfMade { error, .. } => error.kind(),
+            Self::Stopped { error, .. } | Self::HalfMade { error, .. } | Self::Paused { error, .. } => error.kind(),
             Self::Usage(_) => Kind::Usage,
             Self::Unsorted { .. } | Self::Batch { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => {
                 Kind::Data
@@ -146,6 +159,22 @@ impl JobError {
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }
+}
+
+fn show_paused(error: &JobError, job: &str, records: u64, planned: u64) -> String {
+    let (records, planned) = match error.kind() {
+        // Before anything was written there is nothing to go on with; and whoever has taken over goes on.
+        Kind::Fenced => return String::new(),
+        Kind::Interrupted(_) => (records, planned),
+        _ if records == 0 => return String::new(),
+        _ => (records, planned),
+    };
+    format!(
+        ". {} of {} records are committed; the same command goes on with job {} there",
+        show_count(records),
+        show_count(planned),
+        visible(job)
+    )
 }
 
 fn show_written(output: &TopicPartition, written: &std::ops::Range<i64>, planned: u64) -> String {

@@ -5,10 +5,11 @@
 //! store a gap without a word. Progress counts what is acknowledged, not what was sent.
 
 use super::error::JobError;
+use super::merge::Retention;
 use crate::base::appended::Appended;
 use crate::batch::{BatchError, BatchWriter, Codec, Headers};
 use crate::observe::progress::Progress;
-use crate::ports::{Outgoing, Sink};
+use crate::ports::{Outgoing, Reached, Sink};
 
 /// What a record takes beside its key, value and headers, at most: length, attributes, time and offset.
 const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5;
@@ -42,11 +43,14 @@ pub(crate) struct Outlet<S> {
     cut: Cut,
     /// The size that a batch of several records stays below, also where it grows by being compressed.
     batch_bytes: usize,
+    /// Records in the batches that were sent.
+    sent: u64,
     /// Keys, values and headers of records that progress does not know of.
     uncounted_bytes: u64,
     /// Records that progress knows of.
     counted: u64,
     progress: Progress,
+    retention: Retention,
 }
 
 impl<S> Outlet<S>
@@ -61,10 +65,17 @@ where
             writer: BatchWriter::new(cut.codec),
             batch_bytes: cut.batch_bytes.min(cut.bytes_max - cut.bytes_max / 16),
             cut,
+            sent: 0,
             uncounted_bytes: 0,
             counted: 0,
             progress,
+            retention: Retention::default(),
         }
+    }
+
+    /// Holds each batch against what the topic does to records of some age.
+    pub(crate) fn guarded_by(self, retention: &Retention) -> Self {
+        Self { retention: retention.clone(), ..self }
     }
 
     /// Whether a record whose key, value and headers take `bytes` can be added now.
@@ -116,9 +127,14 @@ where
         self.writer.push_raw(timestamp, raw)
     }
 
+    /// Whether the batch being filled has no room for a record that is nothing but a value of so many bytes.
+    pub(crate) fn is_full_for_value(&self, bytes: usize) -> bool {
+        self.room(bytes + VALUE_OVERHEAD_MAX) != Room::Yes && !self.is_empty()
+    }
+
     /// Adds a record that is nothing but a value, sending the batch before it if it is full; `true` if it was sent.
     pub(crate) async fn push_value(&mut self, timestamp: i64, value: &[u8]) -> Result<bool, JobError> {
-        let full = self.room(value.len() + VALUE_OVERHEAD_MAX) != Room::Yes && !self.is_empty();
+        let full = self.is_full_for_value(value.len());
         if full {
             self.send().await?;
         }
@@ -132,20 +148,78 @@ where
         JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.sink.partition()))
     }
 
+    /// Whether what is sent stands only once it is committed.
+    pub(crate) fn commits(&self) -> bool {
+        self.sink.commits()
+    }
+
+    /// Waits until it is time to commit; for ever where nothing was added since the last time. (What was sent is always followed by a
+    /// batch being filled, because a batch is sent when the next record does not fit.)
+    pub(crate) async fn due(&self) {
+        match self.is_empty() {
+            true => std::future::pending().await,
+            false => self.sink.due().await,
+        }
+    }
+
     /// Sends the batch being filled.
     pub(crate) async fn send(&mut self) -> Result<(), JobError> {
-        let records = self.writer.record_count() as u32;
-        let mut bytes = self.sink.spare().unwrap_or_default();
-        let len = self.writer.finish_into(&mut bytes).map_err(|error| self.unwritable(&error))?;
-        self.sink.append(Outgoing { bytes, len, records }).await?;
-        let acknowledged = self.sink.appended().records();
-        self.count(acknowledged);
+        let batch = self.finish_batch()?;
+        self.sink.append(batch).await?;
+        self.count();
         Ok(())
     }
 
-    fn count(&mut self, acknowledged: u64) {
+    /// Sends the batch being filled, and commits if it is time to: the job has reached `positions`.
+    pub(crate) async fn send_or_commit(&mut self, positions: impl FnOnce() -> Vec<i64>) -> Result<(), JobError> {
+        match self.commits() && self.sink.is_due() {
+            true => self.commit(positions(), false).await,
+            false => self.send().await,
+        }
+    }
+
+    /// Sends the batch being filled, if there is one, and commits everything: the job has reached `positions`.
+    pub(crate) async fn commit(&mut self, positions: Vec<i64>, complete: bool) -> Result<(), JobError> {
+        let batch = if self.is_empty() { None } else { Some(self.finish_batch()?) };
+        self.sink.commit(batch, Reached { positions, records: self.sent, complete }).await?;
+        self.count();
+        Ok(())
+    }
+
+    fn finish_batch(&mut self) -> Result<Outgoing, JobError> {
+        self.retention.check(self.writer.max_timestamp())?;
+        let records = self.writer.record_count() as u32;
+        let mut bytes = self.sink.spare().unwrap_or_default();
+        let len = self.writer.finish_into(&mut bytes).map_err(|error| self.unwritable(&error))?;
+        self.sent += u64::from(records);
+        Ok(Outgoing { bytes, len, records })
+    }
+
+    fn count(&mut self) {
+        let acknowledged = self.sink.appended().records();
         self.progress.add(acknowledged - self.counted, std::mem::take(&mut self.uncounted_bytes));
         self.counted = acknowledged;
+    }
+
+    /// Ends the job with `outcome`, having reached `positions`. Who was asked to stop is not to do this part again; what a
+    /// defect has stopped, is.
+    pub(crate) async fn end(mut self, outcome: Result<(), JobError>, positions: impl FnOnce() -> Vec<i64>) -> Closed {
+        if !self.commits() {
+            return match outcome {
+                Ok(()) => self.finish().await,
+                Err(error) => self.close_because(error).await,
+            };
+        }
+        let complete = outcome.is_ok();
+        let stopped = match outcome {
+            Ok(()) | Err(JobError::Interrupted(_)) => self.commit(positions(), complete).await.err(),
+            Err(error) => return self.close_because(error).await,
+        };
+        let (appended, closed) = match stopped {
+            Some(error) => self.close_because(error).await,
+            None => self.finish().await,
+        };
+        (appended, closed.and(outcome))
     }
 
     /// Sends what is left and waits until everything is written. Tells what was appended, however it ended.

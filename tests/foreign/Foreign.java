@@ -1,7 +1,7 @@
-// Foreign create|produce|consume|delete BOOTSTRAP TOPIC COUNT WRITER
+// Foreign create|produce|consume|transact|committed|delete BOOTSTRAP TOPIC COUNT WRITER
 //
 // Apache's own client, with its defaults (the producer is idempotent), on the records of records.py. Exits non-zero on the first
-// difference.
+// difference. `transact` writes them in transactions, `committed` reads what was committed.
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -11,15 +11,19 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -30,6 +34,7 @@ public class Foreign {
     static final long TIMESTAMP_BASE = 1_700_000_000_000L;
     static final String[] CODECS = {"none", "gzip", "snappy", "lz4", "zstd"};
     static final long PATIENCE_MS = 120_000;
+    static final int TRANSACTIONS = 20;
 
     record Rec(byte[] key, byte[] value, List<Header> headers, long timestamp) {
         String difference(ConsumerRecord<byte[], byte[]> found) {
@@ -92,6 +97,8 @@ public class Foreign {
                 }
             }
             case "produce" -> produce(bootstrap, topic, count);
+            case "transact" -> transact(bootstrap, topic, count);
+            case "committed" -> readCommitted(bootstrap, topic, count);
             case "consume" -> consume(bootstrap, topic, count, args[4]);
             default -> fail("no such verb: " + args[0]);
         }
@@ -113,6 +120,112 @@ public class Foreign {
                 for (long i = first; i < end; i++) {
                     long offset = answers.get((int) (i - first)).get().offset();
                     if (offset != i / PARTITIONS) fail("record " + i + " was acknowledged at offset " + offset);
+                }
+            }
+        }
+    }
+
+    static KafkaProducer<byte[], byte[]> transactional(String bootstrap, String id) {
+        Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "transactional.id", id, "compression.type", "lz4");
+        var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer());
+        producer.initTransactions();
+        return producer;
+    }
+
+    static void send(KafkaProducer<byte[], byte[]> producer, String topic, long from, long to) {
+        for (long i = from; i < to; i++) {
+            Rec r = rec(i, "java");
+            producer.send(new ProducerRecord<>(topic, (int) (i % PARTITIONS), r.timestamp, r.key, r.value, r.headers));
+        }
+    }
+
+    /** Tells how far the group named like the topic has read, as a part of the open transaction. */
+    static void progress(KafkaProducer<byte[], byte[]> producer, String topic, ConsumerGroupMetadata group, long offset) {
+        var upto = Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(offset, "upto " + offset));
+        producer.sendOffsetsToTransaction(upto, group);
+    }
+
+    /** A group that nobody has joined. */
+    static ConsumerGroupMetadata group(String bootstrap, String name) {
+        Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "group.id", name);
+        try (var consumer = new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            return consumer.groupMetadata();
+        }
+    }
+
+    static void transact(String bootstrap, String topic, long count) throws Exception {
+        long block = count / TRANSACTIONS;
+        var group = group(bootstrap, topic);
+        var first = transactional(bootstrap, topic);
+        for (int t = 0; t < TRANSACTIONS - 1; t++) {
+            // An attempt that is taken back, then one that stands.
+            first.beginTransaction();
+            send(first, topic, t * block, t * block + block / 2);
+            progress(first, topic, group, -1 - t + count);
+            first.abortTransaction();
+            first.beginTransaction();
+            send(first, topic, t * block, (t + 1) * block);
+            progress(first, topic, group, (t + 1) * block);
+            first.commitTransaction();
+        }
+        // A rival takes the id in the middle of the last one, and makes it himself.
+        long last = (TRANSACTIONS - 1) * block;
+        first.beginTransaction();
+        send(first, topic, last, last + block / 2);
+        first.flush();
+        try (var rival = transactional(bootstrap, topic)) {
+            try {
+                first.commitTransaction();
+                fail("who was fenced has committed");
+            } catch (ProducerFencedException expected) {
+                first.close(Duration.ZERO);
+            }
+            rival.beginTransaction();
+            send(rival, topic, last, count);
+            progress(rival, topic, group, count);
+            rival.commitTransaction();
+        }
+    }
+
+    static void readCommitted(String bootstrap, String topic, long count) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            var known = admin.describeTransactions(List.of(topic)).description(topic).get();
+            if (!known.state().toString().matches("CompleteCommit|PrepareCommit")) fail("the id's state is " + known);
+            boolean isListed = admin.listTransactions().all().get().stream().anyMatch(l -> l.transactionalId().equals(topic));
+            if (!isListed) fail("the id is not listed");
+            var upto = admin.listConsumerGroupOffsets(topic).partitionsToOffsetAndMetadata().get();
+            var expected = Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(count, "upto " + count));
+            long deadline = System.currentTimeMillis() + PATIENCE_MS;
+            while (!upto.equals(expected)) {
+                if (System.currentTimeMillis() > deadline) fail("the group's offsets are " + upto);
+                upto = admin.listConsumerGroupOffsets(topic).partitionsToOffsetAndMetadata().get();
+            }
+        } catch (ExecutionException error) {
+            fail("the administration failed: " + error.getCause());
+        }
+        Map<String, Object> config = Map.of("bootstrap.servers", bootstrap, "isolation.level", "read_committed");
+        try (var consumer = new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            List<TopicPartition> assigned = new ArrayList<>();
+            for (int p = 0; p < PARTITIONS; p++) assigned.add(new TopicPartition(topic, p));
+            consumer.assign(assigned);
+            consumer.seekToBeginning(assigned);
+            long[] following = new long[PARTITIONS];
+            for (int p = 0; p < PARTITIONS; p++) following[p] = p;
+            long read = 0, deadline = System.currentTimeMillis() + PATIENCE_MS;
+            while (read < count) {
+                if (System.currentTimeMillis() > deadline) fail("read " + read + " of " + count + " committed records in time");
+                for (var found : consumer.poll(Duration.ofSeconds(1))) {
+                    int p = found.partition();
+                    String difference = rec(following[p], "java").difference(found);
+                    if (difference != null) fail(found.topic() + " " + p + ", offset " + found.offset() + ": " + difference);
+                    following[p] += PARTITIONS;
+                    read++;
+                }
+            }
+            for (var end : consumer.endOffsets(assigned).entrySet()) {
+                while (consumer.position(end.getKey()) < end.getValue()) {
+                    if (System.currentTimeMillis() > deadline) fail(end.getKey() + " was not read to its end");
+                    if (!consumer.poll(Duration.ofSeconds(1)).isEmpty()) fail("there is more than was committed");
                 }
             }
         }

@@ -1,7 +1,8 @@
-"""client.py kafka-python|confluent-kafka create|produce|consume|delete BOOTSTRAP TOPIC COUNT WRITER
+"""client.py kafka-python|confluent-kafka create|produce|transact|consume|delete BOOTSTRAP TOPIC COUNT WRITER
 
 Writes the records of records.py with a client as it comes from its registry, or reads them with assigned partitions and compares
-every byte. Exits non-zero on the first difference.
+every byte. Exits non-zero on the first difference. `transact` (confluent-kafka) writes them in transactions, and some of them
+first in transactions that are aborted.
 """
 
 import sys
@@ -140,6 +141,28 @@ class ConfluentKafka:
             if failures:
                 raise failures[0]
 
+    def transact(self, topic, count):
+        from confluent_kafka import Consumer, Producer, TopicPartition
+
+        group = Consumer(self.config | {"group.id": topic}).consumer_group_metadata()
+        producer = Producer(self.config | {"transactional.id": topic, "linger.ms": 20})
+        producer.init_transactions(PATIENCE_SECONDS)
+
+        def attempt(numbers, upto, end):
+            producer.begin_transaction()
+            for i in numbers:
+                r = records.record(i, self.name)
+                partition, _ = records.place(i)
+                producer.produce(topic, r.value, r.key, partition, timestamp=r.timestamp, headers=r.headers)
+                producer.poll(0)
+            offset = TopicPartition(topic, 0, upto, f"upto {upto}")
+            producer.send_offsets_to_transaction([offset], group, PATIENCE_SECONDS)
+            end(PATIENCE_SECONDS)
+
+        for _, numbers in records.blocks(count, ["none"] * 20):
+            attempt(numbers[: len(numbers) // 2], 0, producer.abort_transaction)
+            attempt(numbers, numbers.stop, producer.commit_transaction)
+
     def consume(self, topic, deadline):
         from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -197,6 +220,8 @@ def main():
         client.create(topic)
     elif verb == "produce":
         client.produce(topic, count)
+    elif verb == "transact":
+        client.transact(topic, count)
     elif verb == "consume":
         check(client.consume(topic, time.monotonic() + PATIENCE_SECONDS), count, writer)
     elif verb == "delete":

@@ -4,11 +4,15 @@
 //! frame ── header ── noted for tests ── faults before ── decode ── handle ── encode ── faults after ── answer
 //! ```
 //!
-//! [`SERVED`] is what ApiVersions tells. Groups and transactions would be more files and more lines in [`SERVED`] and
-//! [`run`]; until then they are not told, and asking for them ends the connection as Kafka ends it.
+//! `served` is what ApiVersions tells. The membership of groups would be more files and more lines there and in [`run`];
+//! until then it is not told, and asking for it ends the connection as Kafka ends it.
+
+// What there is.
+mod served;
 
 // The first requests of every client.
 mod api_versions;
+mod find_coordinator;
 mod metadata;
 
 // The data path.
@@ -19,7 +23,18 @@ mod produce;
 
 mod delete_records;
 mod describe_producers;
+
+// Transactions, and how far groups have read.
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
+mod describe_transactions;
+mod end_txn;
+mod enlist;
 mod init_producer_id;
+mod list_transactions;
+mod offset_commit;
+mod offset_fetch;
+mod txn_offset_commit;
 
 // Administration.
 mod create_partitions;
@@ -30,6 +45,7 @@ mod describe_configs;
 mod incremental_alter_configs;
 
 use super::cluster::Cluster;
+use super::coordinator::Sort;
 use super::faults::{Fault, Seen, Struck};
 use super::throttle::{Throttle, whole_ms};
 use super::topic::{Partition, State, Topic};
@@ -41,38 +57,6 @@ use crate::wire::{Api, ApiKey, ErrorCode, Reader, Uuid, WireError, frame};
 pub(crate) use create_topics::PARTITIONS_MAX;
 use std::sync::{Arc, MutexGuard};
 use tokio::net::TcpStream;
-
-/// An API that is served, in which versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Served {
-    key: ApiKey,
-    first: i16,
-    last: i16,
-}
-
-const fn served<A: Api>() -> Served {
-    Served { key: A::KEY, first: *A::VERSIONS.start(), last: *A::VERSIONS.end() }
-}
-
-/// Everything that is served, in the order of the APIs' numbers.
-const SERVED: &[Served] = &[
-    // Told from 0 on as Kafka 4 does, see `produce`.
-    Served { first: 0, ..served::<crate::wire::produce::Produce>() },
-    served::<crate::wire::fetch::Fetch>(),
-    served::<crate::wire::list_offsets::ListOffsets>(),
-    served::<crate::wire::metadata::Metadata>(),
-    served::<crate::wire::api_versions::ApiVersions>(),
-    served::<crate::wire::create_topics::CreateTopics>(),
-    served::<crate::wire::delete_topics::DeleteTopics>(),
-    served::<crate::wire::delete_records::DeleteRecords>(),
-    served::<crate::wire::init_producer_id::InitProducerId>(),
-    served::<crate::wire::offset_for_leader_epoch::OffsetForLeaderEpoch>(),
-    served::<crate::wire::describe_configs::DescribeConfigs>(),
-    served::<crate::wire::create_partitions::CreatePartitions>(),
-    served::<crate::wire::incremental_alter_configs::IncrementalAlterConfigs>(),
-    served::<crate::wire::describe_cluster::DescribeCluster>(),
-    served::<crate::wire::describe_producers::DescribeProducers>(),
-];
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,11 +148,11 @@ pub(crate) async fn answer(
     let mut ahead = Reader::new(bytes, false);
     let (code, version, correlation_id) = (ahead.i16()?, ahead.i16()?, ahead.i32()?);
     let not_served = RequestError::NotServed { key: code, version };
-    let Some(served) = SERVED.iter().find(|served| served.key.code() == code) else { return Err(not_served) };
+    let Some(served) = served::find(cluster.features, code) else { return Err(not_served) };
     let key = served.key;
     let spoken = (served.first..=served.last).contains(&version);
     if !spoken && key == ApiKey::ApiVersions {
-        let response = api_versions::unsupported();
+        let response = api_versions::unsupported(cluster.features);
         frame::write_response::<crate::wire::api_versions::ApiVersions>(out, 0, correlation_id, &response)?;
         return Ok(Outcome::Answer);
     }
@@ -232,86 +216,18 @@ async fn run(
             out.reserve(fetched.bytes());
             frame::write_response::<wire::fetch::Fetch>(out, call.version, correlation_id, &fetched.response())?;
         }
-        ApiKey::ListOffsets => {
-            simple::<wire::list_offsets::ListOffsets>(call, correlation_id, body, out, list_offsets::handle)?;
-        }
-        ApiKey::Metadata => simple::<wire::metadata::Metadata>(call, correlation_id, body, out, metadata::handle)?,
-        ApiKey::ApiVersions => {
-            simple::<wire::api_versions::ApiVersions>(call, correlation_id, body, out, api_versions::handle)?;
-        }
-        ApiKey::CreateTopics => {
-            simple::<wire::create_topics::CreateTopics>(call, correlation_id, body, out, create_topics::handle)?;
-        }
-        ApiKey::DeleteTopics => {
-            simple::<wire::delete_topics::DeleteTopics>(call, correlation_id, body, out, delete_topics::handle)?;
-        }
-        ApiKey::DeleteRecords => {
-            simple::<wire::delete_records::DeleteRecords>(call, correlation_id, body, out, delete_records::handle)?;
-        }
-        ApiKey::InitProducerId => {
-            simple::<wire::init_producer_id::InitProducerId>(
-                call,
-                correlation_id,
-                body,
+        ApiKey::TxnOffsetCommit => {
+            let request = decode::<wire::txn_offset_commit::TxnOffsetCommit>(call, body)?;
+            let mut response = txn_offset_commit::handle(call, request).await;
+            response.tell_throttle(call.throttle_ms());
+            frame::write_response::<wire::txn_offset_commit::TxnOffsetCommit>(
                 out,
-                init_producer_id::handle,
+                call.version,
+                correlation_id,
+                &response,
             )?;
         }
-        ApiKey::DescribeConfigs => {
-            simple::<wire::describe_configs::DescribeConfigs>(
-                call,
-                correlation_id,
-                body,
-                out,
-                describe_configs::handle,
-            )?;
-        }
-        ApiKey::CreatePartitions => {
-            simple::<wire::create_partitions::CreatePartitions>(
-                call,
-                correlation_id,
-                body,
-                out,
-                create_partitions::handle,
-            )?;
-        }
-        ApiKey::IncrementalAlterConfigs => {
-            simple::<wire::incremental_alter_configs::IncrementalAlterConfigs>(
-                call,
-                correlation_id,
-                body,
-                out,
-                incremental_alter_configs::handle,
-            )?;
-        }
-        ApiKey::DescribeCluster => {
-            simple::<wire::describe_cluster::DescribeCluster>(
-                call,
-                correlation_id,
-                body,
-                out,
-                describe_cluster::handle,
-            )?;
-        }
-        ApiKey::OffsetForLeaderEpoch => {
-            simple::<wire::offset_for_leader_epoch::OffsetForLeaderEpoch>(
-                call,
-                correlation_id,
-                body,
-                out,
-                offset_for_leader_epoch::handle,
-            )?;
-        }
-        ApiKey::DescribeProducers => {
-            simple::<wire::describe_producers::DescribeProducers>(
-                call,
-                correlation_id,
-                body,
-                out,
-                describe_producers::handle,
-            )?;
-        }
-        other => return Err(RequestError::NotServed { key: other.code(), version: call.version }),
+        other => run_simple(call, other, correlation_id, body, out)?,
     }
     Ok(Outcome::Answer)
 }
@@ -338,30 +254,61 @@ trait TellThrottle {
     fn tell_throttle(&mut self, ms: i32);
 }
 
-macro_rules! tell_throttle {
-    ($($file:ident::$response:ident)*) => {$(
-        impl TellThrottle for crate::wire::$file::$response {
-            fn tell_throttle(&mut self, ms: i32) {
-                self.throttle_time_ms = ms;
-            }
-        }
-    )*};
+impl TellThrottle for crate::wire::txn_offset_commit::TxnOffsetCommitResponse {
+    fn tell_throttle(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }
 
-tell_throttle! {
-    list_offsets::ListOffsetsResponse
-    metadata::MetadataResponse
-    api_versions::ApiVersionsResponse
-    create_topics::CreateTopicsResponse
-    delete_topics::DeleteTopicsResponse
-    delete_records::DeleteRecordsResponse
-    init_producer_id::InitProducerIdResponse
-    offset_for_leader_epoch::OffsetForLeaderEpochResponse
-    describe_configs::DescribeConfigsResponse
-    create_partitions::CreatePartitionsResponse
-    incremental_alter_configs::IncrementalAlterConfigsResponse
-    describe_cluster::DescribeClusterResponse
-    describe_producers::DescribeProducersResponse
+/// The APIs that are answered at once: file, API, answer.
+macro_rules! simple_apis {
+    ($($file:ident $api:ident $response:ident;)*) => {
+        $(
+            impl TellThrottle for crate::wire::$file::$response {
+                fn tell_throttle(&mut self, ms: i32) {
+                    self.throttle_time_ms = ms;
+                }
+            }
+        )*
+
+        /// Decodes, handles and encodes one of them.
+        fn run_simple(
+            call: &Call<'_>,
+            key: ApiKey,
+            correlation_id: i32,
+            body: Reader<'_>,
+            out: &mut Vec<u8>,
+        ) -> Result<(), RequestError> {
+            match key {
+                $(ApiKey::$api => simple::<crate::wire::$file::$api>(call, correlation_id, body, out, $file::handle),)*
+                other => Err(RequestError::NotServed { key: other.code(), version: call.version }),
+            }
+        }
+    };
+}
+
+simple_apis! {
+    list_offsets ListOffsets ListOffsetsResponse;
+    metadata Metadata MetadataResponse;
+    offset_commit OffsetCommit OffsetCommitResponse;
+    offset_fetch OffsetFetch OffsetFetchResponse;
+    find_coordinator FindCoordinator FindCoordinatorResponse;
+    api_versions ApiVersions ApiVersionsResponse;
+    create_topics CreateTopics CreateTopicsResponse;
+    delete_topics DeleteTopics DeleteTopicsResponse;
+    delete_records DeleteRecords DeleteRecordsResponse;
+    init_producer_id InitProducerId InitProducerIdResponse;
+    offset_for_leader_epoch OffsetForLeaderEpoch OffsetForLeaderEpochResponse;
+    add_partitions_to_txn AddPartitionsToTxn AddPartitionsToTxnResponse;
+    add_offsets_to_txn AddOffsetsToTxn AddOffsetsToTxnResponse;
+    end_txn EndTxn EndTxnResponse;
+    describe_configs DescribeConfigs DescribeConfigsResponse;
+    create_partitions CreatePartitions CreatePartitionsResponse;
+    incremental_alter_configs IncrementalAlterConfigs IncrementalAlterConfigsResponse;
+    describe_cluster DescribeCluster DescribeClusterResponse;
+    describe_producers DescribeProducers DescribeProducersResponse;
+    describe_transactions DescribeTransactions DescribeTransactionsResponse;
+    list_transactions ListTransactions ListTransactionsResponse;
 }
 
 fn decode<'r, A: Api>(call: &Call<'_>, mut body: Reader<'r>) -> Result<A::Request<'r>, WireError> {
@@ -430,6 +377,26 @@ fn hosted<'p>(
         return Err(ErrorCode::NotLeaderOrFollower);
     }
     Ok(state)
+}
+
+/// Whether this node coordinates a group or a transactional id.
+fn coordinates(call: &Call<'_>, sort: Sort, key: &str) -> Result<(), ErrorCode> {
+    if sort == Sort::Transaction && key.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
+    }
+    match call.cluster.coordinator.seats.node(sort, key, call.cluster) {
+        Some(node) if node == call.node => Ok(()),
+        Some(_) => Err(ErrorCode::NotCoordinator),
+        None => Err(ErrorCode::CoordinatorNotAvailable),
+    }
+}
+
+/// PRODUCER_FENCED as clients knew it before that version.
+fn older(call: &Call<'_>, error: ErrorCode, fenced_from_version: i16) -> ErrorCode {
+    match error {
+        ErrorCode::ProducerFenced if call.version < fenced_from_version => ErrorCode::InvalidProducerEpoch,
+        error => error,
+    }
 }
 
 /// Who leads, and where that node listens, for a client that asked the wrong one.

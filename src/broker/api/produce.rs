@@ -9,8 +9,10 @@
 //! - From v10 on NOT_LEADER_OR_FOLLOWER comes with the leader's id, epoch and address.
 //! - Idempotent producers: see `producers`. A retry is answered with the first try's offset.
 //! - Memory full: KAFKA_STORAGE_ERROR, and a warning in the broker's log every few seconds.
-//! - Left out: transactions (a transactional id or batch is refused).
+//! - Transactional batches: the coordinator is asked first, see `enlist`. From v12 on the partition becomes part of the
+//!   transaction by this; before, it must have been added. Without a transactional id the whole request is refused.
 
+use super::enlist::{Admission, enlist, has_transactional};
 use super::{Call, Role, hosted, leader_hint, resolve};
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
@@ -24,6 +26,7 @@ use crate::wire::produce::{
     ProduceResponse, TopicProduceResponse,
 };
 use crate::wire::{ErrorCode, Uuid};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,19 +87,23 @@ pub(super) fn partitions(call: &Call<'_>, request: &ProduceRequest<'_>) -> Vec<T
 pub(super) async fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
     let refused = refuse_all(&request);
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let admissions = if refused.is_none() { enlist(call, &request).await } else { HashMap::new() };
     // All is appended before anything is waited for.
     let mut topics = Vec::with_capacity(request.topic_data.len());
     {
         let mut validator = Validator::default();
-        for topic in request.topic_data {
-            let append = |entry: &PartitionProduceData<'_>| {
+        for (t, topic) in request.topic_data.into_iter().enumerate() {
+            let append = |(p, entry): (usize, &PartitionProduceData<'_>)| {
                 let outcome = match &refused {
                     Some(refusal) => Err(refusal.clone().into()),
-                    None => append(call, &topic.name, topic.topic_id, entry, request.acks, &mut validator),
+                    None => {
+                        let one = One { name: &topic.name, topic_id: topic.topic_id, entry, acks: request.acks };
+                        append(call, &one, admissions.get(&(t, p)), &mut validator)
+                    }
                 };
                 (entry.index, outcome)
             };
-            let outcomes: Vec<_> = topic.partition_data.iter().map(append).collect();
+            let outcomes: Vec<_> = topic.partition_data.iter().enumerate().map(append).collect();
             topics.push((topic.name, topic.topic_id, outcomes));
         }
     }
@@ -168,18 +175,26 @@ fn refuse_all(request: &ProduceRequest<'_>) -> Option<Refusal> {
         let why = format!("acks is {}, it must be -1, 0 or 1", request.acks);
         return Some(Refusal::new(ErrorCode::InvalidRequiredAcks, why));
     }
-    request.transactional_id.as_ref()?;
-    Some(Refusal::new(ErrorCode::InvalidTxnState, "the embedded broker has no transactions"))
+    let is_nameless = request.transactional_id.is_none() && has_transactional(request);
+    let why = "a batch is transactional, the request names no transactional id";
+    is_nameless.then(|| Refusal::new(ErrorCode::TransactionalIdAuthorizationFailed, why))
+}
+
+/// One partition's share of a request.
+struct One<'a> {
+    name: &'a str,
+    topic_id: Uuid,
+    entry: &'a PartitionProduceData<'a>,
+    acks: i16,
 }
 
 fn append(
     call: &Call<'_>,
-    name: &str,
-    topic_id: Uuid,
-    entry: &PartitionProduceData<'_>,
-    acks: i16,
+    one: &One<'_>,
+    admission: Option<&Result<Admission, Refusal>>,
     validator: &mut Validator,
 ) -> Result<Appended, Failed> {
+    let One { name, topic_id, entry, acks } = *one;
     let topic = resolve(call, name, topic_id)?;
     let place = Some((&*topic.name, entry.index));
     if let Some(code) = call.forced(place) {
@@ -198,10 +213,11 @@ fn append(
     }
     let now_ms = now_ms();
     let batch = one_batch(entry.records.unwrap_or_default(), call.version)?;
+    let admission = admission.cloned().transpose()?;
     let append_time_ms = if config.log_append_time { now_ms } else { -1 };
     let outcome = validator
         .validate(&batch, &config, now_ms)
-        .and_then(|valid| store(call, &partition, valid, append_time_ms))
+        .and_then(|valid| store(call, &partition, valid, admission, append_time_ms))
         .map_err(|refusal| Failed {
             log_start: if tells_start(refusal.code) { log_start } else { NO_OFFSET },
             refusal,
@@ -223,7 +239,13 @@ fn tells_start(code: ErrorCode) -> bool {
     )
 }
 
-fn store(call: &Call<'_>, partition: &Arc<Partition>, valid: Valid, append_time_ms: i64) -> Result<Appended, Refusal> {
+fn store(
+    call: &Call<'_>,
+    partition: &Arc<Partition>,
+    valid: Valid,
+    admission: Option<Admission>,
+    append_time_ms: i64,
+) -> Result<Appended, Refusal> {
     let memory = &call.cluster.memory;
     let bytes = valid.bytes.len();
     let paid = memory.take(bytes + BATCH_OVERHEAD_BYTES);
@@ -246,6 +268,7 @@ fn store(call: &Call<'_>, partition: &Arc<Partition>, valid: Valid, append_time_
             return Ok(appended(state, base_offset, last_offset.saturating_add(1), append_time_ms));
         }
         refuse(stamp, verdict)?;
+        check_begin(state, stamp, admission, call.node)?;
     }
     let admitted = valid.stamp.is_none_or(|stamp| state.producers.admit(stamp.producer_id, stamp.epoch, memory));
     let (Some(paid), true) = (paid, admitted) else {
@@ -259,6 +282,23 @@ fn store(call: &Call<'_>, partition: &Arc<Partition>, valid: Valid, append_time_
     }
     partition.changed.notify_waiters();
     Ok(appended(state, base_offset, end, append_time_ms))
+}
+
+/// What a batch must be to begin a transaction in this log.
+fn check_begin(state: &State, stamp: Stamp, admission: Option<Admission>, node: i32) -> Result<(), Refusal> {
+    let Stamp { producer_id, first_sequence, .. } = stamp;
+    let is_open = state.log.transactions().start_of(producer_id).is_some();
+    match admission {
+        // Its marker came between.
+        Some(Admission::Open) if !is_open => {
+            let why = format!("the transaction of producer {producer_id} has ended");
+            Err(Refusal::new(ErrorCode::InvalidTxnState, why))
+        }
+        Some(Admission::Fresh) if first_sequence != 0 && !state.producers.knows(producer_id, state.lens(node)) => {
+            refuse(stamp, Verdict::OutOfOrder { last_sequence: -1 })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a producer did wrong.

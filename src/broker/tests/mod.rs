@@ -3,6 +3,7 @@
 //! What Apache Kafka answers in the same case is known from a live 4.2; where a test states a code, that is Kafka's.
 
 mod admin;
+mod coordinator;
 mod faults;
 mod fetch;
 mod kafka;
@@ -12,6 +13,7 @@ mod offsets;
 mod produce;
 mod protocol;
 mod rskafka;
+mod transactional;
 mod transactions;
 
 use super::{Broker, BrokerConfig};

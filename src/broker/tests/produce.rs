@@ -262,10 +262,9 @@ async fn producer_ids_are_fresh_each_time_and_transactional_ones_are_refused() {
         ids.push(ask.await);
     }
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
-    for (name, code) in [("job", ErrorCode::UnsupportedVersion), ("", ErrorCode::InvalidRequest)] {
-        let request = InitProducerIdRequest { transactional_id: Some(name.into()), ..Default::default() };
-        client.call::<InitProducerId, _>(4, &request, |r| assert_eq!(r.error_code, code.code())).await;
-    }
+    let request = InitProducerIdRequest { transactional_id: Some(String::new()), ..Default::default() };
+    let code = client.call::<InitProducerId, _>(4, &request, |r| r.error_code).await;
+    assert_eq!(code, ErrorCode::InvalidRequest.code());
 }
 
 #[tokio::test]
@@ -294,10 +293,6 @@ async fn the_wrong_place_and_wrong_acks_are_refused() {
         (produce_request("t", -1, Some(&good)), ErrorCode::UnknownTopicOrPartition),
         (produce_request("t", other, Some(&good)), ErrorCode::NotLeaderOrFollower),
         (ProduceRequest { acks: 2, ..produce_request("t", 0, Some(&good)) }, ErrorCode::InvalidRequiredAcks),
-        (
-            ProduceRequest { transactional_id: Some("x".into()), ..produce_request("t", 0, Some(&good)) },
-            ErrorCode::InvalidTxnState,
-        ),
     ] {
         assert_eq!(client.produce_at(9, &request).await.error_code, code.code(), "{request:?}");
     }

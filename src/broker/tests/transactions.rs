@@ -1,4 +1,4 @@
-//! Prepared batches of transactions in a log, and what readers are told of them. No client can write them here yet.
+//! Prepared batches of transactions in a log, and what readers are told of them.
 
 use super::*;
 use crate::batch::control::{ControlType, marker};

@@ -18,6 +18,9 @@ use crate::wire::find_coordinator::{FindCoordinator, FindCoordinatorRequest, key
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
 use crate::wire::{Api, ErrorCode};
 
+/// For one id; the later versions are for several.
+const FIND_ONE: Need = Need::of::<FindCoordinator>().up_to(3);
+
 /// What is asked of the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -199,16 +202,13 @@ impl TransactionalProducer {
         let request = FindCoordinatorRequest {
             key: self.id.to_string(),
             key_type: key_type::TRANSACTION,
-            coordinator_keys: vec![self.id.to_string()],
+            coordinator_keys: Vec::new(),
         };
-        let answer = self.cluster.call::<FindCoordinator>(Ask::Any, &request, deadline).await?;
+        let answer = self.cluster.call_as::<FindCoordinator>(Ask::Any, FIND_ONE, &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<FindCoordinator>(broker, error))?;
-        let (code, node) = match response.coordinators.first() {
-            Some(found) => (found.error_code, found.node_id),
-            None => (response.error_code, response.node_id),
-        };
-        ErrorCode::check(code).map_err(|code| refused(broker, "FindCoordinator", self.what(), code))?;
+        let node = response.node_id;
+        ErrorCode::check(response.error_code).map_err(|code| refused(broker, "FindCoordinator", self.what(), code))?;
         // A broker that started meanwhile has to be known before it is asked.
         if !self.cluster.nodes().contains(&node) {
             self.cluster.refresh(Ask::Any, Some(&[]), deadline).await?;

@@ -27,6 +27,7 @@ use super::cluster::Cluster;
 use super::deadline::Deadline;
 use super::error::ClientError;
 use super::produce::Identity;
+use super::retry::{Verdict, verdict};
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use coordinator::Asked;
@@ -113,6 +114,15 @@ impl TransactionalProducer {
         self.identity
     }
 
+    /// What cannot be excluded on the way that is spoken, if anything.
+    pub fn known_gap(&self) -> Option<&'static str> {
+        (self.way == Way::Explicit).then_some(
+            "these brokers do not run transaction.version 2: a request to end a transaction that is delayed on the network could \
+             end the next one as well (KAFKA-17754). After every lost answer the producer's epoch is raised, which leaves a gap \
+             only for copies that the network makes itself",
+        )
+    }
+
     /// After any doubt: voids what may be open and asks whether we are still the one. If so, whatever was written before
     /// is decided when this returns; what became of it stands in the log.
     pub async fn resolve(&mut self) -> Result<(), Trouble> {
@@ -160,11 +170,14 @@ impl TransactionalProducer {
                     return Err(self.wrong("an answer without a question"));
                 }
             };
-            let (event, failure, identity) = match answer {
+            let (event, mut failure, identity) = match answer {
                 Ok((ErrorCode::None, identity)) => (Event::Answered(ErrorCode::None), None, Some(identity)),
                 Ok((code, _)) => (Event::Answered(code), Some(self.refusal(asked, code)), None),
                 Err((event, error)) => (event, Some(error), None),
             };
+            if let (Event::NotAsked, Some(error)) = (event, failure.take_if(|error| verdict(error) == Verdict::Stop)) {
+                return Err(Trouble::Stop(error));
+            }
             let (state, next) = step(self.way, self.state, event);
             self.state = state;
             action = next;
@@ -181,8 +194,7 @@ impl TransactionalProducer {
                     if action == Action::Elsewhere {
                         self.coordinator = None;
                     }
-                    let verdict = super::retry::Verdict::Again;
-                    retry.after_verdict(failure(self), verdict).await.map_err(Trouble::Stop)?;
+                    retry.after_verdict(failure(self), Verdict::Again).await.map_err(Trouble::Stop)?;
                 }
                 // It is known already what its own answer will say.
                 Action::InitCurrent => tracing::debug!(error = %failure(self), "whose transaction was it?"),

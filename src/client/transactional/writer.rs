@@ -67,8 +67,8 @@ impl TransactionWriter {
         self.output.flush().await.map_err(trouble)
     }
 
-    /// Lets the output so far stand together with `record`. All of it has to be [flushed](Self::flush).
-    pub async fn commit(&mut self, record: Outgoing) -> Result<(), Trouble> {
+    /// Writes the record that goes with the output so far, all of which has to be [flushed](Self::flush).
+    pub async fn record(&mut self, record: Outgoing) -> Result<(), Trouble> {
         if !self.open {
             let partitions = [self.record.partition().clone()];
             self.producer.begin(&partitions).await?;
@@ -77,6 +77,11 @@ impl TransactionWriter {
         self.record.append(record).await.map_err(trouble)?;
         self.record.flush().await.map_err(trouble)?;
         self.record.spare();
+        Ok(())
+    }
+
+    /// Lets everything written since the last time stand.
+    pub async fn commit(&mut self) -> Result<(), Trouble> {
         self.producer.commit().await?;
         if self.wrote {
             self.output.pass_marker();

@@ -63,12 +63,52 @@ pub(super) async fn count(
         Ok(counted) => counted,
         Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
     };
-    cx.progress.begin("write", counts.values().sum());
-    let mut outlet = Outlet::new(sink, cut(plan, settings), cx.progress.clone());
-    match write(counts, plan, &settings.keys, floor, &mut outlet, cx).await {
-        Ok(()) => outlet.finish().await,
-        Err(error) => outlet.close_because(error).await,
+    put(counts, plan, settings, floor, sink, 0, cx).await
+}
+
+/// The same into a sink that is there already, beginning behind the first `rank` records.
+pub(super) async fn count_into<S>(
+    plan: &Plan,
+    settings: &MergeSettings,
+    floor: Option<Floor>,
+    cluster: &Cluster,
+    cx: &JobContext,
+    sink: S,
+    rank: u64,
+) -> Closed
+where
+    S: Sink,
+    JobError: From<S::Error>,
+{
+    cx.progress.begin("count", plan.offsets());
+    match interruptible(cx, read(plan, &settings.keys, cluster, cx)).await {
+        Ok(counts) => put(counts, plan, settings, floor, sink, rank, cx).await,
+        Err(error) => Outlet::new(sink, cut(plan, settings), cx.progress.clone()).close_because(error).await,
     }
+}
+
+async fn put<S>(
+    counts: BTreeMap<i64, u64>,
+    plan: &Plan,
+    settings: &MergeSettings,
+    floor: Option<Floor>,
+    sink: S,
+    rank: u64,
+    cx: &JobContext,
+) -> Closed
+where
+    S: Sink,
+    JobError: From<S::Error>,
+{
+    cx.progress.begin("write", counts.values().sum::<u64>().saturating_sub(rank));
+    let mut outlet = Outlet::new(sink, cut(plan, settings), cx.progress.clone()).guarded_by(&plan.retention);
+    let written = write(counts, plan, &settings.keys, floor, &mut outlet, rank, cx).await;
+    outlet.end(written, || all_read(plan)).await
+}
+
+/// Everything is read before anything is written; how far the job is, is how much it has written.
+fn all_read(plan: &Plan) -> Vec<i64> {
+    plan.sources.iter().map(|source| source.range.end).collect()
 }
 
 fn cut(plan: &Plan, settings: &MergeSettings) -> Cut {
@@ -198,6 +238,7 @@ async fn write<S>(
     keys: &KeyPlan,
     floor: Option<Floor>,
     outlet: &mut Outlet<S>,
+    mut skip: u64,
     cx: &JobContext,
 ) -> Result<(), JobError>
 where
@@ -208,6 +249,12 @@ where
     if keys.order() == Order::Desc {
         ordered.reverse();
     }
+    ordered.retain_mut(|(_, count)| {
+        let skipped = skip.min(*count);
+        skip -= skipped;
+        *count -= skipped;
+        *count > 0
+    });
     if let (Some(floor), Some((key, _))) = (floor, ordered.first()) {
         let value = key.to_string();
         let (offset, timestamp, headers) = (plan.output_end, plan.planned_at_ms, Headers::EMPTY);
@@ -217,11 +264,13 @@ where
     for (key, count) in ordered {
         let value = key.to_string();
         for _ in 0..count {
-            if outlet.push_value(plan.planned_at_ms, value.as_bytes()).await?
-                && let Some(signal) = cx.shutdown.requested()
-            {
-                return Err(JobError::Interrupted(signal));
+            if outlet.is_full_for_value(value.len()) {
+                outlet.send_or_commit(|| all_read(plan)).await?;
+                if let Some(signal) = cx.shutdown.requested() {
+                    return Err(JobError::Interrupted(signal));
+                }
             }
+            outlet.push_value(plan.planned_at_ms, value.as_bytes()).await?;
         }
     }
     Ok(())

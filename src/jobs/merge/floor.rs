@@ -1,4 +1,4 @@
-//! Appending: the last record of the output, which the first one that is added must not go before.
+//! The last record of an output that is added to: the first one that is added must not go before it.
 
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Shutdown;
@@ -20,9 +20,16 @@ pub(super) struct Floor {
     key: Key,
     shown: String,
     at: Place,
+    /// The job itself wrote it.
+    resumed: bool,
 }
 
 impl Floor {
+    /// The same for a job that goes on behind what it wrote itself.
+    pub(super) fn resumed(self) -> Self {
+        Self { resumed: true, ..self }
+    }
+
     /// Refuses a first record that would stand behind one that it should precede.
     pub(super) fn check(
         &self,
@@ -32,6 +39,13 @@ impl Floor {
     ) -> Result<(), JobError> {
         let at = at();
         match keys.extract(first) {
+            Ok(key) if key < self.key && self.resumed => Err(JobError::Unfit(format!(
+                "the input is not sorted: {at} has key {}, which goes before the last record that is written already, {} with \
+                 key {}",
+                keys.show(first),
+                self.at,
+                self.shown,
+            ))),
             Ok(key) if key < self.key => Err(JobError::Unfit(format!(
                 "--append: the first record to write, {at}, has key {}, which goes before the last one there, {} with key \
                  {}. Write to an empty topic, or start later (--start). Nothing was written",
@@ -88,7 +102,7 @@ async fn last_between(
     }
     let at = output.at(last.offset());
     match keys.extract(&last) {
-        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at })),
+        Ok(key) => Ok(Some(Floor { key, shown: keys.show(&last), at, resumed: false })),
         Err(error) => Err(JobError::Key { at, error }),
     }
 }

@@ -3,7 +3,7 @@
 //! Whoever writes looks at the settings and the topics first ([`preflight::look`](super::preflight::look)), then fences
 //! every other instance, and only then asks where to begin ([`begin`]): what is found by then stays as it is.
 
-use super::floor::floor;
+use super::floor::{Floor, floor};
 use super::plan::Source;
 use super::preflight::{Looked, Prepared};
 use super::{MergeSettings, Strategy};
@@ -51,15 +51,17 @@ pub(super) fn planned(looked: &Looked, settings: &MergeSettings) -> JobPlan {
     }
 }
 
-/// Decides where the job begins, and makes sure that it can go on from there. To be asked once nobody else can write for it.
+/// Decides where the job begins, and makes sure that it can go on from there. To be asked once nobody else can write for it;
+/// `again` by a run that has begun it before.
 pub(super) async fn begin(
     looked: Looked,
     settings: &MergeSettings,
     ledger: &Ledger,
+    again: bool,
     cx: &JobContext,
 ) -> Result<Begun, JobError> {
     let record = ledger.read().await?;
-    let (start, output) = decided(&looked, settings, record, cx).await?;
+    let (start, output) = decided(&looked, settings, record, again, cx).await?;
     if let Start::Fresh(plan) = &start {
         ledger.check_fits(plan)?;
     }
@@ -75,6 +77,7 @@ async fn decided(
     looked: &Looked,
     settings: &MergeSettings,
     record: Option<(JobPlan, Option<JobProgress>)>,
+    again: bool,
     cx: &JobContext,
 ) -> Result<(Start, Range<i64>), JobError> {
     let facts = output_facts(&looked.cluster, &looked.output, record.as_ref(), cx.timeout).await?;
@@ -84,7 +87,8 @@ async fn decided(
         // These are what a bound is when nothing is typed.
         start_typed: settings.start.as_ref().is_some_and(|bound| *bound != Bound::Earliest),
         end_typed: settings.end.as_ref().is_some_and(|bound| *bound != Bound::Latest),
-        restart: settings.progressing.restart,
+        // Once it has begun anew it goes on; but as long as nothing of that stands, the old record is still the last one.
+        restart: settings.progressing.restart && (!again || facts.first_record.is_none()),
         append: settings.append,
         retention_loss: settings.allow.retention_loss,
     };
@@ -101,6 +105,11 @@ async fn ready(
 ) -> Result<Prepared, JobError> {
     let lowest = match (start, settings.append) {
         (Start::Fresh(_), true) => floor(&looked.cluster, &looked.output, output.clone(), &settings.keys).await?,
+        // An input that runs backwards just where the job was stopped shows nowhere else.
+        (Start::Continue { progress: JobProgress { tail: Some(tail), .. }, .. }, _) => {
+            let last = floor(&looked.cluster, &looked.output, tail.start..tail.end, &settings.keys).await?;
+            last.map(Floor::resumed)
+        }
         _ => None,
     };
     looked.ready(settings, cx, sources, output.end, lowest).await
@@ -129,7 +138,7 @@ pub(super) async fn foresee(looked: Looked, settings: &MergeSettings, cx: &JobCo
         Some(ledger) => ledger.read().await?,
         None => None,
     };
-    let (start, output) = decided(&looked, settings, record, cx).await?;
+    let (start, output) = decided(&looked, settings, record, false, cx).await?;
     if let Some(said) = start.sentence() {
         tracing::info!("{said}");
     }

@@ -36,10 +36,11 @@ pub(super) struct Keeping {
     allow: Allow,
 }
 
-/// What the output topic does to records of some age.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the output topic does to records of some age; by default nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Retention {
-    output: TopicPartition,
+    /// As it is shown.
+    output: String,
     /// Older ones are deleted, unless somebody has allowed that.
     keep_ms: Option<i64>,
     /// Older ones are refused.
@@ -71,7 +72,7 @@ impl Keeping {
             compacts: policy("compact"),
             append_time,
             retention: Retention {
-                output: output.clone(),
+                output: output.to_string(),
                 keep_ms: stamped(limit("retention.ms")).filter(|_| policy("delete") && !allow.retention_loss),
                 before_ms: stamped(limit("message.timestamp.before.max.ms").or(difference)),
                 after_ms: stamped(limit("message.timestamp.after.max.ms").or(difference)),
@@ -176,7 +177,6 @@ impl Keeping {
 
 impl Retention {
     /// Refuses a batch whose newest record has this timestamp, if the broker would delete it at once or not take it.
-    #[allow(dead_code, reason = "the merge asks it together with transactions")]
     pub(crate) fn check(&self, batch_max_timestamp_ms: i64) -> Result<(), JobError> {
         if !self.asks() {
             return Ok(());

@@ -20,7 +20,6 @@ pub(crate) mod record;
 mod aborted;
 mod firsts;
 mod floor;
-#[allow(dead_code, reason = "the merge begins by it together with transactions")]
 mod job;
 mod keeping;
 mod plan;
@@ -32,6 +31,9 @@ mod engine;
 
 mod count;
 
+// In transactions, with progress that outlives us.
+mod exactly_once;
+
 // The same on the foreign client.
 mod ahead;
 mod output;
@@ -40,6 +42,7 @@ mod plain;
 // After the end.
 mod report;
 
+pub(crate) use keeping::Retention;
 pub use plan::{Plan, Source};
 pub(crate) use preflight::message_bytes_max;
 pub use report::MergeReport;
@@ -171,6 +174,9 @@ pub struct Progressing {
     pub group: Option<String>,
     /// How long a transaction stays open.
     pub commit_interval: Duration,
+    /// After how long the cluster aborts a transaction that nobody ends: so long readers of the output wait for a job that
+    /// was killed and is not started again.
+    pub transaction_timeout: Duration,
 }
 
 impl Default for Progressing {
@@ -181,6 +187,7 @@ impl Default for Progressing {
             restart: false,
             group: None,
             commit_interval: Duration::from_secs(1),
+            transaction_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -236,10 +243,11 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
-    let Prepared { plan, floor, cluster, .. } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
     if settings.delivery == Delivery::ExactlyOnce {
-        return Err(JobError::Refused("exactly-once can be planned (--dry-run), and not carried out yet".to_owned()));
+        let done = exactly_once::run(settings, cx).await?;
+        return Ok(MergeReport::of_job(done, settings, cx, began.elapsed(), Usage::now()));
     }
+    let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
     let (appended, outcome) = match (settings.strategy, settings.client) {
         (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
         (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,
@@ -249,8 +257,7 @@ pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeRepor
         return Err(told_how_far(error, &appended, &plan));
     }
     check_nothing_came_after(&appended, &plan, &cluster).await?;
-    let usage = Usage::now();
-    Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), usage))
+    Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), Usage::now()))
 }
 
 /// The last batch has none after it that would show a late repeat: the output's end does.

@@ -1,6 +1,7 @@
 //! The plan of a merge: which partitions, from which offset to which, into what, and the memory it takes. Taken once, at the
 //! start; what is produced to the inputs afterwards is not part of the job.
 
+use super::keeping::Retention;
 use super::{Client, MergeSettings, Strategy, ahead, count, engine, output};
 use crate::base::ends::Ends;
 use crate::base::place::TopicPartition;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub memory_bytes: usize,
     /// What it must give at least.
     pub memory_bytes_least: usize,
+    /// What the output topic does to records of some age: each batch is held against it before it is sent.
+    pub(crate) retention: Retention,
 }
 
 /// What a budget of `memory_bytes` leaves for reading.

@@ -10,7 +10,7 @@
 use super::aborted::refuse_aborted;
 use super::floor;
 pub(super) use super::floor::Floor;
-use super::keeping::{Keeping, Retention, now_ms};
+use super::keeping::{Keeping, now_ms};
 use super::plan::{Plan, Source, least_memory};
 use super::{Client, Delivery, MergeSettings, OutputCodec, Strategy, firsts, job, ranges};
 use crate::base::place::TopicPartition;
@@ -36,12 +36,10 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) floor: Option<Floor>,
     pub(super) cluster: Cluster,
-    /// What the output topic does to records of some age: to be asked before each batch is sent.
-    #[allow(dead_code, reason = "the merge asks it together with transactions")]
-    pub(super) retention: Retention,
 }
 
 /// What there is, before it is decided what to do with it.
+#[derive(Clone)]
 pub(super) struct Looked {
     pub(super) cluster: Cluster,
     pub(super) output: TopicPartition,
@@ -178,8 +176,9 @@ impl Looked {
             planned_at_ms: self.planned_at_ms,
             memory_bytes: settings.memory_bytes,
             memory_bytes_least,
+            retention: self.keeping.retention().clone(),
         };
-        Prepared { plan, floor, cluster: self.cluster, retention: self.keeping.retention().clone() }
+        Prepared { plan, floor, cluster: self.cluster }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a merge tells when it is done, and how to prove it.
 
+use super::exactly_once::Done;
 use super::{MergeSettings, Plan};
 use crate::base::appended::Appended;
 use crate::base::units::{show_count, show_size};
@@ -30,6 +31,10 @@ pub struct MergeReport {
     pub ends: String,
     /// The first offset of the output that this run wrote, as `verify --output-start` takes it.
     pub output_start: i64,
+    /// Records that were there before, where this run went on with a job.
+    pub resumed_at: u64,
+    /// How the job started, where there is something to say about it.
+    pub said: Option<String>,
     /// The most memory that was resident at once.
     pub peak_memory_bytes: u64,
     /// Processor time of the process.
@@ -57,10 +62,20 @@ impl MergeReport {
             delivery: settings.delivery.name(),
             ends: plan.ends().to_string(),
             output_start: appended.start(),
+            resumed_at: 0,
+            said: None,
             peak_memory_bytes: usage.peak_memory_bytes,
             cpu_seconds: usage.cpu_seconds,
             verify_command: verify_command(plan, settings, cx, appended.start()),
         }
+    }
+
+    /// What a job delivered exactly once tells: of this run alone, but for its plan.
+    pub(super) fn of_job(done: Done, settings: &MergeSettings, cx: &JobContext, took: Duration, usage: Usage) -> Self {
+        let Done { plan, records, resumed_at, said } = done;
+        let start = plan.output_end;
+        let none = Appended::at_end(plan.output.clone(), start);
+        Self { records, resumed_at, said, ..Self::new(&plan, settings, cx, &none, took, usage) }
     }
 
     fn records_per_second(&self) -> f64 {
@@ -80,6 +95,7 @@ impl MergeReport {
             "delivery": self.delivery,
             "ends": self.ends,
             "output_start": self.output_start,
+            "resumed_at": self.resumed_at,
             "peak_memory_bytes": self.peak_memory_bytes,
             "cpu_seconds": self.cpu_seconds,
             "verify_command": self.verify_command,
@@ -88,8 +104,9 @@ impl MergeReport {
 
     /// The report for people.
     pub fn summary(&self) -> String {
+        let said = self.said.as_ref().map(|said| format!("{said}\n")).unwrap_or_default();
         format!(
-            "merged {} records ({}) of {} partitions in {:.2} s: {} records/s, peak memory {}, cpu {:.2} s\nprove it: {}",
+            "{said}merged {} records ({}) of {} partitions in {:.2} s: {} records/s, peak memory {}, cpu {:.2} s\nprove it: {}",
             show_count(self.records),
             show_size(self.bytes),
             self.partitions,

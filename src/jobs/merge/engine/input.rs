@@ -92,6 +92,14 @@ impl Input {
         self.source.partition.at(self.slab.next_offset())
     }
 
+    /// The offset to read on from, once what was taken so far stands.
+    pub(super) fn reached(&self) -> i64 {
+        match self.slab.all_taken() {
+            true => self.position,
+            false => self.slab.next_offset(),
+        }
+    }
+
     /// Keys, values and headers of the records at hand.
     pub(super) fn payload_bytes(&self) -> u64 {
         self.slab.payload_bytes()

@@ -16,10 +16,10 @@ mod slab;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use share::{BATCHES_ALIVE, Shares, least_bytes};
+pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, least_bytes};
 
 use super::preflight::{Floor, interruptible};
-use super::{MergeSettings, OutputCodec, Plan};
+use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::appended::Appended;
 use crate::base::budget::ByteBudget;
 use crate::client::{Cluster, ReadOptions, WriteOptions};
@@ -27,9 +27,12 @@ use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::outlet::{Closed, Cut, Outlet, Room};
 use crate::jobs::windows::{Slack, Windows};
-use crate::merge::{LaneMerge, Stop};
+use crate::merge::{Lane, LaneMerge, Stop};
 use crate::ports::{Sink, Source};
 use input::Input;
+
+/// Batches that wait while the ones before them are committed: what is merged in that time, if memory is given for it.
+const BATCHES_WAITING_MAX: usize = 8;
 
 /// Records whose order is found before they are copied: enough to amortise the change, few enough to stay in the cache.
 const ORDER_RECORDS: usize = 8192;
@@ -49,24 +52,34 @@ pub(super) async fn merge(
         Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
     };
     cx.progress.begin("merge", plan.offsets());
-    let engine = Engine::start(plan, settings, cx, |source, shares| {
-        let options = ReadOptions { fetch_bytes_max: shares.window_bytes, ..ReadOptions::default() };
-        cluster.reader(source.partition.clone(), source.range.clone(), options)
-    });
-    engine.merge(floor, sink).await
+    Engine::on(plan, settings, cluster, cx).merge(floor, sink).await
 }
 
 /// What the engine merges, and how.
-struct Engine<'a> {
+pub(super) struct Engine<'a> {
     settings: &'a MergeSettings,
     inputs: Vec<Input>,
+    /// Where each input of the plan stands that holds nothing to merge.
+    reached: Vec<i64>,
+    /// Which place in the plan each of `inputs` has.
+    places: Vec<usize>,
+    batches_waiting: usize,
+    retention: Retention,
     cut: Cut,
     cx: &'a JobContext,
 }
 
 impl<'a> Engine<'a> {
+    /// Divides the memory and begins to fetch from `cluster`.
+    pub(super) fn on(plan: &Plan, settings: &'a MergeSettings, cluster: &Cluster, cx: &'a JobContext) -> Self {
+        Self::start(plan, settings, cx, |source, shares| {
+            let options = ReadOptions { fetch_bytes_max: shares.window_bytes, ..ReadOptions::default() };
+            cluster.reader(source.partition.clone(), source.range.clone(), options)
+        })
+    }
+
     /// Divides the memory and begins to fetch; `open` gives the source of each partition that holds anything.
-    fn start<S>(
+    pub(super) fn start<S>(
         plan: &Plan,
         settings: &'a MergeSettings,
         cx: &'a JobContext,
@@ -76,8 +89,12 @@ impl<'a> Engine<'a> {
         S: Source + 'static,
         JobError: From<S::Error>,
     {
-        let sources: Vec<_> = share::with_records(&plan.sources).collect();
-        let shares = Shares::of(plan.memory_bytes, sources.len(), settings.batch_bytes.min(plan.output_bytes_max));
+        let places = (0..plan.sources.len()).filter(|place| plan.sources[*place].offsets() > 0);
+        let places: Vec<_> = places.collect();
+        let sources: Vec<_> = places.iter().map(|place| &plan.sources[*place]).collect();
+        let batch_bytes = settings.batch_bytes.min(plan.output_bytes_max);
+        let waiting = if settings.delivery == Delivery::ExactlyOnce { BATCHES_WAITING_MAX } else { 0 };
+        let shares = Shares::of(plan.memory_bytes, sources.len(), batch_bytes, waiting);
         let slack = ByteBudget::new(shares.slack_bytes);
         let inputs = sources.into_iter().map(|source| {
             let larger = Slack::new(&slack, move |window, piece| shares.way_out(window, piece));
@@ -85,22 +102,32 @@ impl<'a> Engine<'a> {
             Input::new(source.clone(), windows, shares, &slack)
         });
         let inputs = inputs.collect();
+        let retention = plan.retention.clone();
+        let reached = plan.sources.iter().map(|source| source.range.end).collect();
         let codec = settings.compression.codec().unwrap_or_default();
         let cut = Cut { batch_bytes: shares.batch_bytes, bytes_max: plan.output_bytes_max, codec };
-        Self { settings, inputs, cut, cx }
+        Self { settings, inputs, reached, places, batches_waiting: shares.batches_waiting, retention, cut, cx }
     }
 
     /// Merges everything into `sink`. Tells what was appended, however it ended.
-    async fn merge<S>(mut self, floor: Option<Floor>, sink: S) -> Closed
+    pub(super) async fn merge<S>(mut self, floor: Option<Floor>, sink: S) -> Closed
     where
         S: Sink,
         JobError: From<S::Error>,
     {
-        let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone());
-        match self.pump(floor, &mut outlet).await {
-            Ok(()) => outlet.finish().await,
-            Err(error) => outlet.close_because(error).await,
-        }
+        let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone()).guarded_by(&self.retention);
+        let pumped = self.pump(floor, &mut outlet).await;
+        outlet.end(pumped, || self.reached()).await
+    }
+
+    /// How many batches may wait for a sink that is busy committing.
+    pub(super) fn batches_waiting(&self) -> usize {
+        self.batches_waiting
+    }
+
+    /// The offset to read on from in each input of the plan, once everything that was copied so far stands.
+    fn reached(&self) -> Vec<i64> {
+        reached(&self.reached, &self.places, self.inputs.iter())
     }
 
     async fn pump<S>(&mut self, mut floor: Option<Floor>, outlet: &mut Outlet<S>) -> Result<(), JobError>
@@ -126,13 +153,43 @@ impl<'a> Engine<'a> {
                 Stop::Full => {}
                 Stop::Needs(source) => {
                     let lane = merge.refill(source);
-                    if self.inputs[source].refill(lane, keys, self.cx).await? {
+                    if self.refill(source, lane, outlet).await? {
                         outlet.will_count(self.inputs[source].payload_bytes());
                     } else {
                         merge.finish(source);
                     }
                 }
                 Stop::Done => return Ok(()),
+            }
+        }
+    }
+
+    /// Gets more of one source; commits meanwhile, if it takes long.
+    async fn refill<S>(&mut self, source: usize, lane: &mut Lane, outlet: &mut Outlet<S>) -> Result<bool, JobError>
+    where
+        S: Sink,
+        JobError: From<S::Error>,
+    {
+        let (keys, cx) = (&self.settings.keys, self.cx);
+        if !outlet.commits() {
+            return self.inputs[source].refill(lane, keys, cx).await;
+        }
+        let (before, rest) = self.inputs.split_at_mut(source);
+        let Some((input, behind)) = rest.split_first_mut() else { return Ok(false) };
+        let mine = input.reached();
+        let mut refill = std::pin::pin!(input.refill(lane, keys, cx));
+        loop {
+            tokio::select! {
+                biased;
+                refilled = &mut refill => return refilled,
+                () = outlet.due() => {
+                    let mut positions = reached(&self.reached, &self.places, before.iter());
+                    positions[self.places[source]] = mine;
+                    for (place, input) in self.places[source + 1..].iter().zip(behind.iter()) {
+                        positions[*place] = input.reached();
+                    }
+                    outlet.commit(positions, false).await?;
+                }
             }
         }
     }
@@ -149,7 +206,7 @@ impl<'a> Engine<'a> {
             if order.is_empty() {
                 return Ok(());
             }
-            outlet.send().await?;
+            outlet.send_or_commit(|| self.reached()).await?;
             if let Some(signal) = self.cx.shutdown.requested() {
                 return Err(JobError::Interrupted(signal));
             }
@@ -180,4 +237,13 @@ impl<'a> Engine<'a> {
         }
         Ok(order.len())
     }
+}
+
+/// `all`, with where the first inputs stand put in their places.
+fn reached<'a>(all: &[i64], places: &[usize], inputs: impl Iterator<Item = &'a Input>) -> Vec<i64> {
+    let mut positions = all.to_vec();
+    for (place, input) in places.iter().zip(inputs) {
+        positions[*place] = input.reached();
+    }
+    positions
 }

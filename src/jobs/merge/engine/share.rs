@@ -12,15 +12,16 @@
 //! Shares are fixed, so no source can starve another and none waits for memory that only the merge itself could free. The
 //! slack is what a source may borrow from; when it is used up the job stops and says what would be enough.
 
-use super::super::plan::Source;
 use super::slab::SPAN_BYTES;
 
 /// Of each source, at least.
 pub(crate) const SHARE_BYTES_MIN: usize = 64 << 10;
 /// More than this makes nothing faster.
 const SHARE_BYTES_MAX: usize = 4 << 20;
-/// Batches of the output that are alive at once: one being filled, one being compressed, five in flight.
-pub(crate) const BATCHES_ALIVE: usize = 7;
+/// Batches of the output that are in flight at once, at most.
+pub(crate) const BATCHES_IN_FLIGHT: usize = 5;
+/// Batches of the output that are alive at once: one being filled, one being compressed, those in flight.
+pub(crate) const BATCHES_ALIVE: usize = 2 + BATCHES_IN_FLIGHT;
 /// No smaller batch is aimed at: below it, requests are all that happens.
 const BATCH_BYTES_MIN: usize = 16 << 10;
 /// Windows of a source that are alive at once.
@@ -50,6 +51,10 @@ pub(crate) struct Shares {
     pub(super) batch_bytes_wanted: usize,
     /// What an uncompressed batch of the output stays below.
     pub(super) batch_bytes: usize,
+    /// Batches that may wait beside those that are alive anyway.
+    pub(super) batches_waiting: usize,
+    /// As many of them as were asked for.
+    batches_waiting_wanted: usize,
     /// The window of each source.
     pub(super) window_bytes: usize,
     /// Records of each source that are decoded at once.
@@ -67,14 +72,17 @@ pub(crate) fn least_bytes(sources: usize) -> usize {
 
 impl Shares {
     /// Divides `memory_bytes`, which must be at least [`least_bytes`], among the output and `sources` sources.
-    pub(crate) fn of(memory_bytes: usize, sources: usize, batch_bytes: usize) -> Self {
+    ///
+    /// Of the output's part, batches that may wait get what is left when those that are alive anyway are as large as asked.
+    pub(crate) fn of(memory_bytes: usize, sources: usize, batch_bytes: usize, waiting: usize) -> Self {
         let sources = sources.max(1);
         let all_sources_min = sources.saturating_mul(SHARE_BYTES_MIN);
         // The output takes a quarter at most, and leaves each source its least.
         let output_most = (memory_bytes / 4).min(memory_bytes.saturating_sub(all_sources_min));
         let batch_bytes_wanted = batch_bytes;
         let batch_bytes = batch_bytes.min((output_most / BATCHES_ALIVE).max(BATCH_BYTES_MIN));
-        let reading = memory_bytes.saturating_sub(batch_bytes * BATCHES_ALIVE);
+        let batches_waiting = (output_most / batch_bytes).saturating_sub(BATCHES_ALIVE).min(waiting);
+        let reading = memory_bytes.saturating_sub(batch_bytes * (BATCHES_ALIVE + batches_waiting));
         let share = (reading / 4 * 3 / sources).clamp(SHARE_BYTES_MIN, SHARE_BYTES_MAX);
         let slab_records = (share / SLAB_PART / SPAN_BYTES).clamp(1, SLAB_RECORDS_MAX);
         // Two parts for each window, one for what is unfolded.
@@ -87,6 +95,8 @@ impl Shares {
             sources,
             batch_bytes_wanted,
             batch_bytes,
+            batches_waiting,
+            batches_waiting_wanted: waiting,
             window_bytes,
             slab_records,
             unfold_bytes,
@@ -99,7 +109,7 @@ impl Shares {
     pub(super) fn mib_for(&self, window: usize, piece: usize) -> Option<usize> {
         let enough = |mib: &usize| {
             let memory = mib << 20;
-            let shares = Self::of(memory, self.sources, self.batch_bytes_wanted);
+            let shares = Self::of(memory, self.sources, self.batch_bytes_wanted, self.batches_waiting_wanted);
             let unfolded = piece.saturating_mul(PIECES_ALIVE);
             let each = window.saturating_sub(shares.window_bytes).saturating_add(unfolded);
             memory >= least_bytes(self.sources)
@@ -128,11 +138,6 @@ impl Shares {
     }
 }
 
-/// The sources that hold anything, in their order.
-pub(super) fn with_records(sources: &[Source]) -> impl Iterator<Item = &Source> {
-    sources.iter().filter(|source| source.offsets() > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +147,12 @@ mod tests {
         for sources in [1, 2, 10, 100, 1000, 65_535] {
             for memory in [0, 1 << 20, 8 << 20, 64 << 20, 1 << 30] {
                 let memory = least_bytes(sources) + memory;
-                for batch in [1 << 10, 500_000, 100 << 20] {
-                    let shares = Shares::of(memory, sources, batch);
+                for (batch, waiting) in [(1 << 10, 0), (500_000, 0), (500_000, 8), (100 << 20, 8)] {
+                    let shares = Shares::of(memory, sources, batch, waiting);
                     let each = shares.slab_records * SPAN_BYTES + WINDOWS * shares.window_bytes + shares.unfold_bytes;
-                    let all = sources * each + BATCHES_ALIVE * shares.batch_bytes + shares.slack_bytes;
+                    let all = sources * each
+                        + (BATCHES_ALIVE + shares.batches_waiting) * shares.batch_bytes
+                        + shares.slack_bytes;
                     assert!(all <= memory, "{sources} {memory} {batch}: {shares:?}");
                     assert!(shares.window_bytes >= 16_000, "{sources} {memory} {batch}: {shares:?}");
                     assert!(shares.slab_records >= 500, "{sources} {memory} {batch}: {shares:?}");
@@ -157,10 +164,10 @@ mod tests {
     #[test]
     fn the_budget_that_is_named_is_enough_and_one_less_is_not() {
         for sources in [1, 10, 100] {
-            for bytes in [100_000, 1 << 20, 7 << 20] {
-                let mib = Shares::of(0, sources, 500_000).mib_for(bytes, 0).unwrap();
+            for (bytes, waiting) in [(100_000, 0), (1 << 20, 0), (1 << 20, 8), (7 << 20, 8)] {
+                let mib = Shares::of(0, sources, 500_000, waiting).mib_for(bytes, 0).unwrap();
                 let enough = |mib: usize| {
-                    let shares = Shares::of(mib << 20, sources, 500_000);
+                    let shares = Shares::of(mib << 20, sources, 500_000, waiting);
                     sources * bytes.saturating_sub(shares.window_bytes) <= shares.slack_bytes
                 };
                 assert!(enough(mib), "{sources} {bytes} {mib}");
@@ -173,7 +180,7 @@ mod tests {
     fn more_than_was_given_is_named_whatever_did_not_fit() {
         for mib in [1, 8, 1000] {
             for (window, piece) in [(0, 0), (100_000, 100_000), (7 << 20, 1)] {
-                let named = Shares::of(mib << 20, 10, 500_000).mib_for(window, piece).unwrap();
+                let named = Shares::of(mib << 20, 10, 500_000, 0).mib_for(window, piece).unwrap();
                 assert!(named > mib, "{mib} {window} {piece}: {named}");
             }
         }
@@ -181,7 +188,11 @@ mod tests {
 
     #[test]
     fn the_usual_merge_gets_windows_and_batches_of_full_size() {
-        let shares = Shares::of(64 << 20, 10, 500_000);
-        assert_eq!((shares.batch_bytes, shares.window_bytes, shares.slab_records), (500_000, 1 << 20, 4096));
+        for waiting in [0, 8] {
+            let shares = Shares::of(64 << 20, 10, 500_000, waiting);
+            assert_eq!((shares.batch_bytes, shares.window_bytes, shares.slab_records), (500_000, 1 << 20, 4096));
+            assert_eq!(shares.batches_waiting, waiting);
+        }
+        assert_eq!(Shares::of(8 << 20, 10, 500_000, 8).batches_waiting, 0, "with little memory none may wait");
     }
 }

@@ -62,6 +62,11 @@ impl Slab {
         self.next
     }
 
+    /// Whether none is left to take.
+    pub(super) fn all_taken(&self) -> bool {
+        self.next >= self.spans.len()
+    }
+
     /// Bytes that were unfolded.
     #[inline(always)]
     pub(super) fn unfolded_len(&self) -> usize {

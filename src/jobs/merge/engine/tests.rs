@@ -71,6 +71,7 @@ impl Trial {
             planned_at_ms: 0,
             memory_bytes: self.memory_bytes,
             memory_bytes_least: 0,
+            retention: Retention::default(),
         };
         let settings = MergeSettings {
             from: vec!["in".into()],

@@ -1,0 +1,221 @@
+//! The sink of a merge that is delivered exactly once: a task of its own writes batches and commits, while the engine already
+//! merges what comes after.
+//!
+//! ```text
+//!  engine ──append, commit──▶ (a few orders wait) ──▶ task: TransactionWriter ──▶ output, job record, EndTxn
+//!         ◀─────spare buffers, what is stored───────┘
+//! ```
+//!
+//! Non-obvious: what the task meets is told twice. The engine hears that nothing more is taken; why, and whether the job can
+//! go on, is in [`Ended`], with the producer.
+
+use super::pace::Pace;
+use super::record::Recorder;
+use crate::base::appended::Appended;
+use crate::base::place::TopicPartition;
+use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
+use crate::jobs::error::JobError;
+use crate::ports::{Outgoing, Reached, Sink};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// What the writing task does next.
+struct Order {
+    batch: Option<Outgoing>,
+    commit: Option<Reached>,
+}
+
+/// See the module's head.
+pub(super) struct CommittingSink {
+    partition: TopicPartition,
+    orders: mpsc::Sender<Order>,
+    shared: Arc<Shared>,
+    /// Resolves when the task has ended.
+    ended: oneshot::Receiver<()>,
+}
+
+/// What both sides look at.
+struct Shared {
+    state: Mutex<State>,
+}
+
+struct State {
+    appended: Appended,
+    pace: Pace,
+    spares: Vec<Vec<u8>>,
+}
+
+/// How the writing ended.
+pub(super) struct Ended {
+    pub(super) producer: TransactionalProducer,
+    /// What is committed.
+    pub(super) recorder: Recorder,
+    pub(super) trouble: Option<WriteTrouble>,
+}
+
+/// Why it ended early.
+pub(super) enum WriteTrouble {
+    Client(Trouble),
+    /// The job record cannot be put together.
+    Job(JobError),
+}
+
+impl From<Trouble> for WriteTrouble {
+    fn from(trouble: Trouble) -> Self {
+        Self::Client(trouble)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CommittingSink {
+    /// Begins to write through `writer`; so many batches may wait for it.
+    pub(super) fn start(
+        writer: TransactionWriter,
+        recorder: Recorder,
+        pace: Pace,
+        waiting_max: usize,
+    ) -> (Self, JoinSet<Ended>) {
+        let appended = writer.appended();
+        let partition = appended.partition().clone();
+        let shared = Arc::new(Shared { state: Mutex::new(State { appended, pace, spares: Vec::new() }) });
+        let (orders, received) = mpsc::channel(waiting_max.max(1));
+        let (ends, ended) = oneshot::channel();
+        let task = Task { writer, recorder, shared: shared.clone(), _ends: ends };
+        // It ends with this set, if nobody waits for it.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task.run(received));
+        (Self { partition, orders, shared, ended }, tasks)
+    }
+
+    async fn order(&mut self, order: Order) -> Result<(), JobError> {
+        // The task says why it has stopped.
+        self.orders.send(order).await.map_err(|_| JobError::OutputClosed)
+    }
+}
+
+impl Sink for CommittingSink {
+    type Error = JobError;
+
+    fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    async fn append(&mut self, batch: Outgoing) -> Result<(), JobError> {
+        self.shared.state().pace.wrote(batch.len);
+        self.order(Order { batch: Some(batch), commit: None }).await
+    }
+
+    fn commits(&self) -> bool {
+        true
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.shared.state().pace.due()
+    }
+
+    async fn due(&self) {
+        loop {
+            let due = self.shared.state().pace.due();
+            sleep_until(due).await;
+            // It may have been put off meanwhile.
+            if self.is_due() {
+                return;
+            }
+        }
+    }
+
+    async fn commit(&mut self, batch: Option<Outgoing>, reached: Reached) -> Result<(), JobError> {
+        self.shared.state().pace.asked(Instant::now());
+        self.order(Order { batch, commit: Some(reached) }).await
+    }
+
+    fn spare(&mut self) -> Option<Vec<u8>> {
+        self.shared.state().spares.pop()
+    }
+
+    fn appended(&self) -> Appended {
+        self.shared.state().appended.clone()
+    }
+
+    async fn finish(self) -> (Appended, Result<(), JobError>) {
+        self.close().await
+    }
+
+    async fn close(self) -> (Appended, Result<(), JobError>) {
+        let Self { orders, shared, ended, .. } = self;
+        // Without orders to come, the task ends when it has done what waits. Nobody sends anything.
+        drop(orders);
+        let _ = ended.await;
+        let appended = shared.state().appended.clone();
+        (appended, Ok(()))
+    }
+}
+
+/// The writing side.
+struct Task {
+    writer: TransactionWriter,
+    recorder: Recorder,
+    shared: Arc<Shared>,
+    _ends: oneshot::Sender<()>,
+}
+
+impl Task {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Ended {
+        let mut trouble = None;
+        while let Some(order) = orders.recv().await {
+            let done = self.carry_out(order).await;
+            self.tell();
+            if let Err(error) = done {
+                trouble = Some(error);
+                break;
+            }
+        }
+        drop(orders);
+        Ended { producer: self.writer.into_producer().await, recorder: self.recorder, trouble }
+    }
+
+    async fn carry_out(&mut self, Order { batch, commit }: Order) -> Result<(), WriteTrouble> {
+        match (batch, commit) {
+            (Some(batch), None) => self.writer.append(batch).await?,
+            (batch, Some(reached)) => self.commit(batch, reached).await?,
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, batch: Option<Outgoing>, reached: Reached) -> Result<(), WriteTrouble> {
+        let began = Instant::now();
+        let last = match batch {
+            Some(batch) => {
+                let last = Recorder::last_of(&batch).map_err(WriteTrouble::Job)?;
+                self.writer.append(batch).await?;
+                Some(last)
+            }
+            None => None,
+        };
+        self.writer.flush().await?;
+        self.tell();
+        let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
+        self.writer.record(record).await?;
+        self.writer.commit().await?;
+        self.recorder.committed();
+        self.shared.state().pace.cost(began.elapsed());
+        Ok(())
+    }
+
+    /// Lets the other side see what is stored, and gives buffers back.
+    fn tell(&mut self) {
+        let mut state = self.shared.state();
+        state.appended = self.writer.appended();
+        while let Some(spare) = self.writer.spare() {
+            state.spares.push(spare);
+        }
+    }
+}
