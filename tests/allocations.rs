@@ -28,7 +28,9 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
     let timeout = Duration::from_secs(60);
     let cluster = Cluster::connect(&brokers, timeout).await.unwrap();
     for (topic, partitions) in [(name, PARTITIONS), ("out", 1)] {
-        cluster.create_topic(&NewTopic::new(topic, partitions)).await.unwrap();
+        // The records are as old as time itself.
+        let topic = NewTopic::new(topic, partitions).config("retention.ms", "-1");
+        cluster.create_topic(&topic).await.unwrap();
     }
     for partition in 0..PARTITIONS {
         for batch in 0..BATCHES {

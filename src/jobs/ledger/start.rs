@@ -19,6 +19,7 @@ use crate::base::text::visible;
 use crate::base::time::show_epoch_ms;
 use crate::base::units::show_count;
 use crate::jobs::error::JobError;
+use crate::jobs::merge::Strategy;
 use std::ops::Range;
 
 /// So many differences are listed; the others are counted.
@@ -92,9 +93,10 @@ fn complete(plan: &JobPlan, progress: &JobProgress, grown: u64) -> String {
     if grown > 0 {
         let ends: Ends = plan.inputs.iter().map(|input| (input.partition.clone(), input.range.end)).collect();
         said += &format!(
-            ". The inputs have grown by {} records since; to add those, as a job of their own: --append --job NAME --start \
+            ". The inputs have grown by {} record{} since; to add what came, as a job of its own: --append --job NAME --start \
              '{ends}'",
-            show_count(grown)
+            show_count(grown),
+            if grown == 1 { "" } else { "s" },
         );
     }
     said
@@ -316,6 +318,8 @@ fn alone(asked: Asked<'_>, plan: &JobPlan, progress: &JobProgress, output: &Outp
 
 fn inputs_still_hold(plan: &JobPlan, progress: &JobProgress, logs: &[Range<i64>]) -> Result<(), JobError> {
     for ((input, position), log) in plan.inputs.iter().zip(&progress.positions).zip(logs) {
+        // What is counted is read again from its start.
+        let position = if plan.strategy == Strategy::Count { &input.range.start } else { position };
         if *position >= input.range.end {
             continue;
         }

@@ -54,13 +54,14 @@ pub(super) fn planned(looked: &Looked, settings: &MergeSettings) -> JobPlan {
 /// Decides where the job begins, and makes sure that it can go on from there. To be asked once nobody else can write for it;
 /// `again` by a run that has begun it before.
 pub(super) async fn begin(
-    looked: Looked,
+    mut looked: Looked,
     settings: &MergeSettings,
     ledger: &Ledger,
     again: bool,
     cx: &JobContext,
 ) -> Result<Begun, JobError> {
     let record = ledger.read().await?;
+    looked.look_again().await?;
     let (start, output) = decided(&looked, settings, record, again, cx).await?;
     if let Start::Fresh(plan) = &start {
         ledger.check_fits(plan)?;
@@ -134,12 +135,17 @@ fn left(start: &Start) -> Option<Vec<Source>> {
 }
 
 /// What would be done now, for who does not write: nobody is fenced, so a job that runs moves on meanwhile.
-pub(super) async fn foresee(looked: Looked, settings: &MergeSettings, cx: &JobContext) -> Result<Prepared, JobError> {
+pub(super) async fn foresee(
+    mut looked: Looked,
+    settings: &MergeSettings,
+    cx: &JobContext,
+) -> Result<Prepared, JobError> {
     let topic = &settings.progressing.jobs_topic;
     let record = match Ledger::look(&looked.cluster, topic, &name(settings), cx.timeout).await? {
         Some(ledger) => ledger.read().await?,
         None => None,
     };
+    looked.look_again().await?;
     let (start, output) = decided(&looked, settings, record, false, cx).await?;
     if let Some(said) = start.sentence() {
         tracing::info!("{said}");
@@ -147,5 +153,77 @@ pub(super) async fn foresee(looked: Looked, settings: &MergeSettings, cx: &JobCo
     match left(&start) {
         Some(sources) => ready(looked, settings, &start, sources, output, cx).await,
         None => Ok(looked.with_nothing_left(settings, output.end)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Allow, Client, Delivery, OutputCodec, Progressing, preflight};
+    use super::*;
+    use crate::batch::{BatchWriter, Codec, Headers};
+    use crate::broker::{Broker, BrokerConfig};
+    use crate::jobs::ledger::{JobState, Tail};
+    use crate::jobs::testing::{block_on, context};
+    use crate::keys::{KeyPlan, Order};
+
+    fn batch(numbers: std::ops::Range<i64>) -> Vec<u8> {
+        let mut writer = BatchWriter::new(Codec::None);
+        for number in numbers {
+            writer.push(-1, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
+        }
+        writer.finish().unwrap().to_vec()
+    }
+
+    fn settings() -> MergeSettings {
+        MergeSettings {
+            from: vec!["in".to_owned()],
+            to: "out".to_owned(),
+            keys: KeyPlan::parse(&[], Order::Asc).unwrap(),
+            memory_bytes: 64 << 20,
+            strategy: Strategy::Merge,
+            client: Client::Kmerge,
+            delivery: Delivery::ExactlyOnce,
+            progressing: Progressing::default(),
+            allow: Allow::default(),
+            compression: OutputCodec::None,
+            batch_bytes: 500_000,
+            start: None,
+            end: None,
+            append: false,
+        }
+    }
+
+    /// Two instances look at once; the one that looked later is first to begin, and pins more than the other saw.
+    #[test]
+    fn who_takes_over_looks_at_the_inputs_after_it_has_read_what_was_planned() {
+        block_on(async {
+            let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+            broker.create_topic("in", 1, &[]).unwrap();
+            broker.create_topic("out", 1, &[]).unwrap();
+            broker.append_raw("in", 0, &batch(0..3)).unwrap();
+            let (settings, cx) = (settings(), JobContext { brokers: broker.addresses(), ..context() });
+            let early = preflight::look(&settings, &cx).await.unwrap();
+
+            broker.append_raw("in", 0, &batch(3..7)).unwrap();
+            let plan = planned(&preflight::look(&settings, &cx).await.unwrap(), &settings);
+            let written = batch(0..2);
+            let progress = JobProgress {
+                positions: vec![2],
+                rank: 2,
+                tail: Some(Tail::of_batch(0, &written).unwrap()),
+                state: JobState::Running,
+                updated_at_ms: 0,
+            };
+            let jobs = settings.progressing.jobs_topic.clone();
+            let ledger = Ledger::open(&early.cluster, &jobs, &name(&settings), 1, cx.timeout).await.unwrap();
+            let record = ledger.first_batch(&plan, &progress).unwrap();
+            broker.append_raw(&jobs, 0, &record.bytes[..record.len]).unwrap();
+            broker.append_raw("out", 0, &written).unwrap();
+
+            let begun = begin(early, &settings, &ledger, false, &cx).await.unwrap();
+            assert_eq!(begun.start, Start::Continue { plan, progress });
+            let left = begun.prepared.unwrap().plan;
+            assert_eq!((left.sources[0].range.clone(), left.output_end), (2..7, 2));
+        });
     }
 }

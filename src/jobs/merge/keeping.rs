@@ -29,6 +29,7 @@ pub(super) struct Keeping {
     retention_bytes: Option<u64>,
     compression: Option<String>,
     insync_min: usize,
+    unclean: bool,
     replicas: usize,
     /// How many brokers there are to hold replicas.
     brokers: usize,
@@ -81,6 +82,7 @@ impl Keeping {
                 .filter(|_| policy("delete") && !allow.retention_loss),
             compression: text("compression.type").filter(|kind| *kind != "producer").map(str::to_owned),
             insync_min: number("min.insync.replicas").and_then(|count| usize::try_from(count).ok()).unwrap_or(1),
+            unclean: text("unclean.leader.election.enable") == Some("true"),
             replicas: topic.replication_factor(),
             brokers,
             allow,
@@ -137,6 +139,11 @@ impl Keeping {
                 self.replicas
             ));
         }
+        if self.replicas > 1 && self.unclean {
+            let words =
+                "unclean.leader.election.enable is true: a broker that lags may lead, and what it lacks is lost";
+            remarks.push(words.to_owned());
+        }
         remarks
     }
 
@@ -145,9 +152,10 @@ impl Keeping {
         &self.retention
     }
 
-    /// Whether anything depends on what the inputs hold.
+    /// Whether anything depends on what the inputs begin with: their age or their size. Where only the future is refused,
+    /// the first records say little, and every batch is asked about anyway.
     pub(super) fn asks_for_records(&self) -> bool {
-        self.retention_bytes.is_some() || self.retention.asks()
+        self.retention_bytes.is_some() || self.retention.keep_ms.is_some() || self.retention.before_ms.is_some()
     }
 
     /// Refuses inputs of about so many bytes where the topic keeps fewer.
@@ -258,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compacted_topic_is_refused_whatever_is_allowed() {
+    fn fault_53_a_compacted_topic_is_refused_whatever_is_allowed() {
         let all = Allow { append_time: true, retention_loss: true };
         for policy in ["compact", "compact,delete", "delete, compact"] {
             let error = keeping(&[("cleanup.policy", policy)], all).check().unwrap_err().to_string();
@@ -320,6 +328,7 @@ mod tests {
             assert!(at(&keeping, NOW - 1001).unwrap_err().contains("message.timestamp.before.max.ms=1000"));
         }
         let keeping = keeping(&[("message.timestamp.after.max.ms", "3600000")], loss);
+        assert!(!keeping.asks_for_records() && keeping.retention().asks());
         assert_eq!(at(&keeping, NOW + 3_600_000), Ok(()));
         assert!(at(&keeping, NOW + 3_600_001).unwrap_err().contains("message.timestamp.after.max.ms=3600000"));
     }
@@ -345,14 +354,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reason_to_stop_is_said() {
+    fn fault_53_what_is_no_reason_to_stop_is_said() {
         let remarks =
             |config: &[(&str, &str)], replicas, brokers| with_replicas(config, no(), replicas, brokers).remarks();
         assert!(remarks(&[("compression.type", "gzip")], 1, 1)[0].contains("compression.type is gzip"));
         assert!(remarks(&[("compression.type", "producer")], 1, 1).is_empty());
         assert!(remarks(&[], 1, 3)[0].contains("one replica"));
         assert!(remarks(&[("min.insync.replicas", "1")], 3, 3)[0].contains("1 of 3"));
-        assert!(remarks(&[("min.insync.replicas", "2")], 3, 3).is_empty());
+        let safe = ("min.insync.replicas", "2");
+        assert!(remarks(&[safe], 3, 3).is_empty());
+        assert!(remarks(&[safe, ("unclean.leader.election.enable", "true")], 3, 3)[0].contains("unclean"));
     }
 
     #[test]

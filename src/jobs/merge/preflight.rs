@@ -132,6 +132,13 @@ pub(super) async fn look(settings: &MergeSettings, cx: &JobContext) -> Result<Lo
 }
 
 impl Looked {
+    /// Asks anew what the inputs hold: what a job has planned may reach further than they did at the first look.
+    pub(super) async fn look_again(&mut self) -> Result<(), JobError> {
+        let inputs: Vec<_> = self.sources.iter().map(|source| source.partition.clone()).collect();
+        self.logs = ranges::logs(&self.cluster, &inputs).await?;
+        Ok(())
+    }
+
     /// The plan that reads `sources`, which may be less than was asked for, and writes to the output from `output_end` on;
     /// or why it cannot be carried out.
     pub(super) async fn ready(

@@ -18,6 +18,13 @@ pub(super) struct Ranges {
     pub(super) logs: Vec<Range<i64>>,
 }
 
+/// From the first offset there is to the high watermark.
+pub(super) async fn logs(cluster: &Cluster, inputs: &[TopicPartition]) -> Result<Vec<Range<i64>>, JobError> {
+    let earliest = cluster.offsets(inputs, OffsetAt::Earliest).await?;
+    let latest = cluster.offsets(inputs, OffsetAt::Latest).await?;
+    Ok(earliest.into_iter().zip(latest).map(|(start, end)| start..end.max(start)).collect())
+}
+
 /// Pins the range of each input.
 pub(super) async fn pin(
     settings: &MergeSettings,

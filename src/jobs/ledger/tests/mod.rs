@@ -95,6 +95,18 @@ fn a_topic_that_is_not_there_is_made_compacted_and_another_job_finds_it() {
 }
 
 #[test]
+fn jobs_that_begin_at_once_make_the_topic_once() {
+    block_on(async {
+        let world = world().await;
+        let (one, other) = tokio::join!(world.open("one"), world.open("other"));
+        assert_eq!(one.partition(), other.partition());
+        world.append(one.progress_batch(&progress()).unwrap(), None);
+        assert!(one.read().await.unwrap_err().to_string().contains("no plan"), "it is there, and only there");
+        assert_eq!(other.read().await.unwrap(), None);
+    });
+}
+
+#[test]
 fn the_newest_committed_record_counts_whatever_was_aborted_or_is_of_another_job() {
     block_on(async {
         let world = world().await;

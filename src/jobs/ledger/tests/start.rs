@@ -6,6 +6,7 @@ use super::super::start::{Asked, Start, decide};
 use super::super::tail::TailFound;
 use super::super::testing::{id, plan, progress};
 use crate::base::kind::Kind;
+use crate::jobs::merge::Strategy;
 use crate::keys::{KeyPlan, Order};
 use std::ops::Range;
 
@@ -174,7 +175,7 @@ fn an_output_that_was_created_anew_stops() {
 }
 
 #[test]
-fn an_output_that_was_truncated_stops() {
+fn fault_51_an_output_that_was_truncated_stops() {
     case(|case| case.output.tail = Some(TailFound::Differs("the log ends at offset 12".to_owned())))
         .stops(Kind::Data, &["offsets 10 to 16, is not there: the log ends at offset 12", "truncated", "--restart"]);
     // A look that was left out proves nothing.
@@ -182,7 +183,7 @@ fn an_output_that_was_truncated_stops() {
 }
 
 #[test]
-fn an_output_that_somebody_else_has_written_to_stops() {
+fn fault_16_an_output_that_somebody_else_has_written_to_stops() {
     case(|case| case.output.behind = Some(18)).stops(Kind::Data, &["somebody else", "up to offset 17", "offset 18"]);
 }
 
@@ -206,7 +207,7 @@ fn an_input_that_was_created_anew_stops() {
 }
 
 #[test]
-fn partitions_that_were_added_stop() {
+fn fault_41_partitions_that_were_added_stop() {
     case(|case| {
         let mut more = case.now.inputs[1].clone();
         more.partition.partition = 2;
@@ -217,10 +218,10 @@ fn partitions_that_were_added_stop() {
 }
 
 #[test]
-fn another_key_order_or_strategy_stops_and_all_that_differs_is_told() {
+fn fault_54_another_key_order_or_strategy_stops_and_all_that_differs_is_told() {
     case(|case| {
         case.now.keys = KeyPlan::parse(&[], Order::Asc).unwrap();
-        case.now.strategy = crate::jobs::merge::Strategy::Count;
+        case.now.strategy = Strategy::Count;
     })
     .stops(
         Kind::Usage,
@@ -252,7 +253,7 @@ fn a_plan_without_its_progress_stops() {
 }
 
 #[test]
-fn records_that_are_gone_before_they_were_read_stop_and_those_that_were_read_do_not_matter() {
+fn fault_37_records_that_are_gone_before_they_were_read_stop_and_those_that_were_read_do_not_matter() {
     case(|case| case.logs[1] = 12..120).stops(Kind::Data, &["a partition 1: offsets 11 to 11 are gone (retention"]);
     case(|case| case.logs[1] = 50..120).stops(Kind::Data, &["a partition 1: offsets 11 to 19 are gone (retention"]);
     case(|case| case.logs[1] = 0..15).stops(Kind::Data, &["a partition 1: offsets 15 to 19 are gone (a broker"]);
@@ -261,4 +262,15 @@ fn records_that_are_gone_before_they_were_read_stop_and_those_that_were_read_do_
     read.record.as_mut().unwrap().1.as_mut().unwrap().positions[1] = 20;
     read.logs[1] = 70..80;
     assert!(matches!(read.decide(), Ok(Start::Continue { .. })));
+}
+
+#[test]
+fn fault_37_a_count_reads_everything_again_so_nothing_of_it_may_be_gone() {
+    let mut case = Case::new();
+    (case.now.strategy, case.stored().strategy) = (Strategy::Count, Strategy::Count);
+    case.logs[1] = 5..120;
+    case.stops(Kind::Data, &["a partition 0: offsets 0 to 0 are gone (retention"]);
+    case.logs[0] = 0..10;
+    case.logs[2] = 7..12;
+    assert!(matches!(case.decide(), Ok(Start::Continue { .. })));
 }
