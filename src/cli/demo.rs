@@ -126,7 +126,7 @@ impl DemoArgs {
             memory_bytes: self.memory,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
-            delivery: Delivery::Idempotent,
+            delivery: Delivery::default(),
             progressing: Progressing::default(),
             allow: Allow::default(),
             compression: OutputCodec::None,

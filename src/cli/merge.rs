@@ -29,21 +29,20 @@ What to know:
     (LogAppendTime), that is the timestamp which goes on.
   - Only committed records are merged. A transaction that is open below the end is waited for, for --timeout; then the merge
     is refused and names the producer that holds it open.
-  - --delivery idempotent (the default): each batch is numbered, and the broker stores one that is sent twice once. What can
-    go wrong: a broker forgets a producer whose records are old (their timestamps decide: a day behind, by default) or when it
-    restarts, and then stores a repeat; kmerge looks for a batch in the log before it sends it again, and compares every
-    acknowledged offset, so a repeat stops the merge instead of passing unseen.
+  - --delivery exactly-once (the default): output and progress are committed together, in transactions. Killed at any
+    instant, the same command goes on where it was, and the output, read with read_committed, is what an uninterrupted run
+    would have written. The merge is a job: its name (--job, or merge:FROM:TO) is what its record is kept under, in the
+    compacted topic --jobs-topic on the output's cluster, and it is its transactional id as well: started twice, the later one
+    takes over and the earlier one ends with status 5. The ends of the inputs are those of the first start. What can go wrong:
+    where the output is not as the job left it (deleted, truncated, somebody else wrote to it), or the inputs were created
+    anew, it stops and says what it found; it never begins again by itself (--restart does, on an empty output). Whoever reads
+    uncommitted records sees what was voided, too. It needs Kafka 3.6 or later.
+  - --delivery idempotent: each batch is numbered, and the broker stores one that is sent twice once. What can go wrong: a
+    broker forgets a producer whose records are old (their timestamps decide: a day behind, by default) or when it restarts,
+    and then stores a repeat; kmerge looks for a batch in the log before it sends it again, and compares every acknowledged
+    offset, so a repeat stops the merge instead of passing unseen. A merge that was stopped begins again, on an empty output.
   - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was
     lost may be in the log twice; the offsets show it, and stop the merge.
-  - --delivery exactly-once: output and progress are committed together, in transactions. Killed at any instant, the same
-    command goes on where it was, and the output, read with read_committed, is what an uninterrupted run would have written.
-    The merge is a job then: its name (--job, or merge:FROM:TO) is what its record is kept under, in the compacted topic
-    --jobs-topic on the output's cluster, and it is also its transactional id: started twice, the later one takes over and
-    the earlier one ends with status 5. The ends of the inputs are those of the first start. What can go wrong: where
-    the output is not as the job left it (deleted, truncated, somebody else wrote to it), or the inputs were created anew, it
-    stops and says what it found; it never begins again by itself (--restart does, on an empty output).
-  - With every other delivery a merge that was stopped is started again on an empty output topic. kmerge verify proves what
-    is there.
   - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at
     most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
@@ -82,8 +81,8 @@ pub struct MergeArgs {
     #[arg(long, value_enum, default_value_t, value_name = "CLIENT")]
     client: ClientArg,
 
-    /// exactly-once: also when it is killed and started again; idempotent: the broker knows a repeated write and stores it
-    /// once; at-least-once: a repeat is seen, and stops the merge. With rskafka only at-least-once.
+    /// exactly-once, the default: also when it is killed and started again; idempotent: the broker knows a repeated write and
+    /// stores it once; at-least-once: a repeat is seen, and stops the merge. With rskafka only at-least-once.
     #[arg(long, value_enum, value_name = "PROMISE")]
     delivery: Option<DeliveryArg>,
 
@@ -251,8 +250,8 @@ impl MergeArgs {
 
     fn checked(self) -> anyhow::Result<MergeSettings> {
         let delivery = match (self.delivery, self.client) {
-            (Some(DeliveryArg::ExactlyOnce), _) => Delivery::ExactlyOnce,
-            (Some(DeliveryArg::Idempotent), _) | (None, ClientArg::Kmerge) => Delivery::Idempotent,
+            (Some(DeliveryArg::ExactlyOnce), _) | (None, ClientArg::Kmerge) => Delivery::ExactlyOnce,
+            (Some(DeliveryArg::Idempotent), _) => Delivery::Idempotent,
             (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
         };
         Ok(MergeSettings {

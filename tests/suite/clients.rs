@@ -108,13 +108,14 @@ on_both_brokers! {
         }
     }
 
-    async fn delivery_is_idempotent_unless_asked_otherwise_and_reported(cluster: &Cluster) {
+    async fn delivery_is_exactly_once_unless_asked_otherwise_and_reported(cluster: &Cluster) {
         let input = cluster.topic("in", 2).await;
         for partition in 0..2 {
             cluster.put(&input, partition, &(0..100).map(Rec::int).collect::<Vec<_>>()).await;
         }
         for (name, more, delivery) in [
-            ("a", &[][..], "idempotent"),
+            ("a", &[][..], "exactly-once"),
+            ("d", &["--delivery", "idempotent"], "idempotent"),
             ("b", &["--delivery", "at-least-once"], "at-least-once"),
             ("c", &["--client", "rskafka"], "at-least-once"),
         ] {

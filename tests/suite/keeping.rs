@@ -41,7 +41,8 @@ on_both_brokers! {
         let (input, output) = (input(cluster, "in", 0).await, cluster.topic("out", 1).await);
         cluster.put(&output, 0, &[7, 8, 9].map(Rec::int)).await;
         let args = ["merge", "--from", &input, "--to", &output];
-        cluster.run(&args).await.fails(1, &["not empty (offsets 0 to 2)"]);
+        cluster.run(&args).await.fails(1, &["not empty (its first record is at offset 0)"]);
+        cluster.run(&[&args[..], &["--delivery", "idempotent"]].concat()).await.fails(1, &["not empty (offsets 0 to 2)"]);
         cluster.delete_before(&output, 0, 3).await;
         let more = ["--delivery", "exactly-once", "--dry-run", "--output", "json"];
         let planned = cluster.run(&[&args[..], &more].concat()).await.ok();

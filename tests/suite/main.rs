@@ -7,6 +7,7 @@ mod support;
 
 // The main job and what it refuses.
 mod clients;
+mod exactly_once;
 mod job_records;
 mod keeping;
 mod memory;

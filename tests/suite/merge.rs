@@ -62,6 +62,7 @@ on_both_brokers! {
         assert_eq!(report["records"], 0);
 
         cluster.put(&input, 2, &[Rec::int(7)]).await;
+        let output = cluster.topic("other", 1).await;
         let report = cluster.run(&["merge", "--from", &input, "--to", &output, "--output", "json"]).await.ok().json();
         assert_eq!((&report["records"], cluster.read(&output, 0).await.len()), (&1.into(), 1));
     }

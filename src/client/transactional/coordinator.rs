@@ -193,22 +193,20 @@ impl TransactionalProducer {
         if let Some(node) = self.coordinator {
             return Ok(node);
         }
-        let node = self.find_coordinator(deadline).await.map_err(|error| (Event::NotAsked, error))?;
+        let found = self.find(&self.id, key_type::TRANSACTION, deadline).await;
+        let node = found.map_err(|error| (Event::NotAsked, error))?;
         self.coordinator = Some(node);
         Ok(node)
     }
 
-    async fn find_coordinator(&self, deadline: Deadline) -> Result<i32, ClientError> {
-        let request = FindCoordinatorRequest {
-            key: self.id.to_string(),
-            key_type: key_type::TRANSACTION,
-            coordinator_keys: Vec::new(),
-        };
+    /// The broker that keeps a key of that sort.
+    pub(super) async fn find(&self, key: &str, key_type: i8, deadline: Deadline) -> Result<i32, ClientError> {
+        let request = FindCoordinatorRequest { key: key.to_owned(), key_type, coordinator_keys: Vec::new() };
         let answer = self.cluster.call_as::<FindCoordinator>(Ask::Any, FIND_ONE, &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<FindCoordinator>(broker, error))?;
         let node = response.node_id;
-        ErrorCode::check(response.error_code).map_err(|code| refused(broker, "FindCoordinator", self.what(), code))?;
+        ErrorCode::check(response.error_code).map_err(|code| refused(broker, "FindCoordinator", key, code))?;
         // A broker that started meanwhile has to be known before it is asked.
         if !self.cluster.nodes().contains(&node) {
             self.cluster.refresh(Ask::Any, Some(&[]), deadline).await?;

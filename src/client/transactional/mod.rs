@@ -17,6 +17,7 @@
 
 mod coordinator;
 mod machine;
+mod offsets;
 mod way;
 mod writer;
 

@@ -14,6 +14,7 @@ use crate::wire::add_partitions_to_txn::AddPartitionsToTxn;
 use crate::wire::end_txn::EndTxn;
 use crate::wire::init_producer_id::InitProducerId;
 use crate::wire::produce::Produce;
+use crate::wire::txn_offset_commit::TxnOffsetCommit;
 
 const TRANSACTION_VERSION: &str = "transaction.version";
 
@@ -23,6 +24,8 @@ pub(super) const END_TXN_IMPLICIT: Need = Need::of::<EndTxn>().from(5);
 pub(super) const END_TXN_EXPLICIT: Need = Need::of::<EndTxn>().up_to(4);
 /// As clients send it; the versions above are for brokers.
 pub(super) const ADD_PARTITIONS: Need = Need::of::<AddPartitionsToTxn>().up_to(3);
+pub(super) const TXN_OFFSETS_IMPLICIT: Need = Need::of::<TxnOffsetCommit>().from(5);
+pub(super) const TXN_OFFSETS_EXPLICIT: Need = Need::of::<TxnOffsetCommit>().from(3).up_to(4);
 /// Has it, who verifies transactions before appending.
 const VERIFIES: Need = Need::of::<AddPartitionsToTxn>().from(4);
 
@@ -54,7 +57,7 @@ impl Cluster {
         };
         has(&[Need::of::<InitProducerId>().from(3)]).map_err(missing)?;
         let level = connection.feature(TRANSACTION_VERSION).unwrap_or(0);
-        if level >= 2 && has(&[PRODUCE_IMPLICIT, END_TXN_IMPLICIT]).is_ok() {
+        if level >= 2 && has(&[PRODUCE_IMPLICIT, END_TXN_IMPLICIT, TXN_OFFSETS_IMPLICIT]).is_ok() {
             return Ok(Way::Implicit);
         }
         has(&[VERIFIES, PRODUCE_EXPLICIT, END_TXN_EXPLICIT, ADD_PARTITIONS]).map_err(missing)?;

@@ -67,6 +67,11 @@ impl TransactionWriter {
         self.output.flush().await.map_err(trouble)
     }
 
+    /// Lets `group` stand at these offsets when the output so far does. There must be something of it.
+    pub async fn offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
+        self.producer.commit_offsets(group, offsets).await
+    }
+
     /// Writes the record that goes with the output so far, all of which has to be [flushed](Self::flush).
     pub async fn record(&mut self, record: Outgoing) -> Result<(), Trouble> {
         if !self.open {

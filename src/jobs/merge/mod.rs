@@ -134,9 +134,9 @@ impl OutputCodec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
     /// Each once, whatever is killed: output and progress are committed together, and the same merge goes on where it was.
+    #[default]
     ExactlyOnce,
     /// Each once while nothing is killed: a broker knows a repeated batch.
-    #[default]
     Idempotent,
     /// A repeat is seen, and stops the merge.
     AtLeastOnce,

@@ -105,17 +105,21 @@ impl MergeReport {
     /// The report for people.
     pub fn summary(&self) -> String {
         let said = self.said.as_ref().map(|said| format!("{said}\n")).unwrap_or_default();
-        format!(
-            "{said}merged {} records ({}) of {} partitions in {:.2} s: {} records/s, peak memory {}, cpu {:.2} s\nprove it: {}",
-            show_count(self.records),
-            show_size(self.bytes),
-            self.partitions,
-            self.seconds,
-            show_count(self.records_per_second() as u64),
-            show_size(self.peak_memory_bytes),
-            self.cpu_seconds,
-            self.verify_command,
-        )
+        let merged = match (&self.said, self.records) {
+            // It was done before.
+            (Some(_), 0) => String::new(),
+            _ => format!(
+                "merged {} records ({}) of {} partitions in {:.2} s: {} records/s, peak memory {}, cpu {:.2} s\n",
+                show_count(self.records),
+                show_size(self.bytes),
+                self.partitions,
+                self.seconds,
+                show_count(self.records_per_second() as u64),
+                show_size(self.peak_memory_bytes),
+                self.cpu_seconds,
+            ),
+        };
+        format!("{said}{merged}prove it: {}", self.verify_command)
     }
 }
 

@@ -62,7 +62,9 @@ pub fn decode(bytes: &[u8], start: i64, records: &mut Vec<Rec>, codecs: &mut Vec
     for batch in Batches::new(bytes) {
         let batch: Batch<'_> = batch.unwrap();
         batch.verify_checksum().unwrap();
-        codecs.push(batch.header.codec().unwrap());
+        if !batch.header.is_control() {
+            codecs.push(batch.header.codec().unwrap());
+        }
         reader.start(&batch).unwrap();
         while let Some(record) = reader.next(&batch).unwrap() {
             if record.offset >= start && !batch.header.is_control() {

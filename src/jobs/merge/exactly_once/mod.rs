@@ -39,7 +39,7 @@ use pace::Pace;
 use record::Recorder;
 #[cfg(test)]
 use sabotage::Sabotage;
-use sink::{CommittingSink, Ended, WriteTrouble};
+use sink::{CommittingSink, Ended, Followers, WriteTrouble};
 use tokio::time::Instant;
 
 /// So often the job begins again after doubts with nothing new committed between them.
@@ -231,17 +231,21 @@ impl Job<'_> {
         let options = WriteOptions { in_flight_max: engine::BATCHES_IN_FLIGHT - 2, ..WriteOptions::default() };
         let writer = producer.writer(rest.output.clone(), rest.output_end, record, options);
         let progressing = &self.settings.progressing;
+        let followers = progressing.group.clone().map(|group| Followers {
+            group,
+            inputs: rest.sources.iter().map(|source| source.partition.clone()).collect(),
+        });
         let pace = Pace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
         let (settings, cx) = (self.settings, self.cx);
         let ((appended, outcome), mut task) = match settings.strategy {
             Strategy::Merge => {
                 cx.progress.begin("merge", rest.offsets());
                 let engine = engine::Engine::on(&rest, settings, &cluster, cx);
-                let (sink, task) = CommittingSink::start(writer, recorder, pace, engine.batches_waiting());
+                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, engine.batches_waiting());
                 (engine.merge(floor, sink).await, task)
             }
             Strategy::Count => {
-                let (sink, task) = CommittingSink::start(writer, recorder, pace, 1);
+                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1);
                 (count::count_into(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
             }
         };

@@ -47,6 +47,12 @@ struct State {
     spares: Vec<Vec<u8>>,
 }
 
+/// A consumer group whose offsets follow the progress.
+pub(super) struct Followers {
+    pub(super) group: String,
+    pub(super) inputs: Vec<TopicPartition>,
+}
+
 /// How the writing ended.
 pub(super) struct Ended {
     pub(super) producer: TransactionalProducer,
@@ -79,6 +85,7 @@ impl CommittingSink {
     pub(super) fn start(
         writer: TransactionWriter,
         recorder: Recorder,
+        followers: Option<Followers>,
         pace: Pace,
         waiting_max: usize,
     ) -> (Self, JoinSet<Ended>) {
@@ -90,6 +97,7 @@ impl CommittingSink {
         let task = Task {
             writer,
             recorder,
+            followers,
             shared: shared.clone(),
             _ends: ends,
             #[cfg(test)]
@@ -169,6 +177,7 @@ impl Sink for CommittingSink {
 struct Task {
     writer: TransactionWriter,
     recorder: Recorder,
+    followers: Option<Followers>,
     shared: Arc<Shared>,
     _ends: oneshot::Sender<()>,
     #[cfg(test)]
@@ -211,6 +220,12 @@ impl Task {
         };
         self.writer.flush().await?;
         self.tell();
+        if let Some(Followers { group, inputs }) = &self.followers
+            && last.is_some()
+        {
+            let offsets = inputs.iter().cloned().zip(reached.positions.iter().copied());
+            self.writer.offsets(group, &offsets.collect::<Vec<_>>()).await?;
+        }
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
         #[cfg(test)]
         if self.record_apart {

@@ -1,0 +1,130 @@
+//! Offsets of a consumer group that move with a transaction. The group is only a name: no member of ours is in it.
+
+use super::machine::Way;
+use super::way::{TXN_OFFSETS_EXPLICIT, TXN_OFFSETS_IMPLICIT};
+use super::{TransactionalProducer, Trouble};
+use crate::base::place::TopicPartition;
+use crate::client::cluster::{Ask, call_error, refused};
+use crate::client::deadline::Deadline;
+use crate::client::error::ClientError;
+use crate::client::need::Need;
+use crate::client::retry::{Verdict, verdict};
+use crate::wire::ErrorCode;
+use crate::wire::add_offsets_to_txn::{AddOffsetsToTxn, AddOffsetsToTxnRequest};
+use crate::wire::find_coordinator::key_type;
+use crate::wire::txn_offset_commit::{TxnOffsetCommit, TxnOffsetCommitRequest};
+use crate::wire::txn_offset_commit::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
+
+impl TransactionalProducer {
+    /// Lets `group` stand at these offsets once the open transaction is committed.
+    pub(super) async fn commit_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), Trouble> {
+        let deadline = self.cluster.deadline();
+        let mut retry = self.cluster.retry_until(deadline);
+        let mut added = self.way == Way::Implicit;
+        loop {
+            let error = match self.try_offsets(group, offsets, &mut added, deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.coordinator = None;
+            let verdict = match error.code() {
+                Some(ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress) => Verdict::Again,
+                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => Verdict::Again,
+                Some(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced | ErrorCode::InvalidTxnState) => {
+                    return Err(Trouble::Doubt(error));
+                }
+                Some(ErrorCode::InvalidProducerIdMapping | ErrorCode::TransactionAbortable) => {
+                    return Err(Trouble::Doubt(error));
+                }
+                _ => verdict(&error),
+            };
+            // Twice the same offsets are the same offsets, so a lost answer is no doubt; that none comes is one.
+            retry.after_verdict(error, verdict).await.map_err(|error| match verdict {
+                Verdict::Stop => Trouble::Stop(error),
+                _ => Trouble::Doubt(error),
+            })?;
+        }
+    }
+
+    async fn try_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+        added: &mut bool,
+        deadline: Deadline,
+    ) -> Result<(), ClientError> {
+        if !*added {
+            self.add_offsets(group, deadline).await?;
+            *added = true;
+        }
+        let node = self.find(group, key_type::GROUP, deadline).await?;
+        let topics = offsets.iter().map(|(partition, offset)| TxnOffsetCommitRequestTopic {
+            name: partition.topic.to_string(),
+            partitions: vec![TxnOffsetCommitRequestPartition {
+                partition_index: partition.partition,
+                committed_offset: *offset,
+                committed_leader_epoch: -1,
+                committed_metadata: None,
+            }],
+        });
+        let request = TxnOffsetCommitRequest {
+            transactional_id: self.id.to_string(),
+            group_id: group.to_owned(),
+            producer_id: self.identity.id,
+            producer_epoch: self.identity.epoch,
+            generation_id: -1,
+            member_id: String::new(),
+            group_instance_id: None,
+            topics: topics.collect(),
+        };
+        let need = match self.way {
+            Way::Implicit => TXN_OFFSETS_IMPLICIT,
+            Way::Explicit => TXN_OFFSETS_EXPLICIT,
+        };
+        let answer = self.cluster.call_as::<TxnOffsetCommit>(Ask::Node(node), need, &request, deadline).await?;
+        let broker = answer.broker();
+        let response = answer.read().map_err(|error| call_error::<TxnOffsetCommit>(broker, error))?;
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        for told in partitions {
+            ErrorCode::check(told.error_code).map_err(|code| ClientError::Refused {
+                broker: broker.clone(),
+                api: "TxnOffsetCommit",
+                what: format!("group {group}"),
+                code,
+                message: way_out(code).map(str::to_owned),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// On the explicit way a transaction is told which groups it moves.
+    async fn add_offsets(&mut self, group: &str, deadline: Deadline) -> Result<(), ClientError> {
+        let node = self.find(&self.id, key_type::TRANSACTION, deadline).await?;
+        let request = AddOffsetsToTxnRequest {
+            transactional_id: self.id.to_string(),
+            producer_id: self.identity.id,
+            producer_epoch: self.identity.epoch,
+            group_id: group.to_owned(),
+        };
+        let need = Need::of::<AddOffsetsToTxn>();
+        let answer = self.cluster.call_as::<AddOffsetsToTxn>(Ask::Node(node), need, &request, deadline).await?;
+        let broker = answer.broker();
+        let response = answer.read().map_err(|error| call_error::<AddOffsetsToTxn>(broker, error))?;
+        ErrorCode::check(response.error_code)
+            .map_err(|code| refused(broker, "AddOffsetsToTxn", format!("group {group}"), code))
+    }
+}
+
+fn way_out(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::RebalanceInProgress => {
+            Some("consumers are members of that group: name one that nobody else uses (--group)")
+        }
+        ErrorCode::GroupAuthorizationFailed => Some("moving the group's offsets needs the right READ on it"),
+        _ => None,
+    }
+}
