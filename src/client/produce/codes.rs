@@ -93,7 +93,10 @@ pub(super) fn decide(code: ErrorCode) -> Decision {
         // Somebody else writes as this producer, with a newer epoch. Its id was given to us alone.
         E::InvalidProducerEpoch | E::ProducerFenced => Decision::Stop,
         // About transactions: this one is not open, or not ours. Who began it knows what to do.
-        E::InvalidTxnState | E::InvalidProducerIdMapping | E::TransactionAbortable => Decision::Stop,
+        E::InvalidTxnState | E::TransactionAbortable => Decision::Stop,
+        // The last epoch was used up and the new id is not known to the coordinator before the markers of the old one are
+        // written; or it has forgotten the transactional id.
+        E::InvalidProducerIdMapping => Decision::Repeat(Repeat { in_doubt: false, refresh: false, bounded: true }),
         // Everything else is not said about a produce.
         _ => Decision::Stop,
     }
@@ -137,6 +140,7 @@ mod tests {
         (E::NotLeaderOrFollower, UNSURE_ELSEWHERE),
         (E::KafkaStorageError, UNSURE_ELSEWHERE),
         (E::NetworkException, UNSURE_ELSEWHERE),
+        (E::InvalidProducerIdMapping, Decision::Repeat(Repeat { in_doubt: false, refresh: false, bounded: true })),
         (E::CorruptMessage, Decision::Repeat(Repeat { in_doubt: false, refresh: false, bounded: true })),
         (E::UnknownServerError, Decision::Repeat(Repeat { in_doubt: true, refresh: false, bounded: true })),
         (E::OutOfOrderSequenceNumber, Decision::OutOfOrder),

@@ -6,13 +6,14 @@
 //!     │ 14 15 16 51, lost: again              │ begin                          │
 //!     │                                       ▼                                │
 //!     │            any doubt of a write ┌── Open ── commit ──▶ Ending(commit) ─┤
-//!     │                                 ▼                        │  14 15 16 51, lost: the same again
-//!     │                          Ending(abort) ◀─────────────────┘             (explicit way: a lost one is a doubt)
-//!     │                                 │ 0 45 47 48 49 59 90 120: whose transaction was it?
-//!     │                                 ▼
-//!     │                             Resolving: InitProducerId with the current (id, epoch)
-//!     │                                 ├── 0: only we are here ──▶ Idle, and Recover: read the record and the tail
-//!     │                                 └── 47 90: a successor runs ──▶ Fenced
+//!     │                                 ▼                        │  14 15 16 51, lost: the same again (on the explicit way
+//!     │            45 59 120 ──▶ Ending(abort) ◀─────────────────┘             as Repeating, whose 0 is a doubt)
+//!     │                                 │ 0 47 48 49 90: whose transaction was it? (90 on the explicit way: not ours)
+//!     │                                 ▼                                          │
+//!     │                             Resolving: InitProducerId with the             │
+//!     │                                 │      current (id, epoch)                 ▼
+//!     │                                 ├── 47 90: a successor runs ──────────▶ Fenced
+//!     │                                 └── 0: only we are here ──▶ Idle, and recover: read the record and the tail
 //!     └── 50 53, a denial, an unknown code ──▶ Stopped (from everywhere)
 //! ```
 //!
@@ -20,10 +21,14 @@
 //! - There is one way back from every doubt, and it never guesses: abort what may be open, resolve, read what is there. The
 //!   plain InitProducerId is not on it: it would fence a successor.
 //! - The abort comes before the question. Asked while our own transaction is open, InitProducerId would fence ourselves.
+//! - On the implicit way 90 to EndTxn is not the answer yet: it is said as well while the markers of our last commit are being
+//!   written. The question decides, at a price: asked with an old epoch while a successor has a transaction open, it voids
+//!   that one (Kafka 4.2 looks at the id alone then), and the successor gets over it as over any doubt. On the explicit way,
+//!   where it could not, 90 says enough: it is not asked.
 //! - Resolving is also the barrier: it is answered 0 only when all markers before it are written.
-//! - On the implicit way (transaction.version 2) an EndTxn that is repeated with the same (id, epoch) tells the truth, so a
-//!   lost answer is no doubt. On the explicit way the epoch does not move, and a copy that is late could end the next
-//!   transaction: after every doubt, and every abort, the epoch is raised.
+//! - An EndTxn that is repeated with the same (id, epoch) is carried out once, so a lost answer is asked for again. On the
+//!   implicit way (transaction.version 2) that is the end of it. On the explicit way the epoch stays, and a copy that is late
+//!   could end the next transaction: after every doubt, and every abort, the epoch is raised.
 
 use crate::wire::ErrorCode;
 
@@ -50,6 +55,8 @@ pub(super) enum State {
     Idle,
     Open,
     Ending(End),
+    /// A commit on the explicit way whose answer was lost.
+    Repeating,
     Resolving,
     Fenced,
     Stopped,
@@ -112,27 +119,38 @@ pub(super) fn step(way: Way, state: State, event: Event) -> (State, Action) {
         // Nothing of ours is open.
         (State::Idle, Event::Doubt) => (State::Resolving, Action::InitCurrent),
 
-        (State::Starting | State::Resolving | State::Ending(_), Event::NotAsked) => (state, Action::Elsewhere),
+        (State::Starting | State::Resolving | State::Ending(_) | State::Repeating, Event::NotAsked) => {
+            (state, Action::Elsewhere)
+        }
         // An identity that nobody has heard of harms nobody.
         (State::Starting | State::Resolving, Event::Lost) => (state, Action::Elsewhere),
-        (State::Ending(End::Commit), Event::Lost) if way == Way::Explicit => (State::Resolving, Action::InitCurrent),
-        (State::Ending(_), Event::Lost) => (state, Action::Elsewhere),
+        (State::Ending(End::Commit), Event::Lost | Event::Answered(ErrorCode::UnknownServerError))
+            if way == Way::Explicit =>
+        {
+            (State::Repeating, Action::Elsewhere)
+        }
+        (State::Ending(_) | State::Repeating, Event::Lost) => (state, Action::Elsewhere),
 
-        (State::Starting | State::Resolving | State::Ending(_), Event::Answered(code)) => answered(state, code),
+        (State::Starting | State::Resolving | State::Ending(_) | State::Repeating, Event::Answered(code)) => {
+            answered(way, state, code)
+        }
 
         // What makes no sense is not acted on.
-        (State::Starting | State::Resolving | State::Ending(_), Event::Begin | Event::Commit | Event::Doubt)
+        (
+            State::Starting | State::Resolving | State::Ending(_) | State::Repeating,
+            Event::Begin | Event::Commit | Event::Doubt,
+        )
         | (State::Idle | State::Open, Event::Answered(_) | Event::Lost | Event::NotAsked) => {
             (State::Stopped, Action::Stop)
         }
     }
 }
 
-fn answered(state: State, code: ErrorCode) -> (State, Action) {
+fn answered(way: Way, state: State, code: ErrorCode) -> (State, Action) {
     use ErrorCode as E;
     match (state, code) {
         (State::Starting | State::Ending(End::Commit), E::None) => (State::Idle, Action::Adopt),
-        (State::Ending(End::Abort), E::None) => (State::Resolving, Action::InitCurrent),
+        (State::Ending(End::Abort) | State::Repeating, E::None) => (State::Resolving, Action::InitCurrent),
         (State::Resolving, E::None) => (State::Idle, Action::AdoptAndRecover),
 
         // It is starting, busy with what came before, or overloaded; or it is another broker by now.
@@ -142,14 +160,22 @@ fn answered(state: State, code: ErrorCode) -> (State, Action) {
         (_, E::BrokerNotAvailable | E::KafkaStorageError | E::NotEnoughReplicas) => (state, Action::Elsewhere),
         (_, E::NotEnoughReplicasAfterAppend) => (state, Action::Again),
 
-        // The identity is not the current one, or its transaction is not what we believe it is.
-        (State::Ending(_), E::InvalidProducerEpoch | E::ProducerFenced | E::InvalidTxnState) => {
-            (State::Resolving, Action::InitCurrent)
-        }
-        (State::Ending(_), E::OutOfOrderSequenceNumber | E::UnknownProducerId | E::InvalidProducerIdMapping) => {
-            (State::Resolving, Action::InitCurrent)
-        }
-        (State::Ending(_), E::TransactionAbortable | E::UnknownServerError) => (State::Resolving, Action::InitCurrent),
+        // What it had no word for may have been done or not.
+        (State::Ending(_) | State::Repeating, E::UnknownServerError) => (state, Action::Again),
+        // It must not stand.
+        (
+            State::Ending(End::Commit) | State::Repeating,
+            E::OutOfOrderSequenceNumber | E::UnknownProducerId | E::TransactionAbortable,
+        ) => (State::Ending(End::Abort), Action::EndTxn(End::Abort)),
+        // The identity is not the current one, or its transaction is not what we believe it is: it may have timed out.
+        (
+            State::Ending(_) | State::Repeating,
+            E::InvalidProducerEpoch | E::InvalidTxnState | E::InvalidProducerIdMapping,
+        ) => (State::Resolving, Action::InitCurrent),
+        (State::Ending(_) | State::Repeating, E::ProducerFenced) => match way {
+            Way::Implicit => (State::Resolving, Action::InitCurrent),
+            Way::Explicit => (State::Fenced, Action::GiveWay),
+        },
         // That is the question, and this its answer.
         (State::Resolving, E::InvalidProducerEpoch | E::ProducerFenced) => (State::Fenced, Action::GiveWay),
         // Whoever starts with nothing can only be told so while another starts at the same moment.
@@ -164,12 +190,13 @@ mod tests {
     use super::*;
 
     const WAYS: [Way; 2] = [Way::Implicit, Way::Explicit];
-    const STATES: [State; 8] = [
+    const STATES: [State; 9] = [
         State::Starting,
         State::Idle,
         State::Open,
         State::Ending(End::Commit),
         State::Ending(End::Abort),
+        State::Repeating,
         State::Resolving,
         State::Fenced,
         State::Stopped,
@@ -224,11 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_question_with_the_current_identity_tells_that_we_are_fenced() {
-        every(|_, state, event, next, _| {
+    fn only_who_ends_a_transaction_or_asks_with_the_current_identity_learns_that_it_is_fenced() {
+        let fenced = [ErrorCode::InvalidProducerEpoch, ErrorCode::ProducerFenced].map(Event::Answered);
+        every(|way, state, event, next, _| {
             if next == State::Fenced && state != State::Fenced {
-                assert_eq!(state, State::Resolving);
-                assert!(matches!(event, Event::Answered(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced)));
+                assert!(fenced.contains(&event), "{way:?} {state:?} {event:?}");
+                assert!(state == State::Resolving || way == Way::Explicit, "{way:?} {state:?} {event:?}");
             }
         });
     }
@@ -259,21 +287,13 @@ mod tests {
     #[test]
     fn fault_25_every_code_at_every_question_has_the_stated_action_and_the_rest_stops() {
         use ErrorCode as E;
-        let doubts = [
-            E::OutOfOrderSequenceNumber,
-            E::InvalidProducerEpoch,
-            E::InvalidTxnState,
-            E::InvalidProducerIdMapping,
-            E::UnknownProducerId,
-            E::ProducerFenced,
-            E::TransactionAbortable,
-            E::UnknownServerError,
-        ];
+        let whose = [E::InvalidProducerEpoch, E::InvalidTxnState, E::InvalidProducerIdMapping, E::ProducerFenced];
+        let void = [E::OutOfOrderSequenceNumber, E::UnknownProducerId, E::TransactionAbortable];
         let fenced = [E::InvalidProducerEpoch, E::ProducerFenced];
         every(|way, state, event, next, action| {
             let Event::Answered(code) = event else { return };
-            let asks = matches!(state, State::Starting | State::Ending(_) | State::Resolving);
-            if !asks {
+            let ends = matches!(state, State::Ending(_) | State::Repeating);
+            if !ends && !matches!(state, State::Starting | State::Resolving) {
                 return;
             }
             let again = matches!(action, Action::Again | Action::Elsewhere) && next == state;
@@ -281,8 +301,17 @@ mod tests {
             match state {
                 _ if code == E::None => assert!(!again && next != State::Stopped, "{shown}"),
                 _ if PASSING.contains(&code) || code == E::NotEnoughReplicasAfterAppend => assert!(again, "{shown}"),
-                State::Ending(_) if doubts.contains(&code) => {
+                _ if ends && code == E::UnknownServerError => {
+                    assert!(again || next == State::Repeating, "{shown}")
+                }
+                _ if ends && code == E::ProducerFenced && way == Way::Explicit => {
+                    assert_eq!(next, State::Fenced, "{shown}")
+                }
+                _ if ends && whose.contains(&code) => {
                     assert_eq!((next, action), (State::Resolving, Action::InitCurrent), "{shown}")
+                }
+                State::Ending(End::Commit) | State::Repeating if void.contains(&code) => {
+                    assert_eq!((next, action), (State::Ending(End::Abort), Action::EndTxn(End::Abort)), "{shown}")
                 }
                 State::Resolving if fenced.contains(&code) => assert_eq!(next, State::Fenced, "{shown}"),
                 State::Starting if fenced.contains(&code) => assert!(again, "{shown}"),
@@ -292,10 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_commit_is_repeated_on_the_implicit_way_and_a_doubt_on_the_explicit_one() {
+    fn a_lost_commit_is_asked_for_again_and_on_the_explicit_way_a_doubt_all_the_same() {
         let lost = |way| step(way, State::Ending(End::Commit), Event::Lost);
         assert_eq!(lost(Way::Implicit), (State::Ending(End::Commit), Action::Elsewhere));
-        assert_eq!(lost(Way::Explicit), (State::Resolving, Action::InitCurrent));
+        assert_eq!(lost(Way::Explicit), (State::Repeating, Action::Elsewhere));
+        let done = step(Way::Explicit, State::Repeating, Event::Answered(ErrorCode::None));
+        assert_eq!(done, (State::Resolving, Action::InitCurrent));
     }
 
     #[test]
@@ -303,8 +334,9 @@ mod tests {
         // From every state that asks, a walk of answers that change the state is short: there is no circle.
         every(|way, state, event, next, _| {
             let rank = |state| match state {
-                State::Open => 5,
-                State::Ending(End::Commit) => 4,
+                State::Open => 6,
+                State::Ending(End::Commit) => 5,
+                State::Repeating => 4,
                 State::Ending(End::Abort) => 3,
                 State::Starting | State::Resolving => 2,
                 State::Idle => 1,

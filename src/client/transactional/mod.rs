@@ -71,6 +71,13 @@ pub struct TransactionalProducer {
     added: Vec<TopicPartition>,
 }
 
+/// How a transaction has ended.
+enum Ended {
+    AsAsked,
+    /// What became of it stands in the log; this is why that is not known.
+    Somehow(ClientError),
+}
+
 impl Cluster {
     /// Takes the transactional id `id`: whoever had it can write nothing more, and what was open under it is aborted. When
     /// this returns, everything written under it before is decided.
@@ -128,7 +135,7 @@ impl TransactionalProducer {
     pub async fn resolve(&mut self) -> Result<(), Trouble> {
         let (state, action) = step(self.way, self.state, Event::Doubt);
         self.state = state;
-        self.drive(action).await
+        self.drive(action).await.map(|_| ())
     }
 
     /// Before something is written to `partitions`.
@@ -150,17 +157,21 @@ impl TransactionalProducer {
     async fn commit(&mut self) -> Result<(), Trouble> {
         let (state, action) = step(self.way, self.state, Event::Commit);
         self.state = state;
-        self.drive(action).await
+        match self.drive(action).await? {
+            Ended::AsAsked => Ok(()),
+            Ended::Somehow(error) => Err(Trouble::Doubt(error)),
+        }
     }
 
     /// Does what the machine says until it says that we may go on.
-    async fn drive(&mut self, mut action: Action) -> Result<(), Trouble> {
+    async fn drive(&mut self, mut action: Action) -> Result<Ended, Trouble> {
         let deadline = Deadline::after(self.cluster.timeout() * 4);
         let mut retry = self.cluster.retry_until(deadline);
         let mut asked = Asked::of(action);
+        let mut doubt = None;
         loop {
             let answer = match action {
-                Action::Continue => return Ok(()),
+                Action::Continue => return Ok(Ended::AsAsked),
                 Action::Init | Action::InitCurrent | Action::EndTxn(_) => {
                     asked = Asked::of(action);
                     self.ask(asked, deadline).await
@@ -181,24 +192,28 @@ impl TransactionalProducer {
             let (state, next) = step(self.way, self.state, event);
             self.state = state;
             action = next;
-            let failure = |this: &Self| failure.unwrap_or_else(|| this.wrong_error("no answer"));
+            let why =
+                |this: &Self, failure: Option<ClientError>| failure.unwrap_or_else(|| this.wrong_error("no answer"));
             match action {
                 Action::Adopt | Action::AdoptAndRecover => {
                     self.identity = identity.unwrap_or(self.identity);
                     self.added.clear();
-                    return Ok(());
+                    return Ok(match action {
+                        Action::Adopt => Ended::AsAsked,
+                        _ => Ended::Somehow(doubt.unwrap_or_else(|| self.wrong_error("nothing was in doubt"))),
+                    });
                 }
                 Action::GiveWay => return Err(Trouble::Fenced(self.fenced())),
-                Action::Stop => return Err(Trouble::Stop(failure(self))),
+                Action::Stop => return Err(Trouble::Stop(why(self, failure))),
                 Action::Again | Action::Elsewhere => {
                     if action == Action::Elsewhere {
                         self.coordinator = None;
                     }
-                    retry.after_verdict(failure(self), Verdict::Again).await.map_err(Trouble::Stop)?;
+                    retry.after_verdict(why(self, failure), Verdict::Again).await.map_err(Trouble::Stop)?;
                 }
                 // It is known already what its own answer will say.
-                Action::InitCurrent => tracing::debug!(error = %failure(self), "whose transaction was it?"),
-                Action::Continue | Action::Init | Action::EndTxn(_) => {}
+                Action::InitCurrent | Action::EndTxn(_) => doubt = failure.or(doubt),
+                Action::Continue | Action::Init => {}
             }
         }
     }

@@ -119,7 +119,7 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
 impl Job<'_> {
     async fn run(mut self, mut producer: TransactionalProducer) -> Result<Done, JobError> {
         loop {
-            let onward = match self.recover().await {
+            let onward = match self.recover_twice().await {
                 Ok(onward) => onward,
                 Err(error) => return Err(self.stopped(error)),
             };
@@ -152,6 +152,15 @@ impl Job<'_> {
             if let Err(error) = interruptible(self.cx, resolved).await {
                 return Err(self.stopped(error));
             }
+        }
+    }
+
+    /// Who was shut out while it looked has seen some of it before and some of it after what its successor has written: what
+    /// is refused is looked at once more.
+    async fn recover_twice(&mut self) -> Result<Option<Onward>, JobError> {
+        match self.recover().await {
+            Err(JobError::Refused(_) | JobError::Unfit(_)) => self.recover().await,
+            other => other,
         }
     }
 

@@ -70,13 +70,18 @@ impl World {
     }
 
     pub(super) async fn on(config: BrokerConfig) -> Self {
+        Self::of(RECORDS, config).await
+    }
+
+    /// So many records in each partition.
+    pub(super) async fn of(records: i32, config: BrokerConfig) -> Self {
         let broker = Broker::start(BrokerConfig { nodes: 2, ..config }).await.unwrap();
         broker.create_topic("in", PARTITIONS, &[("retention.ms", "-1")]).unwrap();
         broker.create_topic("out", 1, &[("retention.ms", "-1")]).unwrap();
         let mut all = Vec::new();
         for partition in 0..PARTITIONS {
             let mut writer = BatchWriter::new(Codec::None);
-            for number in 0..RECORDS {
+            for number in 0..records {
                 // A few distinct keys: what goes on must go on in the middle of equal ones.
                 let key = number / 9;
                 // Some are equal to others, here and in the other partitions, and all of them count.
