@@ -16,7 +16,6 @@ pub mod verify;
 pub mod peek;
 
 // What a job was about to do and how far it came, kept in the cluster.
-#[allow(dead_code, reason = "the merge takes it up together with transactions")]
 mod ledger;
 
 pub use ledger::name::check_name as check_job_name;
