@@ -13,6 +13,7 @@ mod memory;
 mod merge;
 mod plain_faults;
 mod refusals;
+mod torture;
 mod transactions;
 
 // The client on its own.

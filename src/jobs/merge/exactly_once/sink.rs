@@ -15,6 +15,7 @@ use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
 use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
 use crate::jobs::error::JobError;
+use crate::observe::phase::{Phase, Phases};
 use crate::ports::{Outgoing, Reached, Sink};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -81,6 +82,7 @@ impl CommittingSink {
         recorder: Recorder,
         pace: Pace,
         waiting_max: usize,
+        phases: &Phases,
     ) -> (Self, JoinSet<Ended>) {
         let appended = writer.appended();
         let partition = appended.partition().clone();
@@ -91,6 +93,7 @@ impl CommittingSink {
             writer,
             recorder,
             shared: shared.clone(),
+            phases: phases.clone(),
             _ends: ends,
             #[cfg(test)]
             record_apart: super::sabotage::Sabotage::RecordApart.is_missing(),
@@ -170,6 +173,7 @@ struct Task {
     writer: TransactionWriter,
     recorder: Recorder,
     shared: Arc<Shared>,
+    phases: Phases,
     _ends: oneshot::Sender<()>,
     #[cfg(test)]
     record_apart: bool,
@@ -191,6 +195,9 @@ impl Task {
     }
 
     async fn carry_out(&mut self, Order { batch, commit }: Order) -> Result<(), WriteTrouble> {
+        if batch.is_some() {
+            self.phases.reached(Phase::Produce);
+        }
         match (batch, commit) {
             (Some(batch), None) => self.writer.append(batch).await?,
             (batch, Some(reached)) => self.commit(batch, reached).await?,
@@ -211,13 +218,16 @@ impl Task {
         };
         self.writer.flush().await?;
         self.tell();
+        self.phases.reached(Phase::JobRecord);
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
         #[cfg(test)]
         if self.record_apart {
             self.writer.commit().await?;
         }
         self.writer.record(record).await?;
+        self.phases.reached(Phase::EndTxn);
         self.writer.commit().await?;
+        self.phases.reached(Phase::AfterCommit);
         self.recorder.committed();
         self.shared.state().pace.cost(began.elapsed());
         Ok(())

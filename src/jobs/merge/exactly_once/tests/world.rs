@@ -139,6 +139,7 @@ impl World {
             timeout: self.patience,
             shutdown: Shutdown::default(),
             progress: Progress::default(),
+            phases: Default::default(),
         }
     }
 
