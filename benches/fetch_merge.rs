@@ -45,6 +45,7 @@ impl Bench {
             timeout: TIMEOUT,
             shutdown: kmerge::base::shutdown::Shutdown::default(),
             progress: kmerge::observe::progress::Progress::default(),
+            phases: Default::default(),
         };
         Self { runtime, broker, cx, outputs: std::cell::Cell::new(0) }
     }

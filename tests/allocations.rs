@@ -68,6 +68,7 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
         timeout,
         shutdown: Shutdown::default(),
         progress: Progress::default(),
+        phases: Default::default(),
     };
     let before = allocations();
     let report = merge::run(&settings, &cx).await.unwrap();

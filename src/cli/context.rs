@@ -49,6 +49,7 @@ impl Context {
             timeout: self.global.timeout,
             shutdown: self.shutdown.clone(),
             progress: self.progress.clone(),
+            phases: Default::default(),
         }
     }
 

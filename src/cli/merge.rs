@@ -6,6 +6,7 @@ use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
 use kmerge::base::units::{parse_duration, parse_size};
+use kmerge::jobs::JobContext;
 use kmerge::jobs::check_job_name;
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 use std::time::Duration;
@@ -236,7 +237,8 @@ impl MergeArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let dry_run = self.dry_run;
         let settings = self.checked()?;
-        let job = cx.job()?;
+        let phases = super::torture::phases(settings.progressing.job.as_deref());
+        let job = JobContext { phases, ..cx.job()? };
         if dry_run {
             let plan = merge::plan(&settings, &job).await?;
             return cx.print(&plan.summary(&settings), &plan.to_json(&settings));

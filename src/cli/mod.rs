@@ -22,6 +22,8 @@ pub mod check;
 
 pub mod verify;
 
+pub mod torture;
+
 pub mod generate;
 
 pub mod topic;
@@ -52,6 +54,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Prove an output against its inputs, record by record.
     Verify(verify::VerifyArgs),
+    /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
+    Torture(torture::TortureArgs),
     /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
@@ -73,6 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Merge(args) => args.run(&cx).await,
             Command::Check(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
+            Command::Torture(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,

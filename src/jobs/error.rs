@@ -138,6 +138,9 @@ pub enum JobError {
         /// Records asked for.
         planned: u64,
     },
+    /// A merge that was tortured did what it must not.
+    #[error("{0}")]
+    Tortured(String),
     /// A signal asked us to stop.
     #[error("interrupted")]
     Interrupted(Signal),
@@ -148,7 +151,7 @@ impl JobError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
-            Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed => Kind::Failed,
+            Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed | Self::Tortured(_) => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
             Self::Stopped { error, .. } | Self::HalfMade { error, .. } | Self::Paused { error, .. } => error.kind(),

@@ -15,6 +15,9 @@ pub mod verify;
 
 pub mod peek;
 
+// Does it go on exactly where it was, whatever is killed?
+pub mod torture;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 
@@ -35,6 +38,7 @@ pub mod error;
 mod testing;
 
 use crate::base::shutdown::Shutdown;
+use crate::observe::phase::Phases;
 use crate::observe::progress::Progress;
 use std::time::Duration;
 
@@ -51,4 +55,6 @@ pub struct JobContext {
     pub shutdown: Shutdown,
     /// Counters that the job moves.
     pub progress: Progress,
+    /// Hears where a merge that is delivered exactly once is.
+    pub phases: Phases,
 }

@@ -159,6 +159,7 @@ pub(super) fn context() -> JobContext {
         timeout: Duration::from_secs(60),
         shutdown: Shutdown::default(),
         progress: Progress::default(),
+        phases: Default::default(),
     }
 }
 

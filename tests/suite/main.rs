@@ -14,6 +14,7 @@ mod memory;
 mod merge;
 mod plain_faults;
 mod refusals;
+mod torture;
 mod transactions;
 
 // The client on its own.

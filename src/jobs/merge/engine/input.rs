@@ -19,6 +19,7 @@ use crate::jobs::merge::plan::Source;
 use crate::jobs::windows::Windows;
 use crate::keys::KeyPlan;
 use crate::merge::{Backwards, Lane};
+use crate::observe::phase::Phase;
 use crate::ports::Source as _;
 use std::ops::Range;
 
@@ -147,6 +148,7 @@ impl Input {
         }
         let partition = &self.source.partition;
         let next = async {
+            cx.phases.reached(Phase::Fetch);
             cx.progress.waiting_for(Some(partition.to_string()));
             let more = self.windows.next(&mut self.window).await;
             cx.progress.waiting_for(None);

@@ -49,6 +49,7 @@ impl Trial {
                 timeout: Duration::from_secs(5),
                 shutdown: Shutdown::default(),
                 progress: Progress::default(),
+                phases: Default::default(),
             },
         }
     }

@@ -241,11 +241,12 @@ impl Job<'_> {
             Strategy::Merge => {
                 cx.progress.begin("merge", rest.offsets());
                 let engine = engine::Engine::on(&rest, settings, &cluster, cx);
-                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, engine.batches_waiting());
+                let (sink, task) =
+                    CommittingSink::start(writer, recorder, followers, pace, engine.batches_waiting(), &cx.phases);
                 (engine.merge(floor, sink).await, task)
             }
             Strategy::Count => {
-                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1);
+                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1, &cx.phases);
                 (count::count_into(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
             }
         };

@@ -15,6 +15,7 @@ use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
 use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
 use crate::jobs::error::JobError;
+use crate::observe::phase::{Phase, Phases};
 use crate::ports::{Outgoing, Reached, Sink};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -88,6 +89,7 @@ impl CommittingSink {
         followers: Option<Followers>,
         pace: Pace,
         waiting_max: usize,
+        phases: &Phases,
     ) -> (Self, JoinSet<Ended>) {
         let appended = writer.appended();
         let partition = appended.partition().clone();
@@ -99,6 +101,7 @@ impl CommittingSink {
             recorder,
             followers,
             shared: shared.clone(),
+            phases: phases.clone(),
             _ends: ends,
             #[cfg(test)]
             record_apart: super::sabotage::Sabotage::RecordApart.is_missing(),
@@ -179,6 +182,7 @@ struct Task {
     recorder: Recorder,
     followers: Option<Followers>,
     shared: Arc<Shared>,
+    phases: Phases,
     _ends: oneshot::Sender<()>,
     #[cfg(test)]
     record_apart: bool,
@@ -200,6 +204,9 @@ impl Task {
     }
 
     async fn carry_out(&mut self, Order { batch, commit }: Order) -> Result<(), WriteTrouble> {
+        if batch.is_some() {
+            self.phases.reached(Phase::Produce);
+        }
         match (batch, commit) {
             (Some(batch), None) => self.writer.append(batch).await?,
             (batch, Some(reached)) => self.commit(batch, reached).await?,
@@ -226,13 +233,16 @@ impl Task {
             let offsets = inputs.iter().cloned().zip(reached.positions.iter().copied());
             self.writer.offsets(group, &offsets.collect::<Vec<_>>()).await?;
         }
+        self.phases.reached(Phase::JobRecord);
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;
         #[cfg(test)]
         if self.record_apart {
             self.writer.commit().await?;
         }
         self.writer.record(record).await?;
+        self.phases.reached(Phase::EndTxn);
         self.writer.commit().await?;
+        self.phases.reached(Phase::AfterCommit);
         self.recorder.committed();
         self.shared.state().pace.cost(began.elapsed());
         Ok(())

@@ -144,6 +144,7 @@ impl World {
             timeout: self.patience,
             shutdown: Shutdown::default(),
             progress: Progress::default(),
+            phases: Default::default(),
         }
     }
 
