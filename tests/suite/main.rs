@@ -12,6 +12,7 @@ mod job_records;
 mod keeping;
 mod memory;
 mod merge;
+mod merging_killed;
 mod plain_faults;
 mod refusals;
 mod torture;

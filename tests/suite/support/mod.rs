@@ -2,12 +2,15 @@
 
 mod binary;
 mod cluster;
+mod killable;
 mod peer;
 mod records;
 mod seed;
 
 pub use binary::{Outcome, command, run};
 pub use cluster::{Cluster, run_embedded, run_on_kafka};
+pub use killable::Killable;
+pub use peer::coordinator;
 pub use records::Rec;
 pub use seed::Seed;
 

@@ -2,6 +2,7 @@
 
 use kmerge::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use kmerge::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
+use kmerge::wire::find_coordinator::{FindCoordinator, FindCoordinatorRequest, key_type};
 use kmerge::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kmerge::wire::metadata::{Metadata, MetadataRequest, MetadataRequestTopic};
 use kmerge::wire::produce::{PartitionProduceData, Produce, ProduceRequest, TopicProduceData};
@@ -16,9 +17,20 @@ const PRODUCE: i16 = 9;
 const FETCH: i16 = 12;
 const LIST_OFFSETS: i16 = 7;
 const DELETE_RECORDS: i16 = 2;
+const FIND_COORDINATOR: i16 = 3;
 
 /// How long a new partition may take until its leader serves it.
 const SETTLE: Duration = Duration::from_secs(20);
+
+/// The node id of the broker that keeps this transactional id.
+pub async fn coordinator(address: &str, transactional_id: &str) -> i32 {
+    let mut peer = Peer::connect(address).await;
+    let (key, key_type) = (transactional_id.to_owned(), key_type::TRANSACTION);
+    let request = FindCoordinatorRequest { key, key_type, ..Default::default() };
+    let answer = peer.call::<FindCoordinator>(FIND_COORDINATOR, &request).await;
+    assert_eq!(answer.error_code, 0, "{answer:?}");
+    answer.node_id
+}
 
 pub struct Peer {
     stream: TcpStream,
