@@ -16,14 +16,14 @@
 //!
 //! # The modules, in reading order
 //!
-//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting, the plain
-//!   merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
+//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
+//!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `generate` (sample data).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
-//!   raw batches (`fetch`), an idempotent writer (`produce`); and in `rskafka.rs` the foreign client of the plain merge.
+//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
@@ -45,14 +45,15 @@
 //! - A record is copied once on its way, from the window that was fetched into the batch that is sent; nothing is allocated for
 //!   it. What is held is paid for from one byte budget.
 //! - What was sent and not answered is unknown, and resolved by asking and by sending the same bytes again, never by guessing.
+//! - What a merge has written counts once it is committed, together with how far the merge is. After a crash or a doubt what is
+//!   committed is read again, behind an InitProducerId that shuts everybody else out; nothing that was in memory counts.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
 //!   on rskafka shares not even the client.
 //!
 //! # What is absent
 //!
 //! - `merge` and `keys` do no I/O and know no clock. `client` and `broker` never meet but on a socket.
-//! - No transactions of our own yet: a merge that was stopped begins anew.
-//! - No consumer groups, no TLS and no SASL yet.
+//! - No members of consumer groups, no TLS and no SASL yet.
 //! - No `unsafe`.
 
 // Whole jobs: the only code that knows several stages.

@@ -2,7 +2,12 @@
 #![cfg(unix)]
 
 use crate::support::*;
-use std::process::Stdio;
+use kmerge::base::kind::Kind;
+use kmerge::jobs::JobContext;
+use kmerge::jobs::torture::{self, TortureSettings};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PREFIX: &str = "kmerge-torture-";
@@ -77,6 +82,52 @@ async fn a_torture_that_is_asked_to_stop_leaves_nothing_behind() {
         let ended = Outcome::from(ended).fails(status, &["interrupted"]);
         assert_eq!(its_topics(&cluster.brokers).await, [""; 0], "{ended:?}");
     }
+}
+
+/// A merge that writes once more, when it is done, what it has written.
+const TWICE: &str = r#"
+"$KMERGE" "$@" || exit $?
+while [ $# -gt 0 ]; do
+    case "$1" in --from) from=$2 ;; --to) to=$2 ;; --brokers) brokers=$2 ;; esac
+    shift
+done
+exec "$KMERGE" merge --from "$from" --to "$to" --brokers "$brokers" --delivery idempotent --append
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_writes_a_record_twice_is_found_out() {
+    let cluster = Cluster::embedded("twice").await;
+    let script = std::env::temp_dir().join(format!("kmerge-torture-twice-{}", std::process::id()));
+    let text = format!("#!/bin/sh\n[ \"$1\" = merge ] || exit 0\nKMERGE='{}'\n{TWICE}", env!("CARGO_BIN_EXE_kmerge"));
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A process that another test is just starting may hold the file open for writing a moment longer.
+    while matches!(Command::new(&script).status(), Err(error) if error.kind() == ErrorKind::ExecutableFileBusy) {}
+    let settings = TortureSettings {
+        program: script.clone(),
+        records: 1,
+        partitions: 1,
+        replication_factor: None,
+        kills: 0,
+        pairs: 0,
+        commit_interval: Duration::from_millis(50),
+        seed: 1,
+        keep: false,
+    };
+    let cx = JobContext {
+        brokers: cluster.brokers.split(',').map(str::to_owned).collect(),
+        brokers_in_environment: false,
+        timeout: Duration::from_secs(30),
+        shutdown: Default::default(),
+        progress: Default::default(),
+        phases: Default::default(),
+    };
+    let told = torture::run(&settings, &cx).await;
+    std::fs::remove_file(&script).unwrap();
+    let report = told.unwrap();
+    assert!(!report.ok() && report.summary().contains("NOT EXACTLY ONCE"), "{}", report.summary());
+    assert_eq!(report.to_json()["verified"][0]["extra"], 1);
+    assert_eq!(report.verdict().unwrap_err().kind(), Kind::Data);
 }
 
 #[tokio::test]

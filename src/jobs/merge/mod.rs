@@ -4,13 +4,15 @@
 //!  preflight ──▶ plan ──▶ engine/: our client, a tree of losers over lanes of keys ──▶ output ──▶ report
 //!  refuses       pinned   count.rs: counts instead of merging
 //!                         plain.rs: rskafka and a heap, the second opinion
+//!                exactly_once/ around the first two: progress is committed with the output, and gone on from
 //! ```
 //!
 //! Non-obvious:
 //! - Nothing is written before every refusal that can be foreseen has been considered.
 //! - Idempotent delivery: the broker knows a repeated batch by its producer and sequence and stores it once. Where it does not
 //!   (at-least-once, or a broker that has forgotten the producer) a repeat shows in the offsets that it acknowledges, and
-//!   stops the job; the last batch has none after it, so the output's end is looked at once more.
+//!   stops the job; the last batch has none after it, so the output's end is looked at once more. In a transaction a broker
+//!   forgets no producer.
 //! - Whatever stops the job after it began to write tells how far the output goes.
 
 // What a record costs, and what it says.

@@ -10,10 +10,11 @@ use super::signals;
 use super::{Stop, TortureSettings};
 use crate::base::units::show_count;
 use crate::jobs::JobContext;
+use crate::jobs::error::JobError;
 use std::collections::VecDeque;
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -31,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const TAKEN_OVER: i32 = 5;
 /// How it says where it goes on.
 const RESUMED: &str = "resumed at record ";
+/// How it says that it has found nothing to do.
+const COMPLETE: &str = "already complete";
 /// After how long the cluster may void what a kill left open: so long nobody waits, because the next life takes over at once.
 const TRANSACTION_TIMEOUT: &str = "10s";
 /// Small batches make a slow merge, in which there is time to be killed.
@@ -69,8 +72,22 @@ pub(super) struct Life {
 /// What it said so far.
 #[derive(Default)]
 struct Heard {
-    state: Mutex<(Option<u64>, VecDeque<String>)>,
+    said: Mutex<Said>,
     resumed: Notify,
+}
+
+#[derive(Default)]
+struct Said {
+    resumed_at: Option<u64>,
+    was_complete: bool,
+    /// The last lines.
+    lines: VecDeque<String>,
+}
+
+impl Heard {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Merge {
@@ -98,8 +115,8 @@ impl Merge {
             let (id, stderr) = (child.id().ok_or_else(gone)?, child.stderr.take().ok_or_else(gone)?);
             Ok((child, id, stderr))
         });
-        let (child, id, stderr) =
-            started.map_err(|error| Stop::Fault(format!("start {}: {error}", settings.program.display())))?;
+        let (child, id, stderr) = started
+            .map_err(|error| JobError::Refused(format!("start {} merge: {error}", settings.program.display())))?;
         let heard = Arc::<Heard>::default();
         let listener = tokio::spawn(listen(stderr, heard.clone()));
         Ok(Life { child, id, began, heard, listener })
@@ -114,13 +131,14 @@ async fn listen(stderr: ChildStderr, heard: Arc<Heard>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let rank = resumed_at(&line);
-        let mut state = heard.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.1.len() == LINES_MAX {
-            state.1.pop_front();
+        let mut said = heard.said();
+        said.was_complete |= line.contains(COMPLETE);
+        if said.lines.len() == LINES_MAX {
+            said.lines.pop_front();
         }
-        state.1.push_back(line);
-        if rank.is_some() && state.0.is_none() {
-            state.0 = rank;
+        said.lines.push_back(line);
+        if rank.is_some() && said.resumed_at.is_none() {
+            said.resumed_at = rank;
             heard.resumed.notify_one();
         }
     }
@@ -141,7 +159,12 @@ impl Life {
 
     /// At which record it has gone on, once it said so.
     pub(super) fn resumed_at(&self) -> Option<u64> {
-        self.heard.state.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.heard.said().resumed_at
+    }
+
+    /// Whether it has found the job complete when it began.
+    pub(super) fn found_it_complete(&self) -> bool {
+        self.heard.said().was_complete
     }
 
     /// Waits until it has said where it goes on, or ended, or for so long.
@@ -201,10 +224,10 @@ impl Life {
     }
 
     fn last_words(&self) -> String {
-        let state = self.heard.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.1.is_empty() {
+        let said = self.heard.said();
+        match said.lines.is_empty() {
             true => " It said nothing".to_owned(),
-            false => state.1.iter().fold(" It said:".to_owned(), |said, line| said + "\n    " + line),
+            false => said.lines.iter().fold(" It said:".to_owned(), |said, line| said + "\n    " + line),
         }
     }
 }
@@ -225,14 +248,16 @@ fn end_of(status: ExitStatus) -> Option<End> {
 }
 
 fn lost(error: &io::Error) -> Stop {
-    Stop::Fault(format!("wait for a merge: {error}"))
+    Stop::Job(JobError::Refused(format!("wait for a merge: {error}")))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use super::super::testing::{Script, settings};
     use super::*;
     use crate::jobs::ledger::start::Start;
     use crate::jobs::ledger::testing::{plan, progress};
+    use crate::jobs::testing::context;
 
     #[test]
     fn what_a_merge_says_of_where_it_goes_on_is_understood() {
@@ -243,5 +268,61 @@ mod tests {
             assert_eq!(resumed_at(&format!("2026-01-01T00:00:00Z  INFO {said}")), Some(rank), "{said}");
         }
         assert_eq!(resumed_at("merge: 5 of 10 records"), None);
+        let said = Start::Complete { plan: plan(), progress, grown: 0 }.sentence().unwrap();
+        assert!(said.contains(COMPLETE) && resumed_at(&said).is_none(), "{said}");
+    }
+
+    fn fault(ended: Result<End, Stop>) -> String {
+        match ended {
+            Err(Stop::Fault(fault)) => fault,
+            Err(Stop::Job(error)) => panic!("{error}"),
+            Ok(end) => panic!("{end:?}"),
+        }
+    }
+
+    /// A life of a program that does this instead of merging.
+    fn life(script: &Script) -> Life {
+        let name = || "kmerge-torture-x".to_owned();
+        let merge = Merge { input: name(), output: name(), job: name(), jobs_topic: name() };
+        let Ok(life) = merge.start(&settings(script), &context(), None) else { panic!("it does not start") };
+        life
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_is_given_up_with_what_it_said() {
+        let script = Script::new("hangs", "echo what hangs says >&2; exec sleep 600");
+        let mut life = life(&script);
+        // It has to have said that before we give up.
+        while life.last_words().ends_with("nothing") {
+            tokio::task::yield_now().await;
+        }
+        let fault = fault(life.ended(Duration::from_millis(10)).await);
+        assert!(fault.contains("has not ended") && fault.contains("what hangs says"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn every_way_to_end_is_told_from_the_others() {
+        let most = Duration::from_secs(60);
+        for (does, end) in [("exit 0", End::Complete), ("exit 5", End::TakenOver), ("kill -9 $$", End::Killed)] {
+            let script = Script::new(&format!("ends-{end:?}"), does);
+            assert_eq!(life(&script).ended(most).await.ok(), Some(end), "{does}");
+        }
+        for (does, said) in [("exit 1", "status: 1"), ("kill -15 $$", "signal: 15")] {
+            let script = Script::new(&format!("fails-{}", said.len()), &format!("echo why >&2; {does}"));
+            let fault = fault(life(&script).ended(most).await);
+            assert!(fault.contains(said) && fault.ends_with("why"), "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_stands_still_is_seen_and_woken() {
+        let most = Duration::from_secs(60);
+        let script = Script::new("stops", "kill -STOP $$; exit 5");
+        let mut stopped = life(&script);
+        assert_eq!(stopped.has_stopped(most).await.ok(), Some(true));
+        stopped.wake();
+        assert_eq!(stopped.ended(most).await.ok(), Some(End::TakenOver));
+        let script = Script::new("does-not-stop", "exit 0");
+        assert_eq!(life(&script).has_stopped(most).await.ok(), Some(false));
     }
 }

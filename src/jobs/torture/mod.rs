@@ -26,6 +26,12 @@ mod topics;
 // What is found.
 mod report;
 
+#[cfg(all(test, unix))]
+mod testing;
+
+#[cfg(all(test, unix))]
+mod tests;
+
 pub use halt::{Halt, How, PREFIX, VARIABLE};
 pub use report::TortureReport;
 

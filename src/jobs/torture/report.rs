@@ -125,10 +125,11 @@ impl TortureReport {
     pub fn summary(&self) -> String {
         let (tally, records) = (&self.tally, show_count(self.records));
         let mut out = format!(
-            "tortured {} merge{} of {records} records in {} partitions for {:.1} s (seed {})\n",
+            "tortured {} merge{} of {records} records in {} partition{} for {:.1} s (seed {})\n",
             tally.rounds,
             if tally.rounds == 1 { "" } else { "s, one after the other," },
             self.partitions,
+            if self.partitions == 1 { "" } else { "s" },
             self.seconds,
             self.seed,
         );
@@ -143,6 +144,9 @@ impl TortureReport {
         line(tally.woken, "  of them stopped before, woken after, and changed nothing");
         line(self.resumes(), "starts after the first");
         line(self.resumes_after_first_commit(), &format!("  went on behind a commit{}", self.ranks()));
+        if self.fault.is_none() && self.kills() < self.asked {
+            out += "the merge was complete too soon for the other kills: give it more --records\n";
+        }
         out + &self.judgement()
     }
 
@@ -158,7 +162,7 @@ impl TortureReport {
 
     fn judgement(&self) -> String {
         match (&self.fault, self.tally.verified.iter().find(|report| !report.ok())) {
-            (Some(fault), _) => format!("NOT EXACTLY ONCE: {fault}"),
+            (Some(fault), _) => format!("FAILED: {}", fault.lines().next().unwrap_or_default()),
             (None, Some(bad)) => format!("NOT EXACTLY ONCE: {}", bad.summary()),
             (None, None) if self.tally.verified.is_empty() => "NOTHING PROVED: no merge was completed".to_owned(),
             (None, None) => format!(
