@@ -1,8 +1,8 @@
 //! What each error code means for each API that is called here, and what is done about it.
 //!
 //! A code has a meaning of its own ([`meaning`], every code there is); some mean something else in the answer to a certain
-//! API ([`decide`]). What is done is one of three things ([`Verdict`]); a deadline ends all of them. The codes of Produce
-//! and InitProducerId decide about more than another try and are in `produce/codes.rs`.
+//! API ([`decide`]). What is done is one of three things ([`Verdict`]); a deadline ends all of them. The codes of producers
+//! decide about more than another try: those of Produce are in `produce/codes.rs`, those of transactions in `transactional/`.
 
 use super::retry::Verdict;
 use crate::wire::{ApiKey, ErrorCode};
@@ -23,6 +23,7 @@ pub(crate) const DECIDED: &[ApiKey] = &[
     ApiKey::OffsetForLeaderEpoch,
     ApiKey::DescribeConfigs,
     ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
     ApiKey::FindCoordinator,
     ApiKey::CreateTopics,
     ApiKey::CreatePartitions,
@@ -274,9 +275,11 @@ mod tests {
             ApiKey::DeleteTopics => (&[], &[E::UnknownTopicOrPartition, E::UnknownTopicId]),
             ApiKey::Metadata => (&[(E::RebootstrapRequired, Verdict::Refresh)], &[]),
             ApiKey::FindCoordinator => (&[(E::NotCoordinator, Verdict::Refresh)], &[]),
-            ApiKey::ApiVersions | ApiKey::DescribeConfigs | ApiKey::DescribeProducers | ApiKey::CreateTopics => {
-                (&[], &[])
-            }
+            ApiKey::ApiVersions
+            | ApiKey::DescribeConfigs
+            | ApiKey::DescribeProducers
+            | ApiKey::DescribeTransactions
+            | ApiKey::CreateTopics => (&[], &[]),
             other => panic!("{other} has no line in this table"),
         };
         let mut all: BTreeMap<i16, Verdict> = moved.iter().map(|code| (code.code(), Verdict::Refresh)).collect();

@@ -3,7 +3,6 @@
 use crate::base::kind::Kind;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::shutdown::Signal;
-use crate::base::text::visible;
 use crate::base::units::show_count;
 use crate::batch::BatchError;
 use crate::client::ClientError;
@@ -14,7 +13,7 @@ use crate::keys::KeyError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JobError {
-    /// The plan cannot be carried out; nothing was written.
+    /// The plan cannot be carried out, or not to its end.
     #[error("{0}")]
     Refused(String),
     /// The settings contradict each other or what is there.
@@ -50,7 +49,7 @@ pub enum JobError {
         #[source]
         error: BatchError,
     },
-    /// The records are not what the settings ask for; nothing was written.
+    /// The records are not what the settings ask for.
     #[error("{0}")]
     Unfit(String),
     /// A source gave a record that it had already passed.
@@ -115,16 +114,16 @@ pub enum JobError {
         planned: u64,
     },
     /// Something stopped a job that can go on.
-    #[error("{error}{}", show_paused(error, job, *records, *planned))]
+    #[error("{error}{}", show_paused(*records, *planned, *way_on))]
     Paused {
         /// What.
         error: Box<JobError>,
-        /// The job's name.
-        job: String,
-        /// Records that are committed, by all its runs.
+        /// Records that are known to be committed, by all its runs.
         records: u64,
         /// How many it is to write at most.
         planned: u64,
+        /// How to go on, where that helps.
+        way_on: Option<&'static str>,
     },
     /// Something stopped the generator.
     #[error("{error}. {} of {} records are written; the topic is not complete: delete it with kmerge topic delete {topic}", show_count(*records), show_count(*planned))]
@@ -164,20 +163,9 @@ impl JobError {
     }
 }
 
-fn show_paused(error: &JobError, job: &str, records: u64, planned: u64) -> String {
-    let (records, planned) = match error.kind() {
-        // Before anything was written there is nothing to go on with; and whoever has taken over goes on.
-        Kind::Fenced => return String::new(),
-        Kind::Interrupted(_) => (records, planned),
-        _ if records == 0 => return String::new(),
-        _ => (records, planned),
-    };
-    format!(
-        ". {} of {} records are committed; the same command goes on with job {} there",
-        show_count(records),
-        show_count(planned),
-        visible(job)
-    )
+fn show_paused(records: u64, planned: u64, way_on: Option<&str>) -> String {
+    let way_on = way_on.map(|way_on| format!("; {way_on}")).unwrap_or_default();
+    format!(". Of {} records {} are committed{way_on}", show_count(planned), show_count(records))
 }
 
 fn show_written(output: &TopicPartition, written: &std::ops::Range<i64>, planned: u64) -> String {

@@ -153,8 +153,8 @@ where
         self.sink.commits()
     }
 
-    /// Waits until it is time to commit; for ever where nothing was added since the last time. (What was sent is always followed by a
-    /// batch being filled, because a batch is sent when the next record does not fit.)
+    /// Waits until it is time to commit; for ever where nothing was added since the last time. What was sent is always
+    /// followed by a batch being filled, because a batch is sent when the next record does not fit.
     pub(crate) async fn due(&self) {
         match self.is_empty() {
             true => std::future::pending().await,

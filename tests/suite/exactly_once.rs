@@ -37,7 +37,7 @@ on_both_brokers! {
             .await
             .fails(2, &["writes to", &other]);
         cluster.delete_before(&output, 0, RECORDS).await;
-        cluster.run(&args).await.fails(1, &["offset"]);
+        cluster.run(&args).await.fails(4, &["is not there", "--restart"]);
         cluster.run(&[&args[..], &["--restart"]].concat()).await.ok();
         assert_eq!(cluster.read(&output, 0).await.len() as i64, RECORDS);
     }

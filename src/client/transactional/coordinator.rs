@@ -13,6 +13,7 @@ use crate::client::need::Need;
 use crate::client::produce::Identity;
 use crate::client::retry::{Verdict, verdict};
 use crate::wire::add_partitions_to_txn::{AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
+use crate::wire::describe_transactions::{DescribeTransactions, DescribeTransactionsRequest};
 use crate::wire::end_txn::{EndTxn, EndTxnRequest};
 use crate::wire::find_coordinator::{FindCoordinator, FindCoordinatorRequest, key_type};
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
@@ -172,6 +173,16 @@ impl TransactionalProducer {
         let broker = answer.broker();
         let response = answer.read().map_err(|error| lost(call_error::<AddPartitionsToTxn>(broker, error)))?;
         let topics = &response.results_by_topic_v3_and_below;
+        // Where one cannot be added, the others are told that they were not tried: the one is the cause.
+        let not_tried = ErrorCode::OperationNotAttempted.code();
+        let all =
+            topics.iter().flat_map(|topic| topic.results_by_partition.iter().map(move |told| (&topic.name, told)));
+        let culprit = all.into_iter().find(|(_, told)| ![0, not_tried].contains(&told.partition_error_code));
+        if let Some((topic, told)) = culprit {
+            let what = TopicPartition::new(topic.as_str(), told.partition_index);
+            let code = ErrorCode::from_code(told.partition_error_code);
+            return Err(lost(refused(broker, "AddPartitionsToTxn", what, code)));
+        }
         for wanted in partitions {
             let mut told =
                 topics.iter().filter(|topic| topic.name == *wanted.topic).flat_map(|t| &t.results_by_partition);
@@ -212,6 +223,17 @@ impl TransactionalProducer {
             self.cluster.refresh(Ask::Any, Some(&[]), deadline).await?;
         }
         Ok(node)
+    }
+
+    /// Who has the id, as far as that is told.
+    pub(super) async fn described(&mut self) -> Option<Identity> {
+        let deadline = self.cluster.deadline();
+        let node = self.find(&self.id, key_type::TRANSACTION, deadline).await.ok()?;
+        let request = DescribeTransactionsRequest { transactional_ids: vec![self.id.to_string()] };
+        let answer = self.cluster.call::<DescribeTransactions>(Ask::Node(node), &request, deadline).await.ok()?;
+        let response = answer.read().ok()?;
+        let told = response.transaction_states.iter().find(|one| one.transactional_id == *self.id)?;
+        (told.error_code == 0).then_some(Identity { id: told.producer_id, epoch: told.producer_epoch })
     }
 
     async fn put<A: Api>(

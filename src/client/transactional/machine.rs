@@ -118,6 +118,10 @@ pub(super) fn step(way: Way, state: State, event: Event) -> (State, Action) {
         (State::Open, Event::Doubt) => (State::Ending(End::Abort), Action::EndTxn(End::Abort)),
         // Nothing of ours is open.
         (State::Idle, Event::Doubt) => (State::Resolving, Action::InitCurrent),
+        // It was given up for its time: the same is asked again.
+        (State::Ending(end), Event::Doubt) => (state, Action::EndTxn(end)),
+        (State::Repeating, Event::Doubt) => (state, Action::EndTxn(End::Commit)),
+        (State::Resolving, Event::Doubt) => (state, Action::InitCurrent),
 
         (State::Starting | State::Resolving | State::Ending(_) | State::Repeating, Event::NotAsked) => {
             (state, Action::Elsewhere)
@@ -136,10 +140,8 @@ pub(super) fn step(way: Way, state: State, event: Event) -> (State, Action) {
         }
 
         // What makes no sense is not acted on.
-        (
-            State::Starting | State::Resolving | State::Ending(_) | State::Repeating,
-            Event::Begin | Event::Commit | Event::Doubt,
-        )
+        (State::Starting | State::Resolving | State::Ending(_) | State::Repeating, Event::Begin | Event::Commit)
+        | (State::Starting, Event::Doubt)
         | (State::Idle | State::Open, Event::Answered(_) | Event::Lost | Event::NotAsked) => {
             (State::Stopped, Action::Stop)
         }
@@ -237,7 +239,7 @@ mod tests {
             Action::AdoptAndRecover => {
                 assert_eq!((state, event), (State::Resolving, Event::Answered(ErrorCode::None)));
             }
-            _ => assert_ne!(event == Event::Answered(ErrorCode::None) && state == State::Starting, true),
+            _ => assert!(event != Event::Answered(ErrorCode::None) || state != State::Starting),
         });
     }
 

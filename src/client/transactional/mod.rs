@@ -2,7 +2,7 @@
 //! and whoever takes the same transactional id later shuts it out.
 //!
 //! ```text
-//!  Cluster::transactional ──▶ TransactionalProducer ──▶ writer ──▶ append … append ──▶ commit(record) ──┐
+//!  Cluster::transactional ──▶ TransactionalProducer ──▶ writer ──▶ append … append ──▶ record, commit ──┐
 //!   (fences, once)              ▲      (machine.rs decides what every answer means)   ▲                 │
 //!                               │                                                     └── next epoch ◀──┘
 //!                               └── resolve ◀── any doubt: abort, ask with the current epoch, read again
@@ -131,6 +131,18 @@ impl TransactionalProducer {
         )
     }
 
+    /// Whether something may be open that readers wait for.
+    pub fn holds_something_open(&self) -> bool {
+        !matches!(self.state, State::Idle | State::Fenced | State::Stopped)
+    }
+
+    /// Whether somebody else has the transactional id by now, as its coordinator says; `false` where it does not tell. Asking
+    /// changes nothing.
+    pub async fn is_overtaken(&mut self) -> bool {
+        let Some(now) = self.described().await else { return false };
+        now != self.identity
+    }
+
     /// After any doubt: voids what may be open and asks whether we are still the one. If so, whatever was written before
     /// is decided when this returns; what became of it stands in the log.
     pub async fn resolve(&mut self) -> Result<(), Trouble> {
@@ -187,7 +199,9 @@ impl TransactionalProducer {
                 Ok((code, _)) => (Event::Answered(code), Some(self.refusal(asked, code)), None),
                 Err((event, error)) => (event, Some(error), None),
             };
-            if let (Event::NotAsked, Some(error)) = (event, failure.take_if(|error| verdict(error) == Verdict::Stop)) {
+            if event == Event::NotAsked
+                && let Some(error) = failure.take_if(|error| verdict(error) == Verdict::Stop)
+            {
                 return Err(Trouble::Stop(error));
             }
             let (state, next) = step(self.way, self.state, event);
@@ -219,7 +233,8 @@ impl TransactionalProducer {
         }
     }
 
-    fn fenced(&self) -> ClientError {
+    /// What there is to say where somebody else has the id.
+    pub fn fenced(&self) -> ClientError {
         ClientError::Fenced { id: self.id.to_string(), explicit: self.way == Way::Explicit }
     }
 

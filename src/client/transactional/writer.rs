@@ -67,21 +67,28 @@ impl TransactionWriter {
         self.output.flush().await.map_err(trouble)
     }
 
-    /// Lets `group` stand at these offsets when the output so far does. There must be something of it.
+    /// Lets `group` stand at these offsets when the output so far does.
     pub async fn offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
+        self.begin_with_record().await?;
         self.producer.commit_offsets(group, offsets).await
     }
 
     /// Writes the record that goes with the output so far, all of which has to be [flushed](Self::flush).
     pub async fn record(&mut self, record: Outgoing) -> Result<(), Trouble> {
+        self.begin_with_record().await?;
+        self.record.append(record).await.map_err(trouble)?;
+        self.record.flush().await.map_err(trouble)?;
+        self.record.spare();
+        Ok(())
+    }
+
+    /// Begins a transaction in which nothing may come to the output, if none is open.
+    async fn begin_with_record(&mut self) -> Result<(), Trouble> {
         if !self.open {
             let partitions = [self.record.partition().clone()];
             self.producer.begin(&partitions).await?;
             self.open = true;
         }
-        self.record.append(record).await.map_err(trouble)?;
-        self.record.flush().await.map_err(trouble)?;
-        self.record.spare();
         Ok(())
     }
 
@@ -109,6 +116,10 @@ impl TransactionWriter {
 /// What an error of a write in a transaction means.
 fn trouble(error: ClientError) -> Trouble {
     use ErrorCode as E;
+    // It was tried for as long as anything is.
+    if matches!(error, ClientError::GaveUp { .. }) {
+        return Trouble::Stop(error);
+    }
     match error.code() {
         // Facts about the batch, the topic or us: another try would meet them again.
         Some(E::MessageTooLarge | E::RecordListTooLarge | E::InvalidTimestamp | E::InvalidRecord) => {

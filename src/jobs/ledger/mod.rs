@@ -118,6 +118,18 @@ impl Ledger {
         let asked = std::slice::from_ref(&self.partition);
         let end = self.cluster.offsets(asked, OffsetAt::Latest).await?.first().copied().unwrap_or(0);
         self.cluster.wait_for_transactions(&[(self.partition.clone(), end)], self.patience).await?;
+        self.read_to(end).await
+    }
+
+    /// The same of what is readable now, whoever has something open: what was committed lately may be missing.
+    pub(crate) async fn glance(&self) -> Result<Option<(JobPlan, Option<JobProgress>)>, JobError> {
+        let asked = std::slice::from_ref(&self.partition);
+        let end = self.cluster.offsets(asked, OffsetAt::LastStable).await?.first().copied().unwrap_or(0);
+        self.read_to(end).await
+    }
+
+    async fn read_to(&self, end: i64) -> Result<Option<(JobPlan, Option<JobProgress>)>, JobError> {
+        let asked = std::slice::from_ref(&self.partition);
         let start = self.cluster.offsets(asked, OffsetAt::Earliest).await?.first().copied().unwrap_or(0);
         let reader = self.cluster.reader(self.partition.clone(), start..end.max(start), ReadOptions::default());
         // Who waits for us listens to the wish to stop.

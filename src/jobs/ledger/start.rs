@@ -121,10 +121,7 @@ pub(crate) fn decide(
             _ => Ok(Start::Fresh(fresh(asked.plan, output))),
         };
     };
-    same_output(asked.plan, &plan)?;
-    same_inputs(asked.plan, &plan)?;
-    same_rules(asked.plan, &plan)?;
-    same_bounds(asked, &plan)?;
+    same_job(asked, &plan)?;
     let Some(progress) = progress else { return Err(no_progress(&plan)) };
     tail_holds(&plan, &progress, output)?;
     if progress.state == JobState::Complete {
@@ -168,6 +165,14 @@ fn no_progress(plan: &JobPlan) -> JobError {
          progress away. Begin again on an empty output with --restart, or give this job another name with --job",
         visible(&plan.job)
     ))
+}
+
+/// Refuses what is asked where it is not the job of that plan.
+pub(crate) fn same_job(asked: Asked<'_>, stored: &JobPlan) -> Result<(), JobError> {
+    same_output(asked.plan, stored)?;
+    same_inputs(asked.plan, stored)?;
+    same_rules(asked.plan, stored)?;
+    same_bounds(asked, stored)
 }
 
 fn same_output(now: &JobPlan, stored: &JobPlan) -> Result<(), JobError> {

@@ -255,6 +255,12 @@ where
         *count -= skipped;
         *count > 0
     });
+    if skip > 0 {
+        return Err(JobError::Unfit(format!(
+            "the inputs hold {skip} records less than the output has of them already: some were deleted since. Nothing was \
+             added"
+        )));
+    }
     if let (Some(floor), Some((key, _))) = (floor, ordered.first()) {
         let value = key.to_string();
         let (offset, timestamp, headers) = (plan.output_end, plan.planned_at_ms, Headers::EMPTY);
@@ -265,10 +271,10 @@ where
         let value = key.to_string();
         for _ in 0..count {
             if outlet.is_full_for_value(value.len()) {
-                outlet.send_or_commit(|| all_read(plan)).await?;
                 if let Some(signal) = cx.shutdown.requested() {
                     return Err(JobError::Interrupted(signal));
                 }
+                outlet.send_or_commit(|| all_read(plan)).await?;
             }
             outlet.push_value(plan.planned_at_ms, value.as_bytes()).await?;
         }

@@ -10,7 +10,7 @@ use crate::observe::progress::Progress;
 use std::ops::Range;
 
 /// What may be unfolded at once to look at the output's last records.
-const LOOK_BYTES: usize = 16 << 20;
+const LOOK_BYTES: usize = 64 << 20;
 /// The first look at the output's end goes so far back; each further one sixteen times as far.
 const LOOK_BACK: i64 = 64;
 

@@ -5,7 +5,7 @@
 
 use super::floor::{Floor, floor};
 use super::plan::Source;
-use super::preflight::{Looked, Prepared};
+use super::preflight::{self, Looked, Prepared};
 use super::{MergeSettings, Strategy};
 use crate::base::ends::Bound;
 use crate::jobs::JobContext;
@@ -13,7 +13,7 @@ use crate::jobs::error::JobError;
 use crate::jobs::ledger::facts::output_facts;
 use crate::jobs::ledger::name::default_name;
 use crate::jobs::ledger::record::{PlannedInput, PlannedOutput};
-use crate::jobs::ledger::start::{Asked, Start, decide};
+use crate::jobs::ledger::start::{Asked, Start, decide, same_job};
 use crate::jobs::ledger::{JobPlan, JobProgress, Ledger};
 use std::ops::Range;
 
@@ -51,6 +51,30 @@ pub(super) fn planned(looked: &Looked, settings: &MergeSettings) -> JobPlan {
     }
 }
 
+/// Refuses what needs no look at the output, before another instance of the job is shut out for it.
+pub(super) async fn refuse_early(looked: &Looked, settings: &MergeSettings, ledger: &Ledger) -> Result<(), JobError> {
+    preflight::check_memory(settings, &looked.sources)?;
+    if settings.progressing.restart {
+        return Ok(());
+    }
+    // What is wrong with the record itself is told by who reads it in earnest.
+    let Ok(Some((stored, _))) = ledger.glance().await else { return Ok(()) };
+    let plan = planned(looked, settings);
+    same_job(asked(&plan, settings, false), &stored)
+}
+
+fn asked<'a>(plan: &'a JobPlan, settings: &MergeSettings, restart: bool) -> Asked<'a> {
+    Asked {
+        plan,
+        // These are what a bound is when nothing is typed.
+        start_typed: settings.start.as_ref().is_some_and(|bound| *bound != Bound::Earliest),
+        end_typed: settings.end.as_ref().is_some_and(|bound| *bound != Bound::Latest),
+        restart,
+        append: settings.append,
+        retention_loss: settings.allow.retention_loss,
+    }
+}
+
 /// Decides where the job begins, and makes sure that it can go on from there. To be asked once nobody else can write for it;
 /// `again` by a run that has begun it before.
 pub(super) async fn begin(
@@ -60,7 +84,14 @@ pub(super) async fn begin(
     again: bool,
     cx: &JobContext,
 ) -> Result<Begun, JobError> {
-    let record = ledger.read().await?;
+    let record = match ledger.read().await {
+        // It is forgotten in any case.
+        Err(JobError::Refused(flaw)) if settings.progressing.restart && !again => {
+            tracing::warn!("{flaw}");
+            None
+        }
+        read => read?,
+    };
     looked.look_again().await?;
     let (start, output) = decided(&looked, settings, record, again, cx).await?;
     if let Start::Fresh(plan) = &start {
@@ -85,16 +116,9 @@ async fn decided(
     #[cfg(test)]
     let facts = super::exactly_once::sabotage::Sabotage::blind(facts);
     let plan = planned(looked, settings);
-    let asked = Asked {
-        plan: &plan,
-        // These are what a bound is when nothing is typed.
-        start_typed: settings.start.as_ref().is_some_and(|bound| *bound != Bound::Earliest),
-        end_typed: settings.end.as_ref().is_some_and(|bound| *bound != Bound::Latest),
-        // Once it has begun anew it goes on; but as long as nothing of that stands, the old record is still the last one.
-        restart: settings.progressing.restart && (!again || facts.first_record.is_none()),
-        append: settings.append,
-        retention_loss: settings.allow.retention_loss,
-    };
+    // Once it has begun anew it goes on; but as long as nothing of that stands, the old record is still the last one.
+    let restart = settings.progressing.restart && (!again || facts.first_record.is_none());
+    let asked = asked(&plan, settings, restart);
     Ok((decide(asked, record, &facts, &looked.logs)?, facts.log))
 }
 
@@ -107,7 +131,10 @@ async fn ready(
     cx: &JobContext,
 ) -> Result<Prepared, JobError> {
     let lowest = match (start, settings.append) {
-        (Start::Fresh(_), true) => floor(&looked.cluster, &looked.output, output.clone(), &settings.keys).await?,
+        // What stands there is of before the job; one that was stopped before its first record has written none either.
+        (Start::Fresh(_), true) | (Start::Continue { progress: JobProgress { tail: None, .. }, .. }, _) => {
+            floor(&looked.cluster, &looked.output, output.clone(), &settings.keys).await?
+        }
         // An input that runs backwards just where the job was stopped shows nowhere else.
         (Start::Continue { progress: JobProgress { tail: Some(tail), .. }, .. }, _) => {
             let last = floor(&looked.cluster, &looked.output, tail.start..tail.end, &settings.keys).await?;

@@ -132,8 +132,19 @@ pub(super) async fn look(settings: &MergeSettings, cx: &JobContext) -> Result<Lo
 }
 
 impl Looked {
-    /// Asks anew what the inputs hold: what a job has planned may reach further than they did at the first look.
+    /// Asks anew what the inputs hold, and whether the topics are still those: what a job has planned may reach further than
+    /// they did at the first look, and much may have happened since then.
     pub(super) async fn look_again(&mut self) -> Result<(), JobError> {
+        self.output_topic = self.cluster.topic(&self.output_topic.name).await?;
+        let mut ids = BTreeMap::new();
+        for source in &self.sources {
+            let name = &source.partition.topic;
+            if !ids.contains_key(name) {
+                ids.insert(name.clone(), self.cluster.topic(name).await?.topic_id);
+            }
+        }
+        let now = |source: &Source| ids.get(&source.partition.topic).copied();
+        self.topic_ids = self.sources.iter().zip(&self.topic_ids).map(|(one, id)| now(one).unwrap_or(*id)).collect();
         let inputs: Vec<_> = self.sources.iter().map(|source| source.partition.clone()).collect();
         self.logs = ranges::logs(&self.cluster, &inputs).await?;
         Ok(())
@@ -153,8 +164,7 @@ impl Looked {
         if settings.client == Client::Rskafka {
             refuse_aborted(&self.cluster, &sources).await?;
         }
-        let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
-        check_memory(settings, &sources, least)?;
+        let least = check_memory(settings, &sources)?;
         firsts::check(&self.cluster, settings, &self.keeping, &sources).await?;
         self.keeping.say();
         Ok(self.prepared(settings, sources, output_end, floor, least))
@@ -247,9 +257,11 @@ fn check_plain(settings: &MergeSettings) -> Result<(), JobError> {
     Ok(())
 }
 
-fn check_memory(settings: &MergeSettings, sources: &[Source], least: usize) -> Result<(), JobError> {
+/// What it takes at least; refused where there is less.
+pub(super) fn check_memory(settings: &MergeSettings, sources: &[Source]) -> Result<usize, JobError> {
+    let least = least_memory(settings, sources.iter().filter(|source| source.offsets() > 0).count());
     if settings.memory_bytes >= least {
-        return Ok(());
+        return Ok(least);
     }
     Err(JobError::Refused(format!(
         "{} partitions cannot be merged in {}: give --memory {}KiB or more",

@@ -127,7 +127,11 @@ impl Input {
             }
             match pause {
                 Pause::RangeDone => return Ok(false),
-                _ if !self.next_window(cx).await? => return Ok(false),
+                _ if !self.next_window(cx).await? => {
+                    // It may end in markers or holes.
+                    self.position = self.source.range.end;
+                    return Ok(false);
+                }
                 _ => {}
             }
         }

@@ -206,10 +206,11 @@ impl<'a> Engine<'a> {
             if order.is_empty() {
                 return Ok(());
             }
-            outlet.send_or_commit(|| self.reached()).await?;
+            // Before the batch is sent: what is committed at the end is committed with its last batch.
             if let Some(signal) = self.cx.shutdown.requested() {
                 return Err(JobError::Interrupted(signal));
             }
+            outlet.send_or_commit(|| self.reached()).await?;
         }
     }
 

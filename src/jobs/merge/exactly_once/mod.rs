@@ -29,6 +29,7 @@ mod tests;
 use super::job::{self, Begun};
 use super::preflight::{self, Looked, Prepared, interruptible};
 use super::{MergeSettings, Plan, Progressing, Source, Strategy, count, engine};
+use crate::base::kind::Kind;
 use crate::client::WriteOptions;
 use crate::client::transactional::{TransactionalProducer, Trouble};
 use crate::jobs::JobContext;
@@ -40,10 +41,17 @@ use record::Recorder;
 #[cfg(test)]
 use sabotage::Sabotage;
 use sink::{CommittingSink, Ended, Followers, WriteTrouble};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// So often the job begins again after doubts with nothing new committed between them.
 const FRUITLESS_MAX: u32 = 5;
+
+/// Between two of them that bring nothing new, once, twice, three times ... so long.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is open is tried to be voided for so long by who stops.
+const VOID_TIME: Duration = Duration::from_secs(10);
 
 /// How it went.
 pub(super) struct Done {
@@ -109,7 +117,13 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
     let taken = async {
         cluster.transactional(&name, *transaction_timeout).await.map_err(|trouble| trouble.into_error().into())
     };
+    interruptible(cx, job::refuse_early(&job.looked, settings, &job.ledger)).await?;
     let producer = interruptible(cx, taken).await?;
+    if settings.progressing.commit_interval > pace::longest(*transaction_timeout) {
+        tracing::warn!(
+            "a transaction is committed after a quarter of --transaction-timeout at the latest, whatever --commit-interval says"
+        );
+    }
     if let Some(gap) = producer.known_gap() {
         tracing::warn!("{gap}");
     }
@@ -119,8 +133,12 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
 impl Job<'_> {
     async fn run(mut self, mut producer: TransactionalProducer) -> Result<Done, JobError> {
         loop {
-            let onward = match self.recover_twice().await {
+            let onward = match self.recover().await {
                 Ok(onward) => onward,
+                // What somebody else goes on with cannot be understood by who was shut out while it looked.
+                Err(JobError::Refused(_) | JobError::Unfit(_)) if producer.is_overtaken().await => {
+                    return Err(producer.fenced().into());
+                }
                 Err(error) => return Err(self.stopped(error)),
             };
             let Some(onward) = onward else { return self.done() };
@@ -134,10 +152,7 @@ impl Job<'_> {
                 Err(Stopped::Doubt(doubt)) => doubt,
                 Err(Stopped::Job(error)) => return Err(self.stopped(error)),
                 Err(Stopped::Void(error)) => {
-                    // Best effort: otherwise the transaction times out.
-                    if let Err(trouble) = producer.resolve().await {
-                        tracing::debug!(error = %trouble.into_error(), "what is open will time out");
-                    }
+                    void(&mut producer).await;
                     return Err(self.stopped(error));
                 }
             };
@@ -146,21 +161,17 @@ impl Job<'_> {
             );
             self.fruitless += 1;
             if self.fruitless > FRUITLESS_MAX {
+                void(&mut producer).await;
                 return Err(self.stopped(doubt));
             }
-            let resolved = async { producer.resolve().await.map_err(|trouble| trouble.into_error().into()) };
+            let resolved = async {
+                tokio::time::sleep(PAUSE * (self.fruitless - 1)).await;
+                producer.resolve().await.map_err(|trouble| trouble.into_error().into())
+            };
             if let Err(error) = interruptible(self.cx, resolved).await {
+                void(&mut producer).await;
                 return Err(self.stopped(error));
             }
-        }
-    }
-
-    /// Who was shut out while it looked has seen some of it before and some of it after what its successor has written: what
-    /// is refused is looked at once more.
-    async fn recover_twice(&mut self) -> Result<Option<Onward>, JobError> {
-        match self.recover().await {
-            Err(JobError::Refused(_) | JobError::Unfit(_)) => self.recover().await,
-            other => other,
         }
     }
 
@@ -227,13 +238,14 @@ impl Job<'_> {
         let rank = progress.rank;
         let recorder = Recorder::new(self.ledger.clone(), fresh, progress);
         let record = self.ledger.partition().clone();
-        // One batch waits with the writing task, so one less is on its way; more would not be faster.
+        // One batch waits and one is in the writing task's hand, so two less are on their way; more would not be faster.
         let options = WriteOptions { in_flight_max: engine::BATCHES_IN_FLIGHT - 2, ..WriteOptions::default() };
         let writer = producer.writer(rest.output.clone(), rest.output_end, record, options);
         let progressing = &self.settings.progressing;
         let followers = progressing.group.clone().map(|group| Followers {
             group,
             inputs: rest.sources.iter().map(|source| source.partition.clone()).collect(),
+            at_the_end: self.settings.strategy == Strategy::Count,
         });
         let pace = Pace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
         let (settings, cx) = (self.settings, self.cx);
@@ -277,13 +289,19 @@ impl Job<'_> {
         Ok(Done { plan, records: rank.saturating_sub(resumed_at), resumed_at, said })
     }
 
+    /// The error with how far the job is, and how to go on where the same command would.
     fn stopped(&self, error: JobError) -> JobError {
-        JobError::Paused {
-            error: Box::new(error),
-            job: job::name(self.settings),
-            records: self.rank,
-            planned: self.plan.as_ref().map_or(0, Plan::offsets),
-        }
+        let Some(plan) = &self.plan else { return error };
+        let way_on = match (error.kind(), self.settings.progressing.restart) {
+            (Kind::Interrupted(_) | Kind::Unreachable, false) => Some("the same command goes on there"),
+            (Kind::Interrupted(_) | Kind::Unreachable, true) => {
+                Some("the same command without --restart goes on there")
+            }
+            (Kind::Fenced, _) => return error,
+            _ if self.rank == 0 => return error,
+            _ => None,
+        };
+        JobError::Paused { error: Box::new(error), records: self.rank, planned: plan.offsets(), way_on }
     }
 }
 
@@ -295,6 +313,18 @@ impl Job<'_> {
             self.read_early = Some(self.recover().await?);
         }
         Ok(self)
+    }
+}
+
+/// Voids what is open, so that readers need not wait until it times out; not at any price.
+async fn void(producer: &mut TransactionalProducer) {
+    if !producer.holds_something_open() {
+        return;
+    }
+    match tokio::time::timeout(VOID_TIME, producer.resolve()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(trouble)) => tracing::debug!(error = %trouble.into_error(), "what is open will time out"),
+        Err(_) => tracing::debug!("what is open will time out: its coordinator does not answer"),
     }
 }
 
@@ -315,7 +345,9 @@ fn stopped_by(trouble: Option<WriteTrouble>, outcome: Result<(), JobError>) -> R
         (None, Err(error @ JobError::Interrupted(_))) => Err(Stopped::Job(error)),
         (None, Err(error)) => Err(Stopped::Void(error)),
         // Who is asked to stop does not begin again; what is in doubt is decided by the next run.
-        (Some(_), Err(error @ JobError::Interrupted(_))) => Err(Stopped::Void(error)),
+        (Some(WriteTrouble::Client(Trouble::Doubt(_))), Err(error @ JobError::Interrupted(_))) => {
+            Err(Stopped::Void(error))
+        }
         (Some(WriteTrouble::Client(Trouble::Doubt(error))), _) => Err(Stopped::Doubt(error.into())),
         (Some(WriteTrouble::Client(Trouble::Fenced(error))), _) => Err(Stopped::Job(error.into())),
         (Some(WriteTrouble::Client(Trouble::Stop(error))), _) => Err(Stopped::Void(error.into())),

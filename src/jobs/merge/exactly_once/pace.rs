@@ -19,6 +19,11 @@ const OF_TIMEOUT: u32 = 4;
 /// And after so many bytes, whatever the clock says.
 pub(super) const BYTES_MAX: u64 = 256 << 20;
 
+/// The longest that a transaction of this timeout stays open.
+pub(super) fn longest(timeout: Duration) -> Duration {
+    (timeout / OF_TIMEOUT).max(Duration::from_millis(1))
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -34,7 +39,7 @@ pub(super) struct Pace {
 impl Pace {
     /// Commits every `interval`, in transactions that must not come near `timeout`.
     pub(super) fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
-        let longest = (timeout / OF_TIMEOUT).max(Duration::from_millis(1));
+        let longest = longest(timeout);
         let asked = interval.min(longest);
         let stretched = asked.max(STRETCHED_MAX).min(longest);
         Self { asked, interval: asked, longest: stretched, last: now, due: now + asked.min(FIRST), bytes: 0 }

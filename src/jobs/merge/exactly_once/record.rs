@@ -3,8 +3,8 @@
 use crate::base::appended::Appended;
 use crate::jobs::error::JobError;
 use crate::jobs::ledger::{JobPlan, JobProgress, JobState, Ledger, Tail};
+use crate::jobs::merge::keeping::now_ms;
 use crate::ports::{Outgoing, Reached};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Puts together what is written with each commit.
 pub(super) struct Recorder {
@@ -54,7 +54,7 @@ impl Recorder {
             rank: self.rank_before + records,
             tail: tail.or(self.progress.tail),
             state: if complete { JobState::Complete } else { JobState::Running },
-            updated_at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
+            updated_at_ms: now_ms(),
         };
         let batch = match &self.plan {
             Some(plan) => self.ledger.first_batch(plan, &next),

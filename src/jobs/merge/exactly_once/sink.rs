@@ -52,6 +52,8 @@ struct State {
 pub(super) struct Followers {
     pub(super) group: String,
     pub(super) inputs: Vec<TopicPartition>,
+    /// Only when all is done: before, the positions say nothing of what is written.
+    pub(super) at_the_end: bool,
 }
 
 /// How the writing ended.
@@ -102,6 +104,7 @@ impl CommittingSink {
             followers,
             shared: shared.clone(),
             phases: phases.clone(),
+            uncommitted: false,
             _ends: ends,
             #[cfg(test)]
             record_apart: super::sabotage::Sabotage::RecordApart.is_missing(),
@@ -183,6 +186,8 @@ struct Task {
     followers: Option<Followers>,
     shared: Arc<Shared>,
     phases: Phases,
+    /// Whether batches were written since the last commit.
+    uncommitted: bool,
     _ends: oneshot::Sender<()>,
     #[cfg(test)]
     record_apart: bool,
@@ -208,7 +213,10 @@ impl Task {
             self.phases.reached(Phase::Produce);
         }
         match (batch, commit) {
-            (Some(batch), None) => self.writer.append(batch).await?,
+            (Some(batch), None) => {
+                self.uncommitted = true;
+                self.writer.append(batch).await?
+            }
             (batch, Some(reached)) => self.commit(batch, reached).await?,
             (None, None) => {}
         }
@@ -216,7 +224,10 @@ impl Task {
     }
 
     async fn commit(&mut self, batch: Option<Outgoing>, reached: Reached) -> Result<(), WriteTrouble> {
-        let began = Instant::now();
+        if batch.is_none() && self.uncommitted {
+            let what = "a commit came without the last batch that it speaks of (a defect of this program)";
+            return Err(WriteTrouble::Job(JobError::Refused(what.to_owned())));
+        }
         let last = match batch {
             Some(batch) => {
                 let last = Recorder::last_of(&batch).map_err(WriteTrouble::Job)?;
@@ -226,9 +237,11 @@ impl Task {
             None => None,
         };
         self.writer.flush().await?;
+        // From here on nothing is written because of the commit.
+        let began = Instant::now();
         self.tell();
-        if let Some(Followers { group, inputs }) = &self.followers
-            && last.is_some()
+        if let Some(Followers { group, inputs, at_the_end }) = &self.followers
+            && (reached.complete || !at_the_end)
         {
             let offsets = inputs.iter().cloned().zip(reached.positions.iter().copied());
             self.writer.offsets(group, &offsets.collect::<Vec<_>>()).await?;
@@ -244,6 +257,7 @@ impl Task {
         self.writer.commit().await?;
         self.phases.reached(Phase::AfterCommit);
         self.recorder.committed();
+        self.uncommitted = false;
         self.shared.state().pace.cost(began.elapsed());
         Ok(())
     }

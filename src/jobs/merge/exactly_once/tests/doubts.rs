@@ -3,9 +3,12 @@
 use super::world::World;
 use crate::base::kind::Kind;
 use crate::base::shutdown::Signal;
+use crate::batch::{BatchWriter, Codec, Headers};
 use crate::broker::{ApiLevel, BrokerConfig, Fault, Rule};
 use crate::jobs::error::JobError;
+use crate::keys::{KeyPlan, Order};
 use crate::wire::{ApiKey, ErrorCode};
+use std::time::{Duration, Instant};
 
 const JOB: &str = "merge:in:out";
 
@@ -135,24 +138,85 @@ async fn fault_21_killed_between_the_decision_and_the_markers_the_next_run_waits
 
 #[tokio::test]
 async fn fault_55_who_is_asked_to_stop_commits_what_it_has_and_says_how_far_it_is() {
-    // More than the batches that may wait.
-    let world = World::of(600, BrokerConfig::default()).await;
+    // A commit with each batch, after some, and only because of the stop.
+    for interval in [Duration::ZERO, Duration::from_millis(3), Duration::from_secs(5)] {
+        // More than the batches that may wait.
+        let mut world = World::of(600, BrokerConfig::default()).await;
+        world.settings.progressing.commit_interval = interval;
+        let cx = world.context();
+        let rule = world.broker.faults().add(Rule::on(ApiKey::Produce).after(6), Fault::HoldAnswer);
+        let stop = async {
+            rule.hit().await;
+            cx.shutdown.request(Signal::Terminate);
+            rule.release();
+        };
+        let (ended, ()) = tokio::join!(super::super::super::run(&world.settings, &cx), stop);
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), Kind::Interrupted(Signal::Terminate));
+        let JobError::Paused { records, planned, .. } = &error else { panic!("{error}") };
+        // The markers may still be under way.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while world.check_prefix("stopped").await as u64 != *records {
+            assert!(Instant::now() < deadline, "{records} are said to be committed");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*planned, world.oracle.len() as u64);
+        assert!(*records > 0 && error.to_string().contains("the same command goes on"), "{error}");
+        let report = world.start().ended().await.unwrap();
+        assert_eq!(report.resumed_at, *records);
+        assert!(world.is_whole().await);
+    }
+}
+
+#[tokio::test]
+async fn an_append_that_was_stopped_before_its_first_record_still_looks_at_what_stands_there() {
+    let mut world = World::new().await;
+    let mut writer = BatchWriter::new(Codec::None);
+    writer.push(1, None, Some(br#"{"k":9}"#), Headers::EMPTY).unwrap();
+    world.broker.append_raw("out", 0, writer.finish().unwrap()).unwrap();
+    world.settings.append = true;
     let cx = world.context();
-    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::HoldAnswer);
+    let rule = world.broker.faults().add(Rule::on(ApiKey::Fetch).partition("in", 0), Fault::Hold);
     let stop = async {
         rule.hit().await;
         cx.shutdown.request(Signal::Terminate);
-        rule.release();
     };
     let (ended, ()) = tokio::join!(super::super::super::run(&world.settings, &cx), stop);
-    let error = ended.unwrap_err();
-    assert_eq!(error.kind(), Kind::Interrupted(Signal::Terminate));
-    let JobError::Paused { records, planned, .. } = &error else { panic!("{error}") };
-    let committed = world.check_prefix("stopped").await as u64;
-    assert_eq!((*records, *planned), (committed, world.oracle.len() as u64));
-    assert!(committed > 0 && error.to_string().contains("the same command goes on"), "{error}");
-    let report = world.start().ended().await.unwrap();
-    assert_eq!(report.resumed_at, committed);
+    ended.unwrap_err();
+    world.broker.faults().remove(&rule);
+    let error = world.start().ended().await.unwrap_err().to_string();
+    assert!(error.contains("goes before the last one there"), "{error}");
+}
+
+#[tokio::test]
+async fn why_the_coordinator_refuses_is_told() {
+    for (code, words) in [
+        (ErrorCode::InvalidTransactionTimeout, "transaction.max.timeout.ms"),
+        (ErrorCode::TransactionalIdAuthorizationFailed, "AUTHORIZATION"),
+    ] {
+        let world = World::new().await;
+        world.broker.faults().add(Rule::on(ApiKey::InitProducerId).always(), Fault::Error(code));
+        let error = world.start().ended().await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.to_uppercase().contains(&words.to_uppercase()) && !text.contains("defect"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn another_command_for_the_same_job_is_refused_before_it_shuts_the_running_one_out() {
+    let world = World::new().await;
+    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::Hold);
+    let run = world.start_until(&rule).await;
+    let mut other = world.settings.clone();
+    other.keys = KeyPlan::parse(&["value:string".to_owned()], Order::Asc).unwrap();
+    let inits = world.broker.faults().count(ApiKey::InitProducerId);
+    let cx = world.context();
+    let release = async { world.broker.faults().remove(&rule) };
+    let (refused, ()) = tokio::join!(super::super::super::run(&other, &cx), release);
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("value:string"), "{error}");
+    assert_eq!(world.broker.faults().count(ApiKey::InitProducerId), inits);
+    run.ended().await.unwrap();
     assert!(world.is_whole().await);
 }
 
@@ -161,8 +225,8 @@ async fn fault_16_somebody_else_who_writes_to_the_output_meanwhile_stops_the_job
     let world = World::new().await;
     let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(1), Fault::HoldAnswer);
     let run = world.start_until(&rule).await;
-    let mut writer = crate::batch::BatchWriter::new(crate::batch::Codec::None);
-    writer.push(1, None, Some(b"foreign"), crate::batch::Headers::EMPTY).unwrap();
+    let mut writer = BatchWriter::new(Codec::None);
+    writer.push(1, None, Some(b"foreign"), Headers::EMPTY).unwrap();
     world.broker.append_raw("out", 0, writer.finish().unwrap()).unwrap();
     world.broker.faults().remove(&rule);
     let error = run.ended().await.unwrap_err().to_string();
