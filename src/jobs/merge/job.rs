@@ -1,6 +1,6 @@
 //! A merge that is delivered exactly once as a job: the plan that the ledger keeps of it, and where it begins.
 //!
-//! Whoever writes looks at the settings and the topics first ([`preflight::look`](super::preflight::look)), then fences
+//! Whoever writes looks at the settings and the topics first ([`preflight::look`]), then fences
 //! every other instance, and only then asks where to begin ([`begin`]): what is found by then stays as it is.
 
 use super::floor::{Floor, floor};
