@@ -218,7 +218,8 @@ pub enum ClientError {
     },
     /// Transactions are not to be had in the way that is needed.
     #[error(
-        "broker {broker} has no transactions that are safe to go on with after a crash (Kafka 3.6 or later has): {why}"
+        "broker {broker} has no transactions that are safe to go on with after a crash (Kafka 3.6 or later has): \
+         {why}. --delivery idempotent does without, and begins again after a crash"
     )]
     NoTransactions {
         /// The broker.

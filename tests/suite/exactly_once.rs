@@ -51,7 +51,7 @@ on_both_brokers! {
         cluster.verify(&input, &output, &["--ignore", "timestamp"]).await.ok();
     }
 
-    async fn a_group_follows_the_progress(cluster: &Cluster) {
+    async fn fault_27_a_group_follows_the_progress_and_decides_nothing(cluster: &Cluster) {
         let (input, output) = (input(cluster).await, cluster.topic("out", 1).await);
         let group = format!("{output}-group");
         cluster.run(&["merge", "--from", &input, "--to", &output, "--group", &group]).await.ok();
@@ -59,5 +59,8 @@ on_both_brokers! {
             let committed: Vec<_> = (0..3).map(|partition| broker.committed_offset(&group, &input, partition)).collect();
             assert_eq!(committed, [Some(RECORDS / 3); 3]);
         }
+        // Where the job is, its record says: a group that knows nothing changes nothing.
+        let again = cluster.run(&["merge", "--from", &input, "--to", &output, "--group", "nobody"]).await.ok();
+        assert!(again.stderr.contains("already complete"), "{}", again.stderr);
     }
 }

@@ -11,7 +11,7 @@ on_both_brokers! {
         cluster.run(&["merge", "--from", &input, "--to", &output]).await.fails(4, &[&place, r"se\x1bven"]);
     }
 
-    async fn an_input_that_runs_backwards_stops_before_anything_behind_it_is_written(cluster: &Cluster) {
+    async fn fault_46_an_input_that_runs_backwards_stops_before_anything_behind_it_is_written(cluster: &Cluster) {
         let input = cluster.topic("in", 2).await;
         let output = cluster.topic("out", 1).await;
         cluster.put(&input, 0, &[Rec::int(1), Rec::int(5), Rec::int(4), Rec::int(6)]).await;

@@ -74,7 +74,7 @@ mod tests {
     use super::Identity;
 
     #[test]
-    fn sequences_count_records_and_go_round_at_two_to_the_thirty_first() {
+    fn fault_11_sequences_count_records_and_go_round_at_two_to_the_thirty_first() {
         let last = i32::MAX as u64;
         let sequences = [0, 1, last - 1, last, last + 1, last + 2, 3 * (last + 1) + 7].map(Identity::sequence);
         assert_eq!(sequences, [0, 1, i32::MAX - 1, i32::MAX, 0, 1, 7]);

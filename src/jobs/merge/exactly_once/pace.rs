@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_stays_far_below_its_timeout_and_below_a_size() {
+    fn fault_70_a_transaction_stays_far_below_its_timeout_and_below_a_size() {
         let now = Instant::now();
         let mut pace = Pace::new(60_000 * MS, Duration::from_secs(8), now);
         pace.asked(now);

@@ -234,3 +234,12 @@ async fn fault_16_somebody_else_who_writes_to_the_output_meanwhile_stops_the_job
     let error = world.start().ended().await.unwrap_err().to_string();
     assert!(error.contains("out partition 0"), "{error}");
 }
+
+#[tokio::test]
+async fn brokers_that_do_not_verify_transactions_are_refused_with_the_way_out() {
+    let config = BrokerConfig { api_versions: ApiLevel::V3_5, ..BrokerConfig::default() };
+    let world = World::on(config).await;
+    let error = world.start().ended().await.unwrap_err().to_string();
+    assert!(error.contains("Kafka 3.6") && error.contains("--delivery idempotent"), "{error}");
+    assert!(world.committed().await.is_empty());
+}

@@ -2,5 +2,6 @@
 
 mod controls;
 mod doubts;
+mod rivals;
 mod sweep;
 mod world;

@@ -132,7 +132,7 @@ async fn wakings(config: BrokerConfig) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_20_and_47_killed_at_every_request_among_equal_keys_it_goes_on_to_the_whole_merge() {
+async fn faults_20_47_and_67_killed_at_every_request_among_equal_keys_and_records_it_goes_on_to_the_whole_merge() {
     crashes(implicit()).await;
 }
 

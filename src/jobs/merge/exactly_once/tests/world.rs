@@ -64,6 +64,26 @@ impl World {
         Self::on(BrokerConfig::default()).await
     }
 
+    /// Bare numbers, counted instead of merged.
+    pub(super) async fn counting() -> Self {
+        let mut world = Self::of(0, BrokerConfig::default()).await;
+        let mut all = Vec::new();
+        for partition in 0..PARTITIONS {
+            let mut writer = BatchWriter::new(Codec::None);
+            for number in 0..400 {
+                let value = (number * (partition + 7)) % 23;
+                writer.push(1_000, None, Some(value.to_string().as_bytes()), Headers::EMPTY).unwrap();
+                all.push(value);
+            }
+            world.broker.append_raw("in", partition, writer.finish().unwrap()).unwrap();
+        }
+        all.sort_unstable();
+        world.oracle = all.iter().map(ToString::to_string).collect();
+        world.settings.strategy = Strategy::Count;
+        world.settings.keys = KeyPlan::parse(&[], Order::Asc).unwrap();
+        world
+    }
+
     /// The same where no run has a certain safety.
     pub(super) async fn without(sabotage: Sabotage) -> Self {
         Self { sabotage: Some(sabotage), ..Self::new().await }
@@ -90,7 +110,9 @@ impl World {
                 writer.push(1_000 + i64::from(number), None, Some(value.as_bytes()), Headers::EMPTY).unwrap();
                 all.push((key, partition, number, value));
             }
-            broker.append_raw("in", partition, writer.finish().unwrap()).unwrap();
+            if records > 0 {
+                broker.append_raw("in", partition, writer.finish().unwrap()).unwrap();
+            }
         }
         all.sort();
         let settings = MergeSettings {
