@@ -121,6 +121,9 @@ pub struct PartitionWriter {
     /// The tries since then.
     retry: Option<Retry>,
     stopped: bool,
+    /// For a test: what is sent again goes out under new numbers, and is not searched for.
+    #[cfg(test)]
+    renumbers: bool,
 }
 
 impl Cluster {
@@ -167,6 +170,8 @@ impl Cluster {
             failure: None,
             retry: None,
             stopped: false,
+            #[cfg(test)]
+            renumbers: false,
         }
     }
 }

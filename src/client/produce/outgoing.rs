@@ -75,3 +75,22 @@ impl PartitionWriter {
         Ok(Held { bytes, len, records, header })
     }
 }
+
+/// For tests: takes away that a repeat is told by its number.
+#[cfg(test)]
+impl PartitionWriter {
+    pub(in crate::client) fn renumber(&mut self) {
+        self.renumbers = true;
+    }
+
+    pub(super) fn renumbered(&mut self, mut remedy: super::flight::Remedy) -> super::flight::Remedy {
+        let Some(Identity { id, epoch }) = self.identity.filter(|_| self.renumbers) else { return remedy };
+        for held in &mut self.held {
+            BatchMut::new(&mut held.bytes).unwrap().sign(id, epoch, self.sequence_next, self.transaction.is_some());
+            held.header = Batch::read(&held.bytes).unwrap().header;
+            self.sequence_next = held.sequence_after();
+        }
+        remedy.search = false;
+        remedy
+    }
+}

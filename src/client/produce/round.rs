@@ -166,6 +166,8 @@ impl PartitionWriter {
         if remedy.refresh {
             self.look_again();
         }
+        #[cfg(test)]
+        let remedy = self.renumbered(remedy);
         if remedy.search {
             match self.search().await {
                 Ok(found) => {

@@ -105,6 +105,12 @@ impl TransactionWriter {
         Ok(())
     }
 
+    /// For a test: what is sent again goes out under new numbers.
+    #[cfg(test)]
+    pub(crate) fn renumber(&mut self) {
+        self.output.renumber();
+    }
+
     /// Waits for what is on its way without caring what becomes of it, and gives the producer back.
     pub async fn into_producer(mut self) -> TransactionalProducer {
         self.output.hear_out().await;

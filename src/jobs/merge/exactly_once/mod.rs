@@ -241,6 +241,8 @@ impl Job<'_> {
         // One batch waits and one is in the writing task's hand, so two less are on their way; more would not be faster.
         let options = WriteOptions { in_flight_max: engine::BATCHES_IN_FLIGHT - 2, ..WriteOptions::default() };
         let writer = producer.writer(rest.output.clone(), rest.output_end, record, options);
+        #[cfg(test)]
+        let writer = Sabotage::renumbering(writer);
         let progressing = &self.settings.progressing;
         let followers = progressing.group.clone().map(|group| Followers {
             group,

@@ -1,5 +1,6 @@
 //! For tests: takes away one safety at a time, to see that the crash sweep finds out. Nothing of it is in the program.
 
+use crate::client::transactional::TransactionWriter;
 use crate::jobs::ledger::facts::OutputFacts;
 use crate::jobs::ledger::tail::TailFound;
 
@@ -12,6 +13,8 @@ pub(in crate::jobs::merge) enum Sabotage {
     NoTailCheck,
     /// Progress is committed in a transaction of its own, after that of the output it speaks of.
     RecordApart,
+    /// A batch that is sent again has another number than before.
+    NoSequences,
     /// What is committed is read before all markers are written.
     NoBarrier,
 }
@@ -38,6 +41,14 @@ impl Sabotage {
             facts.behind = None;
         }
         facts
+    }
+
+    /// The writer: without sequences, one that numbers repeats anew.
+    pub(super) fn renumbering(mut writer: TransactionWriter) -> TransactionWriter {
+        if Self::NoSequences.is_missing() {
+            writer.renumber();
+        }
+        writer
     }
 
     /// Whether this safety is missing now.

@@ -86,3 +86,22 @@ async fn what_is_read_before_the_barrier_is_too_old() {
     assert!(overtaken(None).await);
     assert!(!overtaken(Some(Sabotage::NoBarrier)).await);
 }
+
+/// The answer to each write in turn is lost once the batch is stored.
+async fn answers_lost(sabotage: Option<Sabotage>) -> bool {
+    for request in 0..4 {
+        let world = World { sabotage, ..World::new().await };
+        let rule = Rule::on(ApiKey::Produce).partition("out", 0).after(request);
+        world.broker.faults().add(rule, Fault::DropAfter);
+        if world.start().ended().await.is_err() || !world.is_whole().await {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn without_the_order_of_sequences_a_batch_whose_answer_was_lost_is_stored_twice() {
+    assert!(answers_lost(None).await);
+    assert!(!answers_lost(Some(Sabotage::NoSequences)).await);
+}
