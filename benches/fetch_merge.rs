@@ -53,7 +53,10 @@ impl Bench {
     fn create(&self, name: &str, partitions: usize) {
         self.runtime.block_on(async {
             let cluster = Cluster::connect(&self.cx.brokers, TIMEOUT).await.expect("the broker answers");
-            cluster.create_topic(&NewTopic::new(name, partitions as i32)).await.expect("the topic is created");
+            let mut topic = NewTopic::new(name, partitions as i32);
+            // The records are old, and a topic that would not keep them is refused.
+            topic.configs.push(("retention.ms".into(), "-1".into()));
+            cluster.create_topic(&topic).await.expect("the topic is created");
         });
     }
 

@@ -165,7 +165,7 @@ impl JobError {
 
 fn show_paused(records: u64, planned: u64, way_on: Option<&str>) -> String {
     let way_on = way_on.map(|way_on| format!("; {way_on}")).unwrap_or_default();
-    format!(". Of {} records {} are committed{way_on}", show_count(planned), show_count(records))
+    format!(". Of {} records {} are known to be committed{way_on}", show_count(planned), show_count(records))
 }
 
 fn show_written(output: &TopicPartition, written: &std::ops::Range<i64>, planned: u64) -> String {

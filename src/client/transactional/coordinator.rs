@@ -8,10 +8,10 @@ use crate::client::address::Address;
 use crate::client::call::Answer;
 use crate::client::cluster::{Ask, call_error, refused};
 use crate::client::deadline::Deadline;
-use crate::client::error::{CallError, ClientError};
+use crate::client::error::ClientError;
 use crate::client::need::Need;
 use crate::client::produce::Identity;
-use crate::client::retry::{Verdict, verdict};
+use crate::client::retry::{Retry, Verdict, verdict};
 use crate::wire::add_partitions_to_txn::{AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use crate::wire::describe_transactions::{DescribeTransactions, DescribeTransactionsRequest};
 use crate::wire::end_txn::{EndTxn, EndTxnRequest};
@@ -129,28 +129,32 @@ impl TransactionalProducer {
         let deadline = self.cluster.deadline();
         let mut retry = self.cluster.retry_until(deadline);
         loop {
-            let error = match self.add_once(partitions, deadline).await {
+            match self.add_once(partitions, deadline).await {
                 Ok(()) => return Ok(()),
-                Err((_, error)) => error,
-            };
-            let verdict = match error.code() {
-                // What came before is still being decided.
-                Some(ErrorCode::ConcurrentTransactions) => Verdict::Again,
-                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => Verdict::Refresh,
-                Some(ErrorCode::CoordinatorLoadInProgress) => Verdict::Again,
-                Some(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced | ErrorCode::InvalidTxnState) => {
-                    return Err(Trouble::Doubt(error));
-                }
-                Some(ErrorCode::InvalidProducerIdMapping) => return Err(Trouble::Doubt(error)),
-                _ => verdict(&error),
-            };
-            self.coordinator = None;
-            // It is done twice as well as once, so a lost answer is no doubt; that none comes at all is one.
-            retry.after_verdict(error, verdict).await.map_err(|error| match verdict {
-                Verdict::Stop => Trouble::Stop(error),
-                _ => Trouble::Doubt(error),
-            })?;
+                Err((_, error)) => self.again(&mut retry, error).await?,
+            }
         }
+    }
+
+    /// After an error of a question that does no harm when it is asked twice: waits, or says what it means. A lost answer is
+    /// no doubt then; that none comes at all is one.
+    pub(super) async fn again(&mut self, retry: &mut Retry, error: ClientError) -> Result<(), Trouble> {
+        use ErrorCode as E;
+        self.coordinator = None;
+        let verdict = match error.code() {
+            // What came before is still being decided, or the coordinator is starting, or another one is.
+            Some(E::ConcurrentTransactions | E::CoordinatorLoadInProgress) => Verdict::Again,
+            Some(E::NotCoordinator | E::CoordinatorNotAvailable) => Verdict::Again,
+            Some(E::InvalidProducerEpoch | E::ProducerFenced | E::InvalidTxnState) => {
+                return Err(Trouble::Doubt(error));
+            }
+            Some(E::InvalidProducerIdMapping | E::TransactionAbortable) => return Err(Trouble::Doubt(error)),
+            _ => verdict(&error),
+        };
+        retry.after_verdict(error, verdict).await.map(|_| ()).map_err(|error| match verdict {
+            Verdict::Stop => Trouble::Stop(error),
+            _ => Trouble::Doubt(error),
+        })
     }
 
     async fn add_once(
@@ -245,14 +249,10 @@ impl TransactionalProducer {
     ) -> Result<Answer<A>, (Event, ClientError)> {
         let answer = self.cluster.call_as::<A>(Ask::Node(node), need, request, deadline).await;
         answer.map_err(|error| match &error {
-            ClientError::Call { source, .. } if may_have_arrived(source) => (Event::Lost, error),
+            ClientError::Call { source, .. } if source.may_have_arrived() => (Event::Lost, error),
             _ => (Event::NotAsked, error),
         })
     }
-}
-
-fn may_have_arrived(error: &CallError) -> bool {
-    error.may_have_arrived()
 }
 
 fn lost(error: ClientError) -> (Event, ClientError) {

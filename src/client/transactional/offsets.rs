@@ -8,7 +8,6 @@ use crate::client::cluster::{Ask, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
 use crate::client::need::Need;
-use crate::client::retry::{Verdict, verdict};
 use crate::wire::ErrorCode;
 use crate::wire::add_offsets_to_txn::{AddOffsetsToTxn, AddOffsetsToTxnRequest};
 use crate::wire::find_coordinator::key_type;
@@ -26,27 +25,11 @@ impl TransactionalProducer {
         let mut retry = self.cluster.retry_until(deadline);
         let mut added = self.way == Way::Implicit;
         loop {
-            let error = match self.try_offsets(group, offsets, &mut added, deadline).await {
+            match self.try_offsets(group, offsets, &mut added, deadline).await {
                 Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            self.coordinator = None;
-            let verdict = match error.code() {
-                Some(ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress) => Verdict::Again,
-                Some(ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable) => Verdict::Again,
-                Some(ErrorCode::InvalidProducerEpoch | ErrorCode::ProducerFenced | ErrorCode::InvalidTxnState) => {
-                    return Err(Trouble::Doubt(error));
-                }
-                Some(ErrorCode::InvalidProducerIdMapping | ErrorCode::TransactionAbortable) => {
-                    return Err(Trouble::Doubt(error));
-                }
-                _ => verdict(&error),
-            };
-            // Twice the same offsets are the same offsets, so a lost answer is no doubt; that none comes is one.
-            retry.after_verdict(error, verdict).await.map_err(|error| match verdict {
-                Verdict::Stop => Trouble::Stop(error),
-                _ => Trouble::Doubt(error),
-            })?;
+                // Twice the same offsets are the same offsets.
+                Err(error) => self.again(&mut retry, error).await?,
+            }
         }
     }
 
