@@ -27,7 +27,7 @@ async fn connect(brokers: &str) -> Cluster {
 
 async fn topic(cluster: &Cluster, name: &str, configs: &[(&str, &str)]) -> TopicPartition {
     let name = format!("produce-{name}-{:08x}", rand::random::<u32>());
-    let new = NewTopic { replication_factor: 2, ..NewTopic::new(&name, 1) };
+    let new = NewTopic { replication_factor: 2, ..NewTopic::new(&name, 1) }.config("retention.ms", "-1");
     let new = configs.iter().fold(new, |new, (key, value)| new.config(*key, *value));
     cluster.create_topic(&new).await.unwrap();
     TopicPartition::new(name, 0)

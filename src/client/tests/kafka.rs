@@ -262,7 +262,7 @@ async fn on_kafka_a_topic_is_made_grown_described_and_removed() {
 #[tokio::test]
 async fn on_kafka_what_was_written_is_read_in_every_codec_and_window() {
     let Some((cluster, topic)) = kafka("read").await else { return };
-    cluster.create_topic(&NewTopic::new(&topic, 1)).await.unwrap();
+    cluster.create_topic(&NewTopic::new(&topic, 1).config("retention.ms", "-1")).await.unwrap();
     let mut producer = Producer::plain(&cluster, &topic);
     let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
     for (i, codec) in (0..).zip(codecs) {
@@ -291,7 +291,7 @@ async fn on_kafka_what_was_written_is_read_in_every_codec_and_window() {
 #[tokio::test]
 async fn on_kafka_aborted_and_open_transactions_are_not_read() {
     let Some((cluster, topic)) = kafka("transactions").await else { return };
-    cluster.create_topic(&NewTopic::new(&topic, 1)).await.unwrap();
+    cluster.create_topic(&NewTopic::new(&topic, 1).config("retention.ms", "-1")).await.unwrap();
     let [partition] = first(&topic);
     let mut one = Producer::transactional(&cluster, &topic, &format!("{topic}-1")).await;
     let mut two = Producer::transactional(&cluster, &topic, &format!("{topic}-2")).await;
@@ -338,7 +338,7 @@ async fn on_kafka_aborted_and_open_transactions_are_not_read() {
 #[tokio::test]
 async fn on_kafka_a_start_that_was_deleted_is_an_error_that_names_the_lost_offsets() {
     let Some((cluster, topic)) = kafka("lost").await else { return };
-    cluster.create_topic(&NewTopic::new(&topic, 1)).await.unwrap();
+    cluster.create_topic(&NewTopic::new(&topic, 1).config("retention.ms", "-1")).await.unwrap();
     let [partition] = first(&topic);
     let mut producer = Producer::plain(&cluster, &topic);
     producer.write(0..100, Codec::None).await;
