@@ -71,7 +71,7 @@ def main():
     parser.add_argument("output")
     parser.add_argument("--start", type=int, help="the first offset of the merge in the output")
     parser.add_argument("--by", default="value", help="where the number is")
-    parser.add_argument("--gaps", action="store_true", help="the inputs' offsets need not follow each other")
+    parser.add_argument("--gaps", action="store_true", help="the inputs' offsets need not follow each other (the output's never do: it may hold markers)")
     typed = parser.parse_args()
 
     inputs = sorted(
@@ -87,7 +87,7 @@ def main():
     ascending = True
     previous = None
     first_difference = None
-    for partition, offset, content in read(typed.bootstrap, typed.output, typed.start):
+    for partition, offset, content in read(typed.bootstrap, typed.output, typed.start, gaps=True):
         if partition != 0:
             raise SystemExit(f"{typed.output} has more than one partition")
         current = number(typed.by, content)
