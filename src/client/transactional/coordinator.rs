@@ -53,7 +53,7 @@ pub(super) type Told = Result<(ErrorCode, Identity), (Event, ClientError)>;
 impl TransactionalProducer {
     /// Asks once.
     pub(super) async fn ask(&mut self, asked: Asked, deadline: Deadline) -> Told {
-        let node = self.coordinator(deadline).await?;
+        let node = self.coordinator(deadline).await.map_err(|error| (Event::NotAsked, error))?;
         match asked {
             Asked::Identity { current } => self.ask_identity(node, current, deadline).await,
             Asked::End(end) => self.ask_end(node, end, deadline).await,
@@ -131,7 +131,7 @@ impl TransactionalProducer {
         loop {
             match self.add_once(partitions, deadline).await {
                 Ok(()) => return Ok(()),
-                Err((_, error)) => self.again(&mut retry, error).await?,
+                Err(error) => self.again(&mut retry, error).await?,
             }
         }
     }
@@ -140,7 +140,7 @@ impl TransactionalProducer {
     /// no doubt then; that none comes at all is one.
     pub(super) async fn again(&mut self, retry: &mut Retry, error: ClientError) -> Result<(), Trouble> {
         use ErrorCode as E;
-        self.coordinator = None;
+        (self.coordinator, self.group_coordinator) = (None, None);
         let verdict = match error.code() {
             // What came before is still being decided, or the coordinator is starting, or another one is.
             Some(E::ConcurrentTransactions | E::CoordinatorLoadInProgress) => Verdict::Again,
@@ -157,11 +157,7 @@ impl TransactionalProducer {
         })
     }
 
-    async fn add_once(
-        &mut self,
-        partitions: &[TopicPartition],
-        deadline: Deadline,
-    ) -> Result<(), (Event, ClientError)> {
+    async fn add_once(&mut self, partitions: &[TopicPartition], deadline: Deadline) -> Result<(), ClientError> {
         let node = self.coordinator(deadline).await?;
         let topics = partitions
             .iter()
@@ -173,9 +169,10 @@ impl TransactionalProducer {
             v3_and_below_producer_epoch: self.identity.epoch,
             v3_and_below_topics: topics.collect(),
         };
-        let answer = self.put::<AddPartitionsToTxn>(node, ADD_PARTITIONS, &request, deadline).await?;
+        let asked = self.cluster.call_as::<AddPartitionsToTxn>(Ask::Node(node), ADD_PARTITIONS, &request, deadline);
+        let answer = asked.await?;
         let broker = answer.broker();
-        let response = answer.read().map_err(|error| lost(call_error::<AddPartitionsToTxn>(broker, error)))?;
+        let response = answer.read().map_err(|error| call_error::<AddPartitionsToTxn>(broker, error))?;
         let topics = &response.results_by_topic_v3_and_below;
         // Where one cannot be added, the others are told that they were not tried: the one is the cause.
         let not_tried = ErrorCode::OperationNotAttempted.code();
@@ -185,7 +182,7 @@ impl TransactionalProducer {
         if let Some((topic, told)) = culprit {
             let what = TopicPartition::new(topic.as_str(), told.partition_index);
             let code = ErrorCode::from_code(told.partition_error_code);
-            return Err(lost(refused(broker, "AddPartitionsToTxn", what, code)));
+            return Err(refused(broker, "AddPartitionsToTxn", what, code));
         }
         for wanted in partitions {
             let mut told =
@@ -194,22 +191,21 @@ impl TransactionalProducer {
             let Some(told) = told else {
                 let (expected, got) = (wanted.to_string(), "an answer without it".to_owned());
                 let (broker, api) = (broker.clone(), "AddPartitionsToTxn");
-                return Err(lost(ClientError::Protocol { broker, api, expected, got }));
+                return Err(ClientError::Protocol { broker, api, expected, got });
             };
             if let Err(code) = ErrorCode::check(told.partition_error_code) {
-                return Err(lost(refused(broker, "AddPartitionsToTxn", wanted, code)));
+                return Err(refused(broker, "AddPartitionsToTxn", wanted, code));
             }
         }
         Ok(())
     }
 
     /// The broker that keeps the id, looked for if it is not known.
-    async fn coordinator(&mut self, deadline: Deadline) -> Result<i32, (Event, ClientError)> {
-        if let Some(node) = self.coordinator {
-            return Ok(node);
-        }
-        let found = self.find(&self.id, key_type::TRANSACTION, deadline).await;
-        let node = found.map_err(|error| (Event::NotAsked, error))?;
+    pub(super) async fn coordinator(&mut self, deadline: Deadline) -> Result<i32, ClientError> {
+        let node = match self.coordinator {
+            Some(node) => node,
+            None => self.find(&self.id, key_type::TRANSACTION, deadline).await?,
+        };
         self.coordinator = Some(node);
         Ok(node)
     }

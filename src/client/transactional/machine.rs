@@ -41,7 +41,7 @@ pub(super) enum End {
 
 /// Which of the two protocols is spoken; never mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Way {
+pub(super) enum Way {
     /// Partitions join a transaction by being written to; every end raises the epoch.
     Implicit,
     /// Partitions are added first; the epoch stays.

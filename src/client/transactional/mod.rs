@@ -21,7 +21,6 @@ mod offsets;
 mod way;
 mod writer;
 
-pub use machine::Way;
 pub use writer::TransactionWriter;
 
 use super::cluster::Cluster;
@@ -32,7 +31,7 @@ use super::retry::{Verdict, verdict};
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use coordinator::Asked;
-use machine::{Action, Event, State, step};
+use machine::{Action, Event, State, Way, step};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +67,8 @@ pub struct TransactionalProducer {
     state: State,
     /// The broker that keeps the id.
     coordinator: Option<i32>,
+    /// The broker that keeps the group whose offsets move along.
+    group_coordinator: Option<i32>,
     /// On the explicit way: what the open transaction has been told to hold.
     added: Vec<TopicPartition>,
 }
@@ -92,6 +93,7 @@ impl Cluster {
             identity: Identity { id: -1, epoch: -1 },
             state: State::Starting,
             coordinator: None,
+            group_coordinator: None,
             added: Vec::new(),
         };
         producer.drive(Action::Init).await?;
@@ -107,21 +109,6 @@ impl Cluster {
 }
 
 impl TransactionalProducer {
-    /// The transactional id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Which protocol is spoken.
-    pub fn way(&self) -> Way {
-        self.way
-    }
-
-    /// As who it writes now.
-    pub fn identity(&self) -> Identity {
-        self.identity
-    }
-
     /// What cannot be excluded on the way that is spoken, if anything.
     pub fn known_gap(&self) -> Option<&'static str> {
         (self.way == Way::Explicit).then_some(

@@ -44,7 +44,11 @@ impl TransactionalProducer {
             self.add_offsets(group, deadline).await?;
             *added = true;
         }
-        let node = self.find(group, key_type::GROUP, deadline).await?;
+        let node = match self.group_coordinator {
+            Some(node) => node,
+            None => self.find(group, key_type::GROUP, deadline).await?,
+        };
+        self.group_coordinator = Some(node);
         let topics = offsets.iter().map(|(partition, offset)| TxnOffsetCommitRequestTopic {
             name: partition.topic.to_string(),
             partitions: vec![TxnOffsetCommitRequestPartition {
@@ -86,7 +90,7 @@ impl TransactionalProducer {
 
     /// On the explicit way a transaction is told which groups it moves.
     async fn add_offsets(&mut self, group: &str, deadline: Deadline) -> Result<(), ClientError> {
-        let node = self.find(&self.id, key_type::TRANSACTION, deadline).await?;
+        let node = self.coordinator(deadline).await?;
         let request = AddOffsetsToTxnRequest {
             transactional_id: self.id.to_string(),
             producer_id: self.identity.id,

@@ -18,8 +18,6 @@ pub struct TransactionWriter {
     record: PartitionWriter,
     /// Whether anything of the open transaction was written to the output.
     wrote: bool,
-    /// Whether a transaction is open.
-    open: bool,
 }
 
 impl TransactionalProducer {
@@ -36,17 +34,16 @@ impl TransactionalProducer {
             self.cluster.writer_as(partition, end, options, Some(self.identity), Some(transactional(sole)))
         };
         let (output, record) = (writer(output, end, true), writer(record, 0, false));
-        TransactionWriter { producer: self, output, record, wrote: false, open: false }
+        TransactionWriter { producer: self, output, record, wrote: false }
     }
 }
 
 impl TransactionWriter {
     /// Sends a batch of the output behind those before it, waiting while too many are on their way.
     pub async fn append(&mut self, batch: Outgoing) -> Result<(), Trouble> {
-        if !self.open {
+        if !self.wrote {
             let partitions = [self.output.partition().clone(), self.record.partition().clone()];
             self.producer.begin(&partitions).await?;
-            self.open = true;
         }
         self.wrote = true;
         self.output.append(batch).await.map_err(trouble)
@@ -69,27 +66,25 @@ impl TransactionWriter {
 
     /// Lets `group` stand at these offsets when the output so far does.
     pub async fn offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
-        self.begin_with_record().await?;
+        self.begin_without_output().await?;
         self.producer.commit_offsets(group, offsets).await
     }
 
     /// Writes the record that goes with the output so far, all of which has to be [flushed](Self::flush).
     pub async fn record(&mut self, record: Outgoing) -> Result<(), Trouble> {
-        self.begin_with_record().await?;
+        self.begin_without_output().await?;
         self.record.append(record).await.map_err(trouble)?;
         self.record.flush().await.map_err(trouble)?;
         self.record.spare();
         Ok(())
     }
 
-    /// Begins a transaction in which nothing may come to the output, if none is open.
-    async fn begin_with_record(&mut self) -> Result<(), Trouble> {
-        if !self.open {
-            let partitions = [self.record.partition().clone()];
-            self.producer.begin(&partitions).await?;
-            self.open = true;
+    /// Begins a transaction to which nothing of the output may come, unless one is open.
+    async fn begin_without_output(&mut self) -> Result<(), Trouble> {
+        match self.wrote {
+            true => Ok(()),
+            false => self.producer.begin(&[self.record.partition().clone()]).await,
         }
-        Ok(())
     }
 
     /// Lets everything written since the last time stand.
@@ -98,9 +93,9 @@ impl TransactionWriter {
         if self.wrote {
             self.output.pass_marker();
         }
-        (self.open, self.wrote) = (false, false);
+        self.wrote = false;
         for writer in [&mut self.output, &mut self.record] {
-            writer.go_on_as(self.producer.identity());
+            writer.go_on_as(self.producer.identity);
         }
         Ok(())
     }

@@ -14,12 +14,11 @@
 use super::engine::BATCHES_ALIVE;
 use super::preflight::{Floor, interruptible};
 use super::{MergeSettings, Plan, Source};
-use crate::base::appended::Appended;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::Place;
 use crate::base::text::excerpt;
 use crate::batch::{Headers, Record};
-use crate::client::{Cluster, PartitionReader, ReadOptions, WriteOptions};
+use crate::client::{Cluster, PartitionReader, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
@@ -45,29 +44,9 @@ pub(super) fn least_bytes(sources: usize) -> usize {
     sources.saturating_mul(2 * SHARE_BYTES_MIN).max(2 << 20)
 }
 
-/// Counts what `plan` says and writes it. Tells what was appended, however it ended.
-pub(super) async fn count(
-    plan: &Plan,
-    settings: &MergeSettings,
-    floor: Option<Floor>,
-    cluster: &Cluster,
-    cx: &JobContext,
-) -> Closed {
-    let counted = async {
-        cx.progress.begin("count", plan.offsets());
-        let counts = read(plan, &settings.keys, cluster, cx).await?;
-        let options = WriteOptions { delivery: settings.delivery.write(), ..WriteOptions::default() };
-        Ok((counts, cluster.writer(plan.output.clone(), plan.output_end, options).await?))
-    };
-    let (counts, sink) = match interruptible(cx, counted).await {
-        Ok(counted) => counted,
-        Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
-    };
-    put(counts, plan, settings, floor, sink, 0, cx).await
-}
-
-/// The same into a sink that is there already, beginning behind the first `rank` records.
-pub(super) async fn count_into<S>(
+/// Counts what `plan` says and writes it, beginning behind the first `rank` records. Tells what was appended, however it
+/// ended.
+pub(super) async fn count<S>(
     plan: &Plan,
     settings: &MergeSettings,
     floor: Option<Floor>,

@@ -51,13 +51,14 @@ pub use report::MergeReport;
 
 use super::JobContext;
 use super::error::JobError;
+use super::outlet::Closed;
 use crate::base::appended::Appended;
 use crate::base::ends::Bound;
 use crate::batch::Codec;
-use crate::client::{self, Cluster, OffsetAt};
+use crate::client::{self, Cluster, OffsetAt, WriteOptions};
 use crate::keys::KeyPlan;
 use crate::observe::usage::Usage;
-use preflight::Prepared;
+use preflight::{Floor, Prepared};
 use std::time::{Duration, Instant};
 
 /// Which client fetches and writes.
@@ -250,16 +251,38 @@ pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeRepor
         return Ok(MergeReport::of_job(done, settings, cx, began.elapsed(), Usage::now()));
     }
     let Prepared { plan, floor, cluster } = preflight::interruptible(cx, preflight::prepare(settings, cx)).await?;
-    let (appended, outcome) = match (settings.strategy, settings.client) {
-        (Strategy::Merge, Client::Kmerge) => engine::merge(&plan, settings, floor, &cluster, cx).await,
-        (Strategy::Merge, Client::Rskafka) => plain::merge(&plan, settings, floor, cx).await,
-        (Strategy::Count, _) => count::count(&plan, settings, floor, &cluster, cx).await,
+    let (appended, outcome) = match settings.client {
+        Client::Kmerge => on_our_client(&plan, settings, floor, &cluster, cx).await,
+        Client::Rskafka => plain::merge(&plan, settings, floor, cx).await,
     };
     if let Err(error) = outcome {
         return Err(told_how_far(error, &appended, &plan));
     }
     check_nothing_came_after(&appended, &plan, &cluster).await?;
     Ok(MergeReport::new(&plan, settings, cx, &appended, began.elapsed(), Usage::now()))
+}
+
+/// Merges or counts on our own client, without transactions.
+async fn on_our_client(
+    plan: &Plan,
+    settings: &MergeSettings,
+    floor: Option<Floor>,
+    cluster: &Cluster,
+    cx: &JobContext,
+) -> Closed {
+    let options = WriteOptions { delivery: settings.delivery.write(), ..WriteOptions::default() };
+    let opened = cluster.writer(plan.output.clone(), plan.output_end, options);
+    let sink = match preflight::interruptible(cx, async { Ok(opened.await?) }).await {
+        Ok(sink) => sink,
+        Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
+    };
+    match settings.strategy {
+        Strategy::Merge => {
+            cx.progress.begin("merge", plan.offsets());
+            engine::Engine::on(plan, settings, cluster, cx).merge(floor, sink).await
+        }
+        Strategy::Count => count::count(plan, settings, floor, cluster, cx, sink, 0).await,
+    }
 }
 
 /// The last batch has none after it that would show a late repeat: the output's end does.

@@ -18,11 +18,10 @@ mod tests;
 
 pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, least_bytes};
 
-use super::preflight::{Floor, interruptible};
+use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
-use crate::base::appended::Appended;
 use crate::base::budget::ByteBudget;
-use crate::client::{Cluster, ReadOptions, WriteOptions};
+use crate::client::{Cluster, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::outlet::{Closed, Cut, Outlet, Room};
@@ -36,24 +35,6 @@ const BATCHES_WAITING_MAX: usize = 8;
 
 /// Records whose order is found before they are copied: enough to amortise the change, few enough to stay in the cache.
 const ORDER_RECORDS: usize = 8192;
-
-/// Merges what `plan` says, from the cluster into the cluster. Tells what was appended, however it ended.
-pub(super) async fn merge(
-    plan: &Plan,
-    settings: &MergeSettings,
-    floor: Option<Floor>,
-    cluster: &Cluster,
-    cx: &JobContext,
-) -> Closed {
-    let options = WriteOptions { delivery: settings.delivery.write(), ..WriteOptions::default() };
-    let opened = cluster.writer(plan.output.clone(), plan.output_end, options);
-    let sink = match interruptible(cx, async { Ok(opened.await?) }).await {
-        Ok(sink) => sink,
-        Err(error) => return (Appended::at_end(plan.output.clone(), plan.output_end), Err(error)),
-    };
-    cx.progress.begin("merge", plan.offsets());
-    Engine::on(plan, settings, cluster, cx).merge(floor, sink).await
-}
 
 /// What the engine merges, and how.
 pub(super) struct Engine<'a> {

@@ -261,7 +261,7 @@ impl Job<'_> {
             }
             Strategy::Count => {
                 let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1, &cx.phases);
-                (count::count_into(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
+                (count::count(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
             }
         };
         let Ended { producer, recorder, trouble } = match task.join_next().await {

@@ -32,15 +32,14 @@ struct Order {
 pub(super) struct CommittingSink {
     partition: TopicPartition,
     orders: mpsc::Sender<Order>,
-    shared: Arc<Shared>,
+    shared: Shared,
     /// Resolves when the task has ended.
     ended: oneshot::Receiver<()>,
 }
 
 /// What both sides look at.
-struct Shared {
-    state: Mutex<State>,
-}
+#[derive(Clone)]
+struct Shared(Arc<Mutex<State>>);
 
 struct State {
     appended: Appended,
@@ -79,7 +78,7 @@ impl From<Trouble> for WriteTrouble {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +94,7 @@ impl CommittingSink {
     ) -> (Self, JoinSet<Ended>) {
         let appended = writer.appended();
         let partition = appended.partition().clone();
-        let shared = Arc::new(Shared { state: Mutex::new(State { appended, pace, spares: Vec::new() }) });
+        let shared = Shared(Arc::new(Mutex::new(State { appended, pace, spares: Vec::new() })));
         let (orders, received) = mpsc::channel(waiting_max.max(1));
         let (ends, ended) = oneshot::channel();
         let task = Task {
@@ -184,7 +183,7 @@ struct Task {
     writer: TransactionWriter,
     recorder: Recorder,
     followers: Option<Followers>,
-    shared: Arc<Shared>,
+    shared: Shared,
     phases: Phases,
     /// Whether batches were written since the last commit.
     uncommitted: bool,
