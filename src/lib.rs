@@ -18,7 +18,8 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `generate` (sample data),
+//!   `pour` (records into the partitions of a topic).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
@@ -33,8 +34,8 @@
 //! - [`observe`]: how far a job is, and what the process has used.
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
-//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, and the only place that knows of clap, anyhow
-//! and indicatif.
+//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (`src/cli/generate/` has one for each sort of
+//! data), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!

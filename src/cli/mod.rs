@@ -56,7 +56,7 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
     Torture(torture::TortureArgs),
-    /// Make sample data: sorted partitions to merge.
+    /// Make sample data: sorted partitions to merge, or records as a running system writes them.
     Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]

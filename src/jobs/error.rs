@@ -137,6 +137,18 @@ pub enum JobError {
         /// Records asked for.
         planned: u64,
     },
+    /// Records that were to be written are not, as far as is known.
+    #[error("{} of {} records were not written: {}", show_count(*failed), show_count(*sent), show_reasons(reasons, error.as_deref()))]
+    NotAllWritten {
+        /// How many.
+        failed: u64,
+        /// Of how many.
+        sent: u64,
+        /// Why, in a few words each.
+        reasons: Vec<String>,
+        /// What ended the writing, if anything did.
+        error: Option<Box<JobError>>,
+    },
     /// A merge that was tortured did what it must not.
     #[error("{0}")]
     Tortured(String),
@@ -150,7 +162,11 @@ impl JobError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
-            Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed | Self::Tortured(_) => Kind::Failed,
+            Self::NotAllWritten { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::NotAdjacent(_)
+            | Self::OutputClosed
+            | Self::Tortured(_) => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
             Self::Stopped { error, .. } | Self::HalfMade { error, .. } | Self::Paused { error, .. } => error.kind(),
@@ -161,6 +177,10 @@ impl JobError {
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }
+}
+
+fn show_reasons(reasons: &[String], error: Option<&JobError>) -> String {
+    error.map_or_else(|| reasons.join("; "), ToString::to_string)
 }
 
 fn show_paused(records: u64, planned: u64, way_on: Option<&str>) -> String {

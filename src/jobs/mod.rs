@@ -24,6 +24,12 @@ mod ledger;
 pub use ledger::name::check_name as check_job_name;
 
 // What jobs share.
+pub mod pour;
+
+pub mod pace;
+
+mod made;
+
 pub mod cursor;
 
 mod outlet;

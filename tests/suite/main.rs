@@ -24,6 +24,7 @@ mod reading_killed;
 
 // Data to try it on.
 mod generate;
+mod generate_stream;
 
 // The proof.
 mod check_verify;
