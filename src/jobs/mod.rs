@@ -8,6 +8,9 @@ pub mod merge;
 
 pub mod generate;
 
+// Files and pipes into a topic.
+pub mod produce;
+
 // Is it sorted? Is the output what the inputs say? A look inside.
 pub mod check;
 
