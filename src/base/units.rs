@@ -38,6 +38,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     scaled(number, *scale).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// Reads a share of a whole: `10%` or `0.1`.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, whole) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |number| (number, 100.0));
+    let share = number.parse::<f64>().ok().map(|number| number / whole);
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is not a share: write it like 10% or 0.1"))
+}
+
 /// A size as people read it: `64 MiB`, `1.5 GiB`, `17 B`.
 pub fn show_size(bytes: u64) -> String {
     let (unit, scale) = match bytes {
@@ -97,6 +105,14 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
         assert!(parse_duration("30").is_err());
+    }
+
+    #[test]
+    fn a_share_lies_between_nothing_and_all() {
+        assert_eq!((parse_share("10%"), parse_share("0.5"), parse_share("100%")), (Ok(0.1), Ok(0.5), Ok(1.0)));
+        for wrong in ["10", "-1%", "101%", "%", "NaN", ""] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub mod torture;
 
 pub mod generate;
 
+pub mod produce;
+
 pub mod topic;
 
 pub mod broker;
@@ -56,8 +58,10 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
     Torture(torture::TortureArgs),
-    /// Make sample data: sorted partitions to merge.
+    /// Make sample data: sorted partitions to merge, or records as a running system writes them.
     Generate(generate::GenerateArgs),
+    /// Write files, or what comes through a pipe, to a topic.
+    Produce(produce::ProduceArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
@@ -79,6 +83,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Verify(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
+            Command::Produce(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }

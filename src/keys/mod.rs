@@ -40,6 +40,7 @@ mod parse;
 mod part;
 
 pub use error::KeyError;
+pub use json::{Pointer, field};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 
