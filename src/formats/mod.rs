@@ -22,6 +22,9 @@ pub mod json;
 // One record as one JSON object on one line.
 pub mod envelope;
 
+// One record as text of the user's own making.
+pub mod template;
+
 // What the formats share.
 mod base64;
 

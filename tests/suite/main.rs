@@ -29,6 +29,10 @@ mod produce;
 mod produce_faults;
 mod produce_input;
 
+// Records out.
+mod consume;
+mod consume_follow;
+
 // The proof.
 mod check_verify;
 

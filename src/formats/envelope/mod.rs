@@ -68,18 +68,25 @@ impl Envelope<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"topic\":");
         string::put(out, self.topic);
-        put_number(out, b",\"partition\":", self.partition.into());
-        put_number(out, b",\"offset\":", self.offset);
+        out.extend_from_slice(b",\"partition\":");
+        put_number(out, self.partition.into());
+        out.extend_from_slice(b",\"offset\":");
+        put_number(out, self.offset);
         out.extend_from_slice(match self.timestamp_type {
             _ if self.timestamp < 0 => b",\"tstype\":\"unknown\"" as &[u8],
             TimestampType::Create => b",\"tstype\":\"create\"",
             TimestampType::LogAppend => b",\"tstype\":\"logappend\"",
         });
-        put_number(out, b",\"ts\":", self.timestamp);
+        out.extend_from_slice(b",\"ts\":");
+        put_number(out, self.timestamp);
         if let Some(broker) = self.broker {
-            put_number(out, b",\"broker\":", broker.into());
+            out.extend_from_slice(b",\"broker\":");
+            put_number(out, broker.into());
         }
-        self.put_headers(out);
+        if !self.headers.is_empty() {
+            out.extend_from_slice(b",\"headers\":");
+            put_headers(out, self.headers);
+        }
         out.extend_from_slice(b",\"key\":");
         if put_bytes(out, self.key) == Mark::Base64 {
             out.extend_from_slice(b",\"key_encoding\":\"base64\"");
@@ -90,26 +97,29 @@ impl Envelope<'_> {
         }
         out.push(b'}');
     }
+}
 
-    fn put_headers(&self, out: &mut Vec<u8>) {
-        if self.headers.is_empty() {
-            return;
-        }
-        out.extend_from_slice(b",\"headers\":[");
-        for (index, header) in self.headers.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b"[" } else { b",[" });
-            let name = put_text(out, header.key);
-            out.push(b',');
-            let value = put_bytes(out, header.value);
-            out.extend_from_slice(match (value, name) {
-                (Mark::None, Mark::None) => b"]",
-                (Mark::Base64, Mark::None) => b",\"base64\"]",
-                (Mark::None, Mark::Base64) => b",null,\"base64\"]" as &[u8],
-                (Mark::Base64, Mark::Base64) => b",\"base64\",\"base64\"]",
-            });
-        }
-        out.push(b']');
+/// Headers as an array of arrays.
+pub(super) fn put_headers(out: &mut Vec<u8>, headers: Headers<'_>) {
+    out.push(b'[');
+    for (index, header) in headers.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"[" } else { b",[" });
+        let name = put_text(out, header.key);
+        out.push(b',');
+        let value = put_bytes(out, header.value);
+        out.extend_from_slice(match (value, name) {
+            (Mark::None, Mark::None) => b"]",
+            (Mark::Base64, Mark::None) => b",\"base64\"]",
+            (Mark::None, Mark::Base64) => b",null,\"base64\"]" as &[u8],
+            (Mark::Base64, Mark::Base64) => b",\"base64\",\"base64\"]",
+        });
     }
+    out.push(b']');
+}
+
+/// Bytes alone, as they are written in an envelope; what is base64 is not marked.
+pub(super) fn put_json(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    put_bytes(out, bytes);
 }
 
 /// What has to be said beside the bytes.
@@ -144,8 +154,8 @@ fn put_text(out: &mut Vec<u8>, bytes: &[u8]) -> Mark {
     }
 }
 
-fn put_number(out: &mut Vec<u8>, name: &[u8], number: i64) {
-    out.extend_from_slice(name);
+/// A number in decimal digits.
+pub(super) fn put_number(out: &mut Vec<u8>, number: i64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut left = number.unsigned_abs();
