@@ -4,7 +4,7 @@ use super::context::Context;
 use super::{exec, output};
 use anyhow::Context as _;
 use kmerge::base::units::{parse_size, show_size};
-use kmerge::broker::{Broker, BrokerConfig};
+use kmerge::broker::{Broker, BrokerConfig, NODES_MAX};
 use std::net::IpAddr;
 
 /// Examples and limits, shown behind the options.
@@ -35,7 +35,7 @@ pub struct BrokerArgs {
     pub port: u16,
 
     /// How many nodes to be; partition leaders are spread over them.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     pub nodes: u16,
 
     /// A topic to create, with its number of partitions; repeatable. Topics are never created by writing to them.

@@ -114,6 +114,12 @@ halves! {
     offset_fetch OffsetFetch: OffsetFetchRequest, OffsetFetchResponse, to 9;
     describe_transactions DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse, to 0;
     list_transactions ListTransactions: ListTransactionsRequest, ListTransactionsResponse, to 2;
+    alter_partition_reassignments AlterPartitionReassignments:
+        AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, to 1;
+    list_partition_reassignments ListPartitionReassignments:
+        ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, to 0;
+    describe_log_dirs DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse, to 4;
+    elect_leaders ElectLeaders: ElectLeadersRequest, ElectLeadersResponse, to 2;
 }
 
 /// A seed for this run: printed where the test fails, and taken from `KMERGE_TEST_SEED` to run it again.
