@@ -15,12 +15,10 @@ use crate::wire::elect_leaders::{
 };
 
 pub(super) fn handle(call: &Call<'_>, request: ElectLeadersRequest) -> ElectLeadersResponse {
-    if let Some(error) = call.forced(None) {
-        return ElectLeadersResponse { error_code: error.code(), ..Default::default() };
-    }
     // Before version 1 there was but one type, and its number is the default.
-    if ![election_type::PREFERRED, election_type::UNCLEAN].contains(&request.election_type) {
-        return ElectLeadersResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
+    let known = [election_type::PREFERRED, election_type::UNCLEAN].contains(&request.election_type);
+    if let Some(error) = call.forced(None).or((!known).then_some(ErrorCode::InvalidRequest)) {
+        return failed(request, error);
     }
     let all = request.topic_partitions.is_none();
     let wanted: Vec<(String, Vec<i32>)> = match request.topic_partitions {
@@ -48,6 +46,24 @@ pub(super) fn handle(call: &Call<'_>, request: ElectLeadersRequest) -> ElectLead
         }
     }
     ElectLeadersResponse { replica_election_results: results, ..Default::default() }
+}
+
+/// The same error for all that was asked for, as Kafka has it.
+fn failed(request: ElectLeadersRequest, error: ErrorCode) -> ElectLeadersResponse {
+    let tell = |partition_id| PartitionResult {
+        partition_id,
+        error_code: error.code(),
+        error_message: Some(error.name().to_owned()),
+    };
+    let topics = request.topic_partitions.unwrap_or_default().into_iter().map(|topic| ReplicaElectionResult {
+        topic: topic.topic,
+        partition_result: topic.partitions.into_iter().map(tell).collect(),
+    });
+    ElectLeadersResponse {
+        error_code: error.code(),
+        replica_election_results: topics.collect(),
+        ..Default::default()
+    }
 }
 
 fn elect(call: &Call<'_>, topic: &str, index: i32, how: i8) -> Result<(), Refusal> {

@@ -79,8 +79,9 @@ const THROTTLES: &[&str] = &[
 /// All changes or none: nothing is done before all have been looked at.
 fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
     let name = resource.resource_name.as_str();
-    if !name.is_empty() && !name.parse().is_ok_and(|id| call.cluster.node(id).is_some()) {
-        let why = format!("There is no broker {}.", crate::base::text::visible(name));
+    if !name.is_empty() && name != call.node.to_string() {
+        let node = call.node;
+        let why = format!("Unexpected broker id, expected {node}, but received {}.", crate::base::text::visible(name));
         return Err(Refusal::new(ErrorCode::InvalidRequest, why));
     }
     let mut wanted_nodes = None;
