@@ -18,7 +18,7 @@ use crate::base::place::TopicPartition;
 use crate::wire::Uuid;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Weak, Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// See the module's head.
 #[derive(Debug)]

@@ -82,7 +82,11 @@ impl Membership {
 
 fn mark(set: &RwLock<BTreeSet<i32>>, node: i32, is_in: bool) {
     let mut set = write(set);
-    if is_in { set.insert(node) } else { set.remove(&node) };
+    if is_in {
+        set.insert(node)
+    } else {
+        set.remove(&node)
+    };
 }
 
 #[cfg(test)]

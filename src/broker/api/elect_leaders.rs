@@ -59,11 +59,7 @@ fn failed(request: ElectLeadersRequest, error: ErrorCode) -> ElectLeadersRespons
         topic: topic.topic,
         partition_result: topic.partitions.into_iter().map(tell).collect(),
     });
-    ElectLeadersResponse {
-        error_code: error.code(),
-        replica_election_results: topics.collect(),
-        ..Default::default()
-    }
+    ElectLeadersResponse { error_code: error.code(), replica_election_results: topics.collect(), ..Default::default() }
 }
 
 fn elect(call: &Call<'_>, topic: &str, index: i32, how: i8) -> Result<(), Refusal> {

@@ -90,10 +90,8 @@ fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only
             (setting, Change::Delete) if THROTTLES.contains(&setting) => {}
             (NODES_SETTING, Change::Set(value)) if name.is_empty() => wanted_nodes = Some(nodes(call, &value)?),
             (setting, _) => {
-                let why = format!(
-                    "The embedded broker cannot change {} while it runs.",
-                    crate::base::text::visible(setting)
-                );
+                let why =
+                    format!("The embedded broker cannot change {} while it runs.", crate::base::text::visible(setting));
                 return Err(Refusal::new(ErrorCode::InvalidRequest, why));
             }
         }
@@ -101,9 +99,7 @@ fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only
     let Some(nodes) = wanted_nodes.filter(|_| !validate_only) else { return Ok(()) };
     // A broker that is ending opens no doors.
     let doors = call.cluster.doors.upgrade().ok_or(ErrorCode::BrokerNotAvailable)?;
-    doors
-        .open_up_to(nodes, call.cluster)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+    doors.open_up_to(nodes, call.cluster).map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
 }
 
 fn nodes(call: &Call<'_>, value: &str) -> Result<usize, Refusal> {

@@ -138,7 +138,13 @@ impl Cluster {
             ErrorCode::None => {}
             code => {
                 let (broker, message) = (answer.broker().clone(), result.error_message);
-                return Err(ClientError::Refused { broker, api: "DescribeConfigs", what: of.to_string(), code, message });
+                return Err(ClientError::Refused {
+                    broker,
+                    api: "DescribeConfigs",
+                    what: of.to_string(),
+                    code,
+                    message,
+                });
             }
         }
         let mut settings: Vec<Setting> = result.configs.into_iter().map(|one| setting(one, of.own())).collect();
@@ -219,11 +225,8 @@ mod tests {
 
     #[test]
     fn what_holds_without_a_setting_is_the_next_source_behind_it() {
-        let synonym = |value: &str, source| DescribeConfigsSynonym {
-            name: "n".into(),
-            value: Some(value.into()),
-            source,
-        };
+        let synonym =
+            |value: &str, source| DescribeConfigsSynonym { name: "n".into(), value: Some(value.into()), source };
         let told = |config_source, synonyms: Vec<DescribeConfigsSynonym>| DescribeConfigsResourceResult {
             name: "n".into(),
             value: Some("1".into()),

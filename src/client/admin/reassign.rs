@@ -65,9 +65,7 @@ impl Cluster {
             match asked {
                 Ok(mut refusals) => {
                     refusals.retain(|(at, error)| {
-                        !(answer_lost
-                            && taken_back(at)
-                            && error.code() == Some(ErrorCode::NoReassignmentInProgress))
+                        !(answer_lost && taken_back(at) && error.code() == Some(ErrorCode::NoReassignmentInProgress))
                     });
                     return Ok(refusals.into_iter().map(|(_, error)| error).collect());
                 }
@@ -123,8 +121,7 @@ impl Cluster {
     /// Every partition of the cluster that is on its way now.
     pub async fn reassignments(&self) -> Result<BTreeMap<TopicPartition, Moving>, ClientError> {
         let deadline = self.deadline();
-        let request =
-            ListPartitionReassignmentsRequest { timeout_ms: timeout_ms(deadline), topics: None };
+        let request = ListPartitionReassignmentsRequest { timeout_ms: timeout_ms(deadline), topics: None };
         let mut retry = self.retry_until(deadline);
         loop {
             match self.reassignments_once(&request, deadline).await {

@@ -70,7 +70,8 @@ impl Stage {
     ) -> (i16, i16) {
         let partition = ReassignablePartition { partition_index, replicas: to.map(<[i32]>::to_vec) };
         let topics = vec![ReassignableTopic { name: topic.to_owned(), partitions: vec![partition] }];
-        let request = AlterPartitionReassignmentsRequest { topics, allow_replication_factor_change, ..Default::default() };
+        let request =
+            AlterPartitionReassignmentsRequest { topics, allow_replication_factor_change, ..Default::default() };
         peer.bootstrap
             .call::<AlterPartitionReassignments, _>(version, &request, |r| {
                 (r.error_code, r.responses[0].partitions[0].error_code)
@@ -80,7 +81,8 @@ impl Stage {
 
     /// What moves, by name of this topic, of its partitions 0 and 7, and of a topic that is not there.
     async fn listed(&self, peer: &mut Peer<'_>) -> (i16, Vec<(i32, String, String, String)>) {
-        let wanted = |name: &str| ListPartitionReassignmentsTopics { name: name.to_owned(), partition_indexes: vec![0, 7] };
+        let wanted =
+            |name: &str| ListPartitionReassignmentsTopics { name: name.to_owned(), partition_indexes: vec![0, 7] };
         let topics = Some(vec![wanted(&self.topic), wanted("no-such-topic")]);
         let request = ListPartitionReassignmentsRequest { topics, ..Default::default() };
         peer.bootstrap
