@@ -29,6 +29,8 @@ pub mod generate;
 
 pub mod topic;
 
+pub mod group;
+
 mod add_node;
 pub mod broker;
 mod exec;
@@ -63,6 +65,9 @@ pub enum Command {
     /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
+    /// List and describe consumer groups, show how far they are, set where they read on, delete them.
+    #[command(visible_alias = "groups")]
+    Group(group::GroupArgs),
     /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
     Broker(broker::BrokerArgs),
 }
@@ -72,6 +77,7 @@ impl Command {
     fn tells_a_table(&self) -> bool {
         match self {
             Self::Topic(args) => args.tells_a_table(),
+            Self::Group(args) => args.tells_a_table(),
             _ => false,
         }
     }
@@ -81,7 +87,7 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (topic list, describe and config show have one); \
+        let why = "--output csv: this command's report is no table (those of topic list and describe, of group list and lag, for example, are); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
     }
@@ -97,6 +103,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Torture(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
+            Command::Group(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }
     });

@@ -78,6 +78,9 @@ pub mod describe_groups;
 pub mod list_groups;
 pub mod offset_delete;
 
+// Between the members of a group.
+pub mod consumer_protocol;
+
 #[cfg(test)]
 mod tests;
 

@@ -8,12 +8,16 @@ mod topics;
 // Settings of topics and brokers.
 mod configs;
 
+// Groups as a whole.
+mod groups;
+
 // Where partitions are.
 mod elect;
 mod log_dirs;
 mod reassign;
 
 pub use configs::{Change, ConfigOf, Setting};
+pub use groups::{GroupDescribed, GroupListed, GroupMember, GroupOffset};
 pub use log_dirs::{HeldCopy, LogDir};
 pub use reassign::Moving;
 pub use topics::NewTopic;
