@@ -12,6 +12,7 @@ pub mod order;
 pub mod exit;
 pub mod output;
 pub mod progress;
+pub mod table;
 
 // The commands, in the order of a first day.
 pub mod demo;
@@ -32,6 +33,9 @@ pub mod produce;
 
 pub mod topic;
 
+pub mod group;
+
+mod add_node;
 pub mod broker;
 mod exec;
 
@@ -66,16 +70,35 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Write files, or what comes through a pipe, to a topic.
     Produce(produce::ProduceArgs),
-    /// Make, list, describe and delete topics.
+    /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
+    /// List and describe consumer groups, show how far they are, set where they read on, delete them.
+    #[command(visible_alias = "groups")]
+    Group(group::GroupArgs),
     /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
     Broker(broker::BrokerArgs),
+}
+
+impl Command {
+    /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
+    fn tells_a_table(&self) -> bool {
+        match self {
+            Self::Topic(args) => args.tells_a_table(),
+            Self::Group(args) => args.tells_a_table(),
+            _ => false,
+        }
+    }
 }
 
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
+    if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
+        let why = "--output csv: this command's report is no table (those of topic list and describe, of group list and lag, for example, are); \
+                   take --output json";
+        return Err(exit::UsageError::new(why).into());
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     let ended = runtime.block_on(async {
@@ -90,6 +113,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Generate(args) => args.run(&cx).await,
             Command::Produce(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
+            Command::Group(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }
     });

@@ -42,7 +42,7 @@ pub mod cluster;
 mod probe;
 
 mod admin;
-mod configs;
+mod coordinators;
 mod metadata;
 mod offsets;
 mod open_transactions;
@@ -65,7 +65,8 @@ pub mod rskafka;
 mod tests;
 
 pub use address::Address;
-pub use admin::NewTopic;
+pub use admin::{Change, ConfigOf, HeldCopy, LogDir, Moving, NewTopic, Setting};
+pub use admin::{GroupDescribed, GroupListed, GroupMember, GroupOffset};
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
 pub use fetch::{PartitionReader, ReadOptions, Tail};

@@ -24,6 +24,11 @@ pub mod consume;
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 
+// Partitions to other brokers, and groups of readers to other offsets.
+pub mod reassign;
+
+pub mod groups;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 

@@ -50,6 +50,11 @@ pub mod describe_producers;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 
+pub mod alter_partition_reassignments;
+pub mod describe_log_dirs;
+pub mod elect_leaders;
+pub mod list_partition_reassignments;
+
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod describe_transactions;
@@ -72,6 +77,9 @@ pub mod delete_groups;
 pub mod describe_groups;
 pub mod list_groups;
 pub mod offset_delete;
+
+// Between the members of a group.
+pub mod consumer_protocol;
 
 #[cfg(test)]
 mod tests;

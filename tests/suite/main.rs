@@ -38,6 +38,9 @@ mod check_verify;
 
 // The commands around them.
 mod commands;
+mod reassigning;
+mod scale_topic;
+mod topic_changes;
 
 // The command line itself.
 mod cli;

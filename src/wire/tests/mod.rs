@@ -114,6 +114,12 @@ halves! {
     offset_fetch OffsetFetch: OffsetFetchRequest, OffsetFetchResponse, to 9;
     describe_transactions DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse, to 0;
     list_transactions ListTransactions: ListTransactionsRequest, ListTransactionsResponse, to 2;
+    alter_partition_reassignments AlterPartitionReassignments:
+        AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, to 1;
+    list_partition_reassignments ListPartitionReassignments:
+        ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, to 0;
+    describe_log_dirs DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse, to 4;
+    elect_leaders ElectLeaders: ElectLeadersRequest, ElectLeadersResponse, to 2;
     join_group JoinGroup: JoinGroupRequest, JoinGroupResponse, to 9;
     sync_group SyncGroup: SyncGroupRequest, SyncGroupResponse, to 5;
     heartbeat Heartbeat: HeartbeatRequest, HeartbeatResponse, to 4;
