@@ -59,6 +59,9 @@ pub mod offset_commit;
 pub mod offset_fetch;
 pub mod txn_offset_commit;
 
+// Between the members of a group.
+pub mod consumer_protocol;
+
 #[cfg(test)]
 mod tests;
 
