@@ -59,6 +59,20 @@ pub mod offset_commit;
 pub mod offset_fetch;
 pub mod txn_offset_commit;
 
+// Members of groups, and groups as a whole.
+pub mod heartbeat;
+pub mod join_group;
+pub mod leave_group;
+pub mod sync_group;
+
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+
+pub mod delete_groups;
+pub mod describe_groups;
+pub mod list_groups;
+pub mod offset_delete;
+
 // Between the members of a group.
 pub mod consumer_protocol;
 
