@@ -23,7 +23,8 @@
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
-//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
+//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
+//!   (`group`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
@@ -53,7 +54,7 @@
 //! # What is absent
 //!
 //! - `merge` and `keys` do no I/O and know no clock. `client` and `broker` never meet but on a socket.
-//! - No members of consumer groups, no TLS and no SASL yet.
+//! - No TLS and no SASL yet.
 //! - No `unsafe`.
 
 // Whole jobs: the only code that knows several stages.
