@@ -24,7 +24,7 @@
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
-//!   (`group`); and in `rskafka.rs` the foreign client of the plain merge.
+//!   (`group`; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.

@@ -4,7 +4,7 @@ use crate::story::{LONG, World};
 use kmerge::base::kind::Kind;
 use kmerge::base::place::TopicPartition;
 use kmerge::client::ClientError;
-use kmerge::client::group::{Assignor, GroupEvent, GroupMember, NotCommitted, Reset, Start};
+use kmerge::client::group::{Assignor, GroupEvent, GroupMember, GroupProtocol, NotCommitted, Reset, Start};
 use std::time::Duration;
 
 async fn next(member: &mut GroupMember) -> GroupEvent {
@@ -210,5 +210,62 @@ on_both_brokers! {
         assert!(error.contains("INCONSISTENT_GROUP_PROTOCOL") && error.contains("(sticky)"), "{error}");
         assert!(error.contains("--assignor"), "{error}");
         one.leave().await.unwrap();
+    }
+}
+
+on_kafka! {
+    async fn by_the_newer_protocol_what_one_gives_up_another_goes_on_with(world: &World) {
+        let topic = world.topic("newer", 2, 10).await;
+        let mut options = world.options(&[&topic]);
+        options.protocol = GroupProtocol::Consumer;
+        let mut first = world.member(&options).await;
+        assert_eq!(partitions(&share(&mut first).await), [0, 1]);
+        let all = [0, 1].map(|partition| (TopicPartition::new(topic.as_str(), partition), 4));
+        first.commit(&all).await.unwrap();
+        let mut second = world.member(&options).await;
+        let GroupEvent::Revoked(gone) = next(&mut first).await else { panic!("it gives one up") };
+        let [gone] = gone.as_slice() else { panic!("{gone:?}") };
+        first.commit(&[(gone.clone(), 7)]).await.unwrap();
+        let first = tokio::spawn(async move {
+            while !matches!(next(&mut first).await, GroupEvent::Assigned(starts) if starts.is_empty()) {}
+            first
+        });
+        let starts = share(&mut second).await;
+        assert_eq!(starts, [Start { partition: gone.clone(), offset: 7 }]);
+        // What was given up cannot be committed any more, what was kept can, in whatever epoch.
+        let first = first.await.unwrap();
+        assert!(matches!(first.commit(&[(gone.clone(), 8)]).await, Err(NotCommitted::Lost(_))));
+        let kept = all.iter().find(|(one, _)| one != gone).unwrap().0.clone();
+        first.commit(&[(kept.clone(), 9)]).await.unwrap();
+        first.leave().await.unwrap();
+        assert_eq!(share(&mut second).await, [Start { partition: kept, offset: 9 }]);
+        second.leave().await.unwrap();
+    }
+
+    async fn by_the_newer_protocol_a_member_with_a_name_comes_back_to_its_share(world: &World) {
+        let topic = world.topic("newer-named", 2, 0).await;
+        let mut options = world.options(&[&topic]);
+        options.protocol = GroupProtocol::Consumer;
+        options.instance = Some("a".to_owned());
+        let mut member = world.member(&options).await;
+        assert_eq!(partitions(&share(&mut member).await), [0, 1]);
+        member.leave().await.unwrap();
+        let mut member = world.member(&options).await;
+        assert_eq!(partitions(&share(&mut member).await), [0, 1]);
+        member.leave().await.unwrap();
+    }
+
+    async fn a_member_whose_group_speaks_the_other_protocol_is_told_so(world: &World) {
+        let topic = world.topic("mixed", 1, 0).await;
+        let mut options = world.options(&[&topic]);
+        let mut classic = world.member(&options).await;
+        share(&mut classic).await;
+        // Kafka lets the newer ones join such a group, and turns it into one of theirs.
+        options.protocol = GroupProtocol::Consumer;
+        let mut newer = world.member(&options).await;
+        let told = tokio::time::timeout(LONG, newer.next()).await.expect("an answer in time");
+        assert!(told.is_ok(), "{told:?}");
+        newer.leave().await.unwrap();
+        classic.leave().await.unwrap();
     }
 }

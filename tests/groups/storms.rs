@@ -2,17 +2,17 @@
 
 use crate::reader::{End, Reader, Shared};
 use crate::story::{Log, Seed, World, until};
-use kmerge::client::group::{Assignor, GroupOptions};
+use kmerge::client::group::{Assignor, GroupOptions, GroupProtocol};
 use std::sync::atomic::Ordering::SeqCst;
 
 const PARTITIONS: i32 = 6;
 const RECORDS: i64 = 200;
-const STEPS: u64 = 12;
+const STEPS: u64 = 16;
 
 /// Kills are dear: the others wait for the session of the dead.
-const KILLS_MAX: usize = 2;
+const KILLS: usize = 2;
 
-async fn storm(world: &World, mut options: impl FnMut(&mut GroupOptions, &mut Seed)) {
+async fn storm(world: &World, kills: usize, mut options: impl FnMut(&mut GroupOptions, &mut Seed)) {
     let mut seed = Seed::printed();
     let topic = world.topic("storm", PARTITIONS, RECORDS).await;
     let shared = Shared::new(Log::of(&topic, PARTITIONS, RECORDS));
@@ -24,7 +24,7 @@ async fn storm(world: &World, mut options: impl FnMut(&mut GroupOptions, &mut Se
                 eprintln!("step {step}: {} leaves", reader.who);
                 reader.end(End::Leave).await;
             }
-            1 if readers.len() > 1 && killed < KILLS_MAX => {
+            1 if readers.len() > 1 && killed < kills => {
                 killed += 1;
                 let reader = readers.swap_remove(seed.below(readers.len() as u64) as usize);
                 eprintln!("step {step}: {} dies", reader.who);
@@ -43,8 +43,8 @@ async fn storm(world: &World, mut options: impl FnMut(&mut GroupOptions, &mut Se
             _ => {}
         }
         // Some steps fall into the midst of a rebalance, some wait until what may be read is read.
-        shared.turns.add_permits(seed.below(20) as usize);
-        if seed.below(3) == 0 {
+        shared.turns.add_permits(3 + seed.below(15) as usize);
+        if seed.below(3) > 0 {
             until("what may be read is read", || {
                 assert!(!readers.iter().any(Reader::is_over), "a reader has ended");
                 shared.turns.available_permits() == 0 || shared.log.left() == 0
@@ -63,7 +63,7 @@ async fn storm(world: &World, mut options: impl FnMut(&mut GroupOptions, &mut Se
 
 on_both_brokers! {
     async fn eager_members_come_go_and_die_and_nothing_is_skipped_or_read_again_once_committed(world: &World) {
-        storm(world, |options, seed| {
+        storm(world, KILLS, |options, seed| {
             options.assignors = vec![Assignor::ALL[seed.below(3) as usize], Assignor::Range];
             options.assignors.dedup();
         })
@@ -71,7 +71,7 @@ on_both_brokers! {
     }
 
     async fn cooperative_members_come_go_and_die_and_nothing_is_skipped_or_read_again_once_committed(world: &World) {
-        storm(world, |options, _| options.assignors = vec![Assignor::CooperativeSticky]).await;
+        storm(world, KILLS, |options, _| options.assignors = vec![Assignor::CooperativeSticky]).await;
     }
 }
 
@@ -95,5 +95,12 @@ on_both_brokers! {
         first.end(End::Leave).await;
         second.end(End::Leave).await;
         shared.log.assert_whole();
+    }
+}
+
+on_kafka! {
+    /// Without deaths: the session of this protocol is the brokers' to say, 45 seconds unless they are told otherwise.
+    async fn members_by_the_newer_protocol_come_and_go_and_nothing_is_skipped_or_read_again_once_committed(world: &World) {
+        storm(world, 0, |options, _| options.protocol = GroupProtocol::Consumer).await;
     }
 }

@@ -44,6 +44,20 @@ macro_rules! on_both_brokers {
     };
 }
 
+/// States tests of what only real Kafka has.
+macro_rules! on_kafka {
+    ($($(#[doc = $doc:literal])* async fn $name:ident($world:ident: &World) $body:block)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[test]
+            fn $name() {
+                async fn story($world: &World) $body
+                crate::story::kafka(stringify!($name), async |world| story(world).await);
+            }
+        )*
+    };
+}
+
 /// A cluster, and names that nobody else uses.
 pub struct World {
     brokers: Vec<String>,
@@ -232,5 +246,40 @@ impl Seed {
 
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+}
+
+mod the_log_itself {
+    use super::*;
+
+    fn log() -> (Log, TopicPartition) {
+        (Log::of("t", 1, 10), TopicPartition::new("t", 0))
+    }
+
+    #[test]
+    #[should_panic(expected = "b reads t partition 0 offset 3 again, which a has committed")]
+    fn notices_that_a_committed_record_is_read_again() {
+        let (log, partition) = log();
+        log.read("a", &partition, 0..5);
+        log.read("b", &partition, 0..5);
+        log.committed("a", &partition, 3..5);
+        log.read("b", &partition, 1..5);
+    }
+
+    #[test]
+    #[should_panic(expected = "b commits t partition 0 offset 4, which a has committed before")]
+    fn notices_that_two_have_committed_a_record() {
+        let (log, partition) = log();
+        log.committed("a", &partition, 0..5);
+        log.committed("b", &partition, 4..6);
+    }
+
+    #[test]
+    #[should_panic(expected = "nobody has read t partition 0 offset 5")]
+    fn notices_that_a_record_was_skipped() {
+        let (log, partition) = log();
+        log.read("a", &partition, 0..5);
+        log.read("b", &partition, 6..10);
+        log.assert_whole();
     }
 }
