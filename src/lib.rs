@@ -18,10 +18,12 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text), `generate` (sample data).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
+//! - [`formats`]: records as text: `envelope`, the JSON object that `consume -J` writes and `produce -J` reads; `template`, format
+//!   strings.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
 //!   (`group`; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
@@ -64,6 +66,8 @@ pub mod jobs;
 pub mod merge;
 
 pub mod keys;
+
+pub mod formats;
 
 // Peers that never meet but on a socket: one speaks to a cluster, the other one is a cluster.
 pub mod client;

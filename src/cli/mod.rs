@@ -24,6 +24,8 @@ pub mod verify;
 
 pub mod torture;
 
+pub mod consume;
+
 pub mod generate;
 
 pub mod topic;
@@ -56,6 +58,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
     Torture(torture::TortureArgs),
+    /// Read records and show them as text, as they come or in one total order.
+    Consume(consume::ConsumeArgs),
     /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
     /// Make, list, describe and delete topics.
@@ -78,6 +82,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
+            Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,

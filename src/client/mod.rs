@@ -74,7 +74,7 @@ pub use address::Address;
 pub use admin::NewTopic;
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
-pub use fetch::{PartitionReader, ReadOptions};
+pub use fetch::{PartitionReader, ReadOptions, Tail};
 pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;

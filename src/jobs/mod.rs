@@ -15,6 +15,9 @@ pub mod verify;
 
 pub mod peek;
 
+// Records out, as text.
+pub mod consume;
+
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 

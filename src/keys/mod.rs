@@ -33,6 +33,7 @@
 //! is a `time` that stands alone, see `Normaliser::time`.
 
 mod error;
+mod filter;
 mod json;
 mod normal;
 mod number;
@@ -40,6 +41,7 @@ mod parse;
 mod part;
 
 pub use error::KeyError;
+pub use filter::{Filter, Verdict};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 
@@ -104,7 +106,10 @@ impl KeyPlan {
     pub fn parse(specs: &[String], order: Order) -> Result<Self, String> {
         let parts = match specs {
             [] => vec![KeyPart::default()],
-            specs => specs.iter().map(|spec| parse::part(spec)).collect::<Result<_, _>>()?,
+            specs => specs
+                .iter()
+                .map(|spec| parse::part(spec).map_err(|error| format!("--key {error}")))
+                .collect::<Result<_, _>>()?,
         };
         Ok(Self { parts, order })
     }
