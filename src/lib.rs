@@ -27,7 +27,8 @@
 //! - [`formats`]: records as text: lines, CSV, JSON, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
-//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
+//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
+//!   (`group`; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
@@ -57,7 +58,7 @@
 //! # What is absent
 //!
 //! - `merge` and `keys` do no I/O and know no clock. `client` and `broker` never meet but on a socket.
-//! - No members of consumer groups, no TLS and no SASL yet.
+//! - No TLS and no SASL yet.
 //! - No `unsafe`.
 
 // Whole jobs: the only code that knows several stages.

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::exit::UsageError;
+use super::membership::MembershipArgs;
 use super::order::OrderArgs;
 use super::output::{self, ClosedPipe};
 use anyhow::Context as _;
@@ -26,6 +27,8 @@ Examples:
   kmerge consume orders -o @-2h:-1h --where 'value:json:/status=paid' --where 'header:source!=test'
   kmerge consume orders --ordered --key value:json:/at:time -e
       the records of all partitions in one order; without -e as they are written
+  kmerge consume orders -g billing --reset earliest -J >> orders.jsonl
+      a share of the partitions, as a member of the group billing; start it twice and they share
 
 Where it stops: like kcat and rpk, it begins at the first record there is and follows what is written until it is stopped. -e
 stops where the partitions end at the start, an end (--end, -o A:B, -c) once that is reached. Why it stopped is said on stderr.
@@ -45,6 +48,13 @@ Conditions (--where), of which all must hold: a source of the key language alone
 (it is not), or compared: = and != with a text, *= contains it, and with a type < <= > >= as well: value:json:/n:int>=10,
 timestamp>=2026-01-01. != is the opposite of =, so it holds where there is nothing, too. What cannot be read as its type is not
 shown, and counted.
+
+Groups (--group): the partitions are shared with the group's other members, also those of other clients, and reading begins where
+the group stands. A record is committed once its text has been written and flushed (every second, and before a partition goes
+to another member): whatever is killed, no record is left out, and one that was written and not committed is written again. Where
+the group has no offset, or one that the log does not hold any more, it ends with status 4 unless --reset says where to begin.
+-e stops once what is given to this member is read to where it ended then. A member with --group-instance-id does not leave when
+it ends: its partitions wait for it until its session of 45 s is over.
 
 What to know:
   - Only committed records are shown. With -e, and for an end that is latest, that is the last stable offset at the start: what
@@ -130,6 +140,9 @@ pub struct ConsumeArgs {
     #[command(flatten)]
     order: OrderArgs,
 
+    #[command(flatten)]
+    membership: MembershipArgs,
+
     /// With --ordered, followed: do not wait any more for a partition that has been quiet for so long.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "ordered", conflicts_with = "exit")]
     idle_timeout: Option<Duration>,
@@ -203,6 +216,22 @@ impl ConsumeArgs {
             }
             false => None,
         };
+        let topics = if self.topics.is_empty() { self.topic } else { self.topics };
+        let group = self.membership.options(&topics).map_err(usage)?;
+        if group.is_some() {
+            let place = reach.from.is_some() || reach.to.is_some();
+            let clashes = [
+                (
+                    place,
+                    "--start and --end say where to read, and so does the group; --reset is for where it has no offset",
+                ),
+                (!self.partition.is_empty(), "--partition names partitions, and the group gives them"),
+                (ordered.is_some(), "--ordered needs all partitions, and the group gives a share of them"),
+            ];
+            if let Some((_, clash)) = clashes.iter().find(|(clashes, _)| *clashes) {
+                return Err(usage(format!("with --group: {clash}")));
+            }
+        }
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let visible = io::stdout().is_terminal() && !self.raw;
@@ -214,7 +243,7 @@ impl ConsumeArgs {
         partitions.sort_unstable();
         partitions.dedup();
         Ok(ConsumeSettings {
-            topics: if self.topics.is_empty() { self.topic } else { self.topics },
+            topics,
             partitions,
             reach,
             exit: self.exit,
@@ -222,6 +251,7 @@ impl ConsumeArgs {
             filter: Filter::parse(&self.conditions, now_ms).map_err(usage)?,
             format: if self.json { Format::Json { visible } } else { Format::Template(template) },
             ordered,
+            group,
             memory_bytes: self.memory,
             now_ms,
         })

@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod context;
 pub mod global;
+pub mod membership;
 pub mod order;
 
 // How it ends and what it shows.

@@ -2,7 +2,8 @@
 //!
 //! A code has a meaning of its own ([`meaning`], every code there is); some mean something else in the answer to a certain
 //! API ([`decide`]). What is done is one of three things ([`Verdict`]); a deadline ends all of them. The codes of producers
-//! decide about more than another try: those of Produce are in `produce/codes.rs`, those of transactions in `transactional/`.
+//! decide about more than another try: those of Produce are in `produce/codes.rs`, those of transactions in `transactional/`,
+//! those of groups in `group/`.
 
 use super::retry::Verdict;
 use crate::wire::{ApiKey, ErrorCode};
@@ -204,7 +205,7 @@ pub(crate) fn meaning(code: ErrorCode) -> Decision {
         | E::FencedStateEpoch
         | E::StreamsInvalidTopology
         | E::StreamsInvalidTopologyEpoch
-        | E::StreamsTopologyFenced => stop("about groups, of which none is used"),
+        | E::StreamsTopologyFenced => stop("about groups, which decide themselves"),
 
         // Between brokers and controllers, and about features that are not used here.
         E::StaleControllerEpoch
@@ -338,7 +339,7 @@ mod tests {
     fn no_api_is_called_whose_codes_are_not_decided() {
         let mut texts = Vec::new();
         sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client"), &mut texts);
-        let words = [".call", ".call_as", ".put", ".submit", ".submit_with", ".submit_as"];
+        let words = [".call", ".call_as", ".put", ".submit", ".submit_with", ".submit_as", " ask"];
         let called: std::collections::BTreeSet<_> =
             texts.iter().flat_map(|text| words.iter().flat_map(|word| named(text, word))).collect();
         assert!(called.len() > 8, "{called:?}");
@@ -357,6 +358,11 @@ mod tests {
                 "ConsumerGroupDescribe",
                 "DeleteGroups",
                 "OffsetDelete",
+                "JoinGroup",
+                "SyncGroup",
+                "Heartbeat",
+                "LeaveGroup",
+                "ConsumerGroupHeartbeat",
                 "OffsetCommit",
                 "OffsetFetch",
             ]

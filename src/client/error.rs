@@ -235,6 +235,51 @@ pub enum ClientError {
         /// What is wrong.
         what: String,
     },
+    /// Another member has taken our name in a group.
+    #[error(
+        "another member has joined group {} under the name {} (--group-instance-id): this one stops, and commits nothing more",
+        visible(.group), visible(.instance)
+    )]
+    InstanceFenced {
+        /// The group.
+        group: Arc<str>,
+        /// The name.
+        instance: String,
+    },
+    /// Something about a group is not as it must be.
+    #[error("group {}: {what}", visible(.group))]
+    Group {
+        /// The group.
+        group: Arc<str>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A group has no offset to begin at.
+    #[error(
+        "group {} has committed no offset for {partition}: it has never read it, or its offset has expired. Say where to begin: \
+         --reset earliest or --reset latest",
+        visible(.group)
+    )]
+    NoPosition {
+        /// The group.
+        group: Arc<str>,
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// A group's offset lies outside the log.
+    #[error("{}", show_position_lost(.group, .partition, *.committed, *.earliest, *.latest))]
+    PositionLost {
+        /// The group.
+        group: Arc<str>,
+        /// The partition.
+        partition: TopicPartition,
+        /// The group's offset.
+        committed: i64,
+        /// Where the log begins.
+        earliest: i64,
+        /// Where the log ends.
+        latest: i64,
+    },
     /// A broker's answer lacks, or contradicts, what was asked for.
     #[error("{api} at broker {broker}: expected {expected}, got {got}")]
     Protocol {
@@ -264,7 +309,8 @@ impl ClientError {
                 kind => kind,
             },
             Self::NoLeader { .. } | Self::Stalled(_) | Self::OpenTransaction(_) => Kind::Unreachable,
-            Self::Fenced { .. } => Kind::Fenced,
+            Self::Fenced { .. } | Self::InstanceFenced { .. } => Kind::Fenced,
+            Self::NoPosition { .. } | Self::PositionLost { .. } => Kind::Data,
             Self::OutOfRange { .. } | Self::Truncated(_) | Self::Damaged { .. } | Self::Recreated { .. } => Kind::Data,
             Self::Refused { .. }
             | Self::UnknownTopic { .. }
@@ -276,6 +322,7 @@ impl ClientError {
             | Self::WriterStopped { .. }
             | Self::NoTransactions { .. }
             | Self::Transaction { .. }
+            | Self::Group { .. }
             | Self::Protocol { .. } => Kind::Failed,
         }
     }
@@ -332,6 +379,21 @@ fn show_fenced(id: &str, explicit: bool) -> String {
              of this age the two look the same. In that case start it again"
         ),
     }
+}
+
+fn show_position_lost(group: &str, partition: &TopicPartition, committed: i64, earliest: i64, latest: i64) -> String {
+    let group = visible(group);
+    let what = match committed < earliest {
+        true => format!(
+            "offsets {committed} to {} are gone: the log now begins at {earliest} (retention has passed the group)",
+            earliest - 1
+        ),
+        false => format!("the log now ends at {latest}: it was truncated, or the topic was created anew"),
+    };
+    format!(
+        "group {group} stands at offset {committed} of {partition}, and {what}. Say where to begin: --reset earliest or --reset \
+         latest"
+    )
 }
 
 fn show_out_of_range(partition: &TopicPartition, wanted: i64, end: i64, earliest: i64, latest: i64) -> String {

@@ -5,6 +5,7 @@
 //! host:port   TCP           pipelined      who leads   ├──▶ fetch: one partition as a ports::Source
 //!                                                     └──▶ produce: one partition as a ports::Sink
 //!                                                            └──▶ transactional: two of them, all or nothing
+//!                                       group: which partitions are ours to read, and from where
 //! ```
 //!
 //! What holds everywhere here:
@@ -14,7 +15,7 @@
 //! - A connection is shared, its requests are pipelined; one that failed in any way is never used again.
 //! - Errors name the broker, the topic, the partition and the offset they are about.
 //!
-//! Absent so far: TLS, SASL, groups.
+//! Absent so far: TLS, SASL.
 
 // From a name to a connection.
 pub mod address;
@@ -43,6 +44,7 @@ mod probe;
 
 mod admin;
 mod coordinators;
+mod membership;
 mod metadata;
 mod offsets;
 mod open_transactions;
@@ -58,6 +60,9 @@ pub mod produce;
 // also all or nothing.
 pub mod transactional;
 
+// Readers that share topics among them.
+pub mod group;
+
 // The foreign client, for the plain merge and the generator.
 pub mod rskafka;
 
@@ -70,6 +75,7 @@ pub use admin::{GroupDescribed, GroupListed, GroupMember, GroupOffset};
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
 pub use fetch::{PartitionReader, ReadOptions, Tail};
+pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;

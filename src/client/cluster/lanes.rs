@@ -21,6 +21,8 @@ pub(crate) enum Lane {
     Follow(u8),
     /// Data from us.
     Produce,
+    /// Signs of life of the members of groups. Whoever is late with them is put out.
+    Heart,
 }
 
 /// Connections that carry data from one broker to us. With that for [`Lane::Control`] there are three to a broker, however
@@ -159,6 +161,12 @@ impl Cluster {
         let connection = self.open(node, deadline).await?;
         *place = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// A connection to a broker that nobody else uses, for questions that are answered when others have asked theirs: on a
+    /// shared one they would keep those others waiting.
+    pub(crate) async fn own_connection(&self, node: i32, deadline: Deadline) -> Result<Connection, ClientError> {
+        self.open(node, deadline).await
     }
 
     /// The connection for questions to whoever is asked.

@@ -15,12 +15,9 @@ use crate::client::retry::{Retry, Verdict, verdict};
 use crate::wire::add_partitions_to_txn::{AddPartitionsToTxn, AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use crate::wire::describe_transactions::{DescribeTransactions, DescribeTransactionsRequest};
 use crate::wire::end_txn::{EndTxn, EndTxnRequest};
-use crate::wire::find_coordinator::{FindCoordinator, FindCoordinatorRequest, key_type};
+use crate::wire::find_coordinator::key_type;
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
 use crate::wire::{Api, ErrorCode};
-
-/// For one id; the later versions are for several.
-const FIND_ONE: Need = Need::of::<FindCoordinator>().up_to(3);
 
 /// What is asked of the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,31 +201,16 @@ impl TransactionalProducer {
     pub(super) async fn coordinator(&mut self, deadline: Deadline) -> Result<i32, ClientError> {
         let node = match self.coordinator {
             Some(node) => node,
-            None => self.find(&self.id, key_type::TRANSACTION, deadline).await?,
+            None => self.cluster.coordinator(&self.id, key_type::TRANSACTION, deadline).await?,
         };
         self.coordinator = Some(node);
-        Ok(node)
-    }
-
-    /// The broker that keeps a key of that sort.
-    pub(super) async fn find(&self, key: &str, key_type: i8, deadline: Deadline) -> Result<i32, ClientError> {
-        let request = FindCoordinatorRequest { key: key.to_owned(), key_type, coordinator_keys: Vec::new() };
-        let answer = self.cluster.call_as::<FindCoordinator>(Ask::Any, FIND_ONE, &request, deadline).await?;
-        let broker = answer.broker();
-        let response = answer.read().map_err(|error| call_error::<FindCoordinator>(broker, error))?;
-        let node = response.node_id;
-        ErrorCode::check(response.error_code).map_err(|code| refused(broker, "FindCoordinator", key, code))?;
-        // A broker that started meanwhile has to be known before it is asked.
-        if !self.cluster.nodes().contains(&node) {
-            self.cluster.refresh(Ask::Any, Some(&[]), deadline).await?;
-        }
         Ok(node)
     }
 
     /// Who has the id, as far as that is told.
     pub(super) async fn described(&mut self) -> Option<Identity> {
         let deadline = self.cluster.deadline();
-        let node = self.find(&self.id, key_type::TRANSACTION, deadline).await.ok()?;
+        let node = self.cluster.coordinator(&self.id, key_type::TRANSACTION, deadline).await.ok()?;
         let request = DescribeTransactionsRequest { transactional_ids: vec![self.id.to_string()] };
         let answer = self.cluster.call::<DescribeTransactions>(Ask::Node(node), &request, deadline).await.ok()?;
         let response = answer.read().ok()?;

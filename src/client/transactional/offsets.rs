@@ -1,4 +1,5 @@
-//! Offsets of a consumer group that move with a transaction. The group is only a name: no member of ours is in it.
+//! Offsets of a consumer group that move with a transaction: of a member, fenced by its generation, or of a group that is only
+//! a name.
 
 use super::machine::Way;
 use super::way::{TXN_OFFSETS_EXPLICIT, TXN_OFFSETS_IMPLICIT};
@@ -7,6 +8,7 @@ use crate::base::place::TopicPartition;
 use crate::client::cluster::{Ask, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
+use crate::client::membership::Membership;
 use crate::client::need::Need;
 use crate::wire::ErrorCode;
 use crate::wire::add_offsets_to_txn::{AddOffsetsToTxn, AddOffsetsToTxnRequest};
@@ -18,7 +20,7 @@ impl TransactionalProducer {
     /// Lets `group` stand at these offsets once the open transaction is committed.
     pub(super) async fn commit_offsets(
         &mut self,
-        group: &str,
+        group: &Membership,
         offsets: &[(TopicPartition, i64)],
     ) -> Result<(), Trouble> {
         let deadline = self.cluster.deadline();
@@ -27,6 +29,10 @@ impl TransactionalProducer {
         loop {
             match self.try_offsets(group, offsets, &mut added, deadline).await {
                 Ok(()) => return Ok(()),
+                // Void, but not the end: what is the member's now can be read again from what is committed.
+                Err(error) if !group.member.is_empty() && error.code().is_some_and(is_about_the_member) => {
+                    return Err(Trouble::Doubt(error));
+                }
                 // Twice the same offsets are the same offsets.
                 Err(error) => self.again(&mut retry, error).await?,
             }
@@ -35,18 +41,18 @@ impl TransactionalProducer {
 
     async fn try_offsets(
         &mut self,
-        group: &str,
+        group: &Membership,
         offsets: &[(TopicPartition, i64)],
         added: &mut bool,
         deadline: Deadline,
     ) -> Result<(), ClientError> {
         if !*added {
-            self.add_offsets(group, deadline).await?;
+            self.add_offsets(&group.group, deadline).await?;
             *added = true;
         }
         let node = match self.group_coordinator {
             Some(node) => node,
-            None => self.find(group, key_type::GROUP, deadline).await?,
+            None => self.cluster.coordinator(&group.group, key_type::GROUP, deadline).await?,
         };
         self.group_coordinator = Some(node);
         let topics = offsets.iter().map(|(partition, offset)| TxnOffsetCommitRequestTopic {
@@ -60,12 +66,12 @@ impl TransactionalProducer {
         });
         let request = TxnOffsetCommitRequest {
             transactional_id: self.id.to_string(),
-            group_id: group.to_owned(),
+            group_id: group.group.to_string(),
             producer_id: self.identity.id,
             producer_epoch: self.identity.epoch,
-            generation_id: -1,
-            member_id: String::new(),
-            group_instance_id: None,
+            generation_id: group.generation,
+            member_id: group.member.to_string(),
+            group_instance_id: group.instance.as_deref().map(str::to_owned),
             topics: topics.collect(),
         };
         let need = match self.way {
@@ -80,9 +86,9 @@ impl TransactionalProducer {
             ErrorCode::check(told.error_code).map_err(|code| ClientError::Refused {
                 broker: broker.clone(),
                 api: "TxnOffsetCommit",
-                what: format!("group {group}"),
+                what: format!("group {}", group.group),
                 code,
-                message: way_out(code).map(str::to_owned),
+                message: way_out(group, code).map(str::to_owned),
             })?;
         }
         Ok(())
@@ -106,8 +112,17 @@ impl TransactionalProducer {
     }
 }
 
-fn way_out(code: ErrorCode) -> Option<&'static str> {
+fn is_about_the_member(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    let classic = matches!(code, E::IllegalGeneration | E::UnknownMemberId | E::RebalanceInProgress);
+    classic || matches!(code, E::StaleMemberEpoch | E::FencedMemberEpoch)
+}
+
+fn way_out(group: &Membership, code: ErrorCode) -> Option<&'static str> {
     match code {
+        code if !group.member.is_empty() && is_about_the_member(code) => {
+            Some("the member's partitions may be others' by now")
+        }
         ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::RebalanceInProgress => {
             Some("consumers are members of that group: name one that nobody else uses (--group)")
         }

@@ -7,6 +7,7 @@ use super::{TransactionalProducer, Trouble};
 use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
 use crate::client::error::ClientError;
+use crate::client::membership::Membership;
 use crate::client::produce::{Outgoing, PartitionWriter, Transactional, WriteOptions};
 use crate::wire::ErrorCode;
 
@@ -64,8 +65,8 @@ impl TransactionWriter {
         self.output.flush().await.map_err(trouble)
     }
 
-    /// Lets `group` stand at these offsets when the output so far does.
-    pub async fn offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
+    /// Lets a group stand at these offsets when the output so far does.
+    pub async fn offsets(&mut self, group: &Membership, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
         self.begin_without_output().await?;
         self.producer.commit_offsets(group, offsets).await
     }

@@ -20,13 +20,13 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::VecDeque;
 
 /// One partition that is read.
-struct Feed {
+pub(super) struct Feed {
     /// Its place among the partitions of the report.
-    index: usize,
-    partition: TopicPartition,
+    pub(super) index: usize,
+    pub(super) partition: TopicPartition,
     /// The first offset that is shown, and the first one behind them that is not.
     first: i64,
-    end: i64,
+    pub(super) end: i64,
     windows: Windows,
     /// The window at hand: whole batches.
     window: Vec<u8>,
@@ -112,7 +112,14 @@ impl Reading<'_> {
         }
     }
 
-    fn feed(&self, index: usize, leg: Leg, shares: Shares, slack: &ByteBudget, room: Option<Reserved>) -> Feed {
+    pub(super) fn feed(
+        &self,
+        index: usize,
+        leg: Leg,
+        shares: Shares,
+        slack: &ByteBudget,
+        room: Option<Reserved>,
+    ) -> Feed {
         let options = ReadOptions {
             fetch_bytes_max: shares.window_bytes,
             batch_bytes_max: shares.slack_bytes.max(shares.window_bytes),
@@ -123,7 +130,7 @@ impl Reading<'_> {
         Feed { index, partition: leg.partition, first: leg.first, end, windows, window: Vec::new(), _room: room }
     }
 
-    fn room_for(&self, leg: &Leg, shares: Shares, slack: &ByteBudget) -> Result<Reserved, JobError> {
+    pub(super) fn room_for(&self, leg: &Leg, shares: Shares, slack: &ByteBudget) -> Result<Reserved, JobError> {
         slack.try_take(shares.partition_bytes()).ok_or_else(|| {
             JobError::Refused(format!(
                 "{} was added, and what {} partitions take leaves no room for it. {}",
@@ -135,7 +142,7 @@ impl Reading<'_> {
     }
 
     /// Prints all of a window; `Some` if there is a reason to stop.
-    async fn print_window(
+    pub(super) async fn print_window(
         &mut self,
         feed: &mut Feed,
         reader: &mut RecordReader,
@@ -225,7 +232,7 @@ impl Reading<'_> {
     }
 }
 
-async fn next_window(mut feed: Box<Feed>) -> Arrived {
+pub(super) async fn next_window(mut feed: Box<Feed>) -> Arrived {
     let mut window = std::mem::take(&mut feed.window);
     let more = feed.windows.next(&mut window).await;
     feed.window = window;

@@ -18,6 +18,7 @@
 mod as_they_come;
 mod blocks;
 mod growth;
+mod in_group;
 mod ordered;
 mod printer;
 mod reach;
@@ -37,6 +38,7 @@ use super::range::partitions_of;
 use crate::base::from_to::FromTo;
 use crate::base::place::TopicPartition;
 use crate::client::Cluster;
+use crate::client::group::GroupOptions;
 use crate::formats::template::Template;
 use crate::keys::{Filter, KeyPlan};
 use printer::Printer;
@@ -62,6 +64,8 @@ pub struct ConsumeSettings {
     pub format: Format,
     /// In one total order.
     pub ordered: Option<Ordered>,
+    /// As a member of a consumer group: what it gives, from where it stands.
+    pub group: Option<GroupOptions>,
     /// The most memory that reading and printing may take.
     pub memory_bytes: usize,
     /// The time now, in milliseconds since 1970: relative times count from it.
@@ -119,6 +123,10 @@ pub async fn run(settings: &ConsumeSettings, blocks: Blocks, cx: &JobContext) ->
 
 async fn plan(settings: &ConsumeSettings, cx: &JobContext) -> Result<(Cluster, Vec<Leg>), JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    if settings.group.is_some() {
+        // It says what, and from where.
+        return Ok((cluster, Vec::new()));
+    }
     let partitions = partitions_of(&cluster, &settings.topics, &settings.partitions).await?;
     for spot in [&settings.reach.from, &settings.reach.to].into_iter().flatten() {
         if let crate::base::from_to::Spot::Offsets(listed) = spot
@@ -153,9 +161,10 @@ async fn read(
         partitions: legs.iter().map(PartitionRead::of).collect(),
         late: 0,
     };
-    let mut ended = match &settings.ordered {
-        None => reading.as_they_come(legs, following).await,
-        Some(ordered) => reading.in_order(legs, ordered).await,
+    let mut ended = match (&settings.group, &settings.ordered) {
+        (Some(group), _) => reading.in_group(group).await,
+        (None, None) => reading.as_they_come(legs, following).await,
+        (None, Some(ordered)) => reading.in_order(legs, ordered).await,
     };
     // What was printed is shown also where the next thing failed.
     if let Err(Closed) = reading.finish().await {

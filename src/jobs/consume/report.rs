@@ -54,11 +54,19 @@ pub struct PartitionRead {
     pub position: i64,
     /// Offsets at its end that were in open transactions, and are not shown therefore.
     pub held_back: i64,
+    /// As a member of a group: the offset that was committed last.
+    pub committed: Option<i64>,
 }
 
 impl PartitionRead {
     pub(super) fn of(leg: &Leg) -> Self {
-        Self { partition: leg.partition.clone(), start: leg.first, position: leg.first, held_back: leg.held_back }
+        Self {
+            partition: leg.partition.clone(),
+            start: leg.first,
+            position: leg.first,
+            held_back: leg.held_back,
+            committed: None,
+        }
     }
 }
 
@@ -168,12 +176,16 @@ fn counted(count: u64, what: &str) -> String {
 
 impl PartitionRead {
     fn to_json(&self) -> Value {
-        json!({
+        let mut shown = json!({
             "topic": &*self.partition.topic,
             "partition": self.partition.partition,
             "start": self.start,
             "position": self.position,
             "held_back": self.held_back,
-        })
+        });
+        if let Some(committed) = self.committed {
+            shown["committed"] = committed.into();
+        }
+        shown
     }
 }

@@ -37,6 +37,7 @@ fn settings(memory_bytes: usize) -> ConsumeSettings {
         filter: Filter::default(),
         format: Format::Template(Template::parse("%p:%s\\n").unwrap()),
         ordered: None,
+        group: None,
         memory_bytes,
         now_ms: 0,
     }

@@ -13,6 +13,7 @@ use super::pace::Pace;
 use super::record::Recorder;
 use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
+use crate::client::Membership;
 use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
 use crate::jobs::error::JobError;
 use crate::observe::phase::{Phase, Phases};
@@ -243,7 +244,8 @@ impl Task {
             && (reached.complete || !at_the_end)
         {
             let offsets = inputs.iter().cloned().zip(reached.positions.iter().copied());
-            self.writer.offsets(group, &offsets.collect::<Vec<_>>()).await?;
+            let group = Membership::only_a_name(group);
+            self.writer.offsets(&group, &offsets.collect::<Vec<_>>()).await?;
         }
         self.phases.reached(Phase::JobRecord);
         let record = self.recorder.record(last, &self.writer.appended(), reached).map_err(WriteTrouble::Job)?;

@@ -1,0 +1,80 @@
+//! Membership in a consumer group, as every command that reads in one takes it.
+
+use clap::{Args, ValueEnum};
+use kmerge::client::group::{Assignor, GroupOptions, GroupProtocol, Reset};
+
+/// Who we are in a group.
+#[derive(Debug, Args)]
+pub struct MembershipArgs {
+    /// Read as a member of this consumer group: the partitions that it gives, from the offsets where it stands.
+    #[arg(short, long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    group: Option<String>,
+
+    /// A name under which this member comes back after a restart and finds its partitions, if it is quicker than its session.
+    #[arg(long, value_name = "ID", requires = "group", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    group_instance_id: Option<String>,
+
+    /// How the members share the partitions out, the preferred way first: range, roundrobin, sticky, cooperative-sticky. The
+    /// group takes one that all its members have; range,cooperative-sticky, if absent, as Apache's clients have it.
+    #[arg(long, value_name = "NAME", requires = "group", value_delimiter = ',')]
+    assignor: Vec<Assignor>,
+
+    /// Where to begin where the group has no offset, or one that the log does not hold; fail, if absent.
+    #[arg(long, value_name = "WHERE", requires = "group")]
+    reset: Option<ResetArg>,
+
+    /// Which protocol the group speaks: classic, if absent, or consumer, in which the brokers share out (Kafka 4, KIP-848).
+    #[arg(long, value_name = "PROTOCOL", requires = "group")]
+    group_protocol: Option<ProtocolArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ResetArg {
+    /// With the first record that is there.
+    Earliest,
+    /// With the next one that is written.
+    Latest,
+    /// Not at all.
+    Fail,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProtocolArg {
+    /// Members join, one of them shares out.
+    Classic,
+    /// The brokers share out.
+    Consumer,
+}
+
+impl MembershipArgs {
+    /// The membership, if one is wanted.
+    pub fn options(&self, topics: &[String]) -> Result<Option<GroupOptions>, String> {
+        let Some(group) = &self.group else { return Ok(None) };
+        let mut options = GroupOptions::new(group, topics);
+        options.instance = self.group_instance_id.clone();
+        options.reset = match self.reset {
+            Some(ResetArg::Earliest) => Reset::Earliest,
+            Some(ResetArg::Latest) => Reset::Latest,
+            Some(ResetArg::Fail) | None => Reset::Fail,
+        };
+        options.protocol = match self.group_protocol {
+            Some(ProtocolArg::Consumer) => GroupProtocol::Consumer,
+            Some(ProtocolArg::Classic) | None => GroupProtocol::Classic,
+        };
+        if !self.assignor.is_empty() {
+            if options.protocol == GroupProtocol::Consumer {
+                return Err(
+                    "--assignor is for --group-protocol classic: by the other one the brokers share out".to_owned()
+                );
+            }
+            options.assignors = Vec::new();
+            for assignor in &self.assignor {
+                if options.assignors.contains(assignor) {
+                    return Err(format!("--assignor names {assignor} twice"));
+                }
+                options.assignors.push(*assignor);
+            }
+        }
+        Ok(Some(options))
+    }
+}

@@ -1,0 +1,322 @@
+//! Records as they come, of the partitions that a consumer group gives to this member.
+//!
+//! ```text
+//!  group: assigned ──▶ a feed for each partition ──▶ print ──▶ block ──▶ written ──▶ commit
+//!         revoked  ──▶ what is printed is written and committed, then the feeds end
+//!         lost     ──▶ the feeds end; what was printed since the last commit another member prints again
+//! ```
+//! Non-obvious:
+//! - A record is committed when its text has been written and flushed, never before: so whoever is killed leaves nothing out,
+//!   and what was written and not committed is written again by another.
+//! - What a partition takes is set aside for as many as the topics have, since all of them may become ours.
+//! - Ending a feed drops the window that it may have on its way. Should the partition come back, it is another feed.
+//! - With `exit`, a partition ends where it ended when it was given to us for the first time.
+
+use super::as_they_come::{Feed, next_window};
+use super::reach::Leg;
+use super::shares::Shares;
+use super::{PartitionRead, Reading, Stopped};
+use crate::base::budget::ByteBudget;
+use crate::base::place::TopicPartition;
+use crate::batch::RecordReader;
+use crate::client::group::{GroupEvent, GroupMember, GroupOptions, NotCommitted, Reset, Start};
+use crate::client::{ClientError, OffsetAt};
+use crate::jobs::error::JobError;
+use crate::jobs::range::partitions_of;
+use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// How often what was written is committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// What came of a feed, if it has not been ended.
+type Arrived = Result<(Box<Feed>, Result<Option<()>, JobError>), Aborted>;
+
+/// A partition that is ours.
+struct Ours {
+    /// Its place among the partitions of the report.
+    index: usize,
+    /// Ends its feed; `None` once it is read to its end.
+    feed: Option<AbortHandle>,
+    /// The offset that the group stands at.
+    committed: i64,
+}
+
+/// The member, and what it has.
+struct Member {
+    member: GroupMember,
+    reset: Reset,
+    ours: BTreeMap<TopicPartition, Ours>,
+    /// With `exit`: where partitions ended, and how much behind that was in open transactions.
+    ends: BTreeMap<TopicPartition, (i64, i64)>,
+    /// Whether we have been told our share yet.
+    is_told: bool,
+    waiting: FuturesUnordered<BoxFuture<'static, Arrived>>,
+    shares: Shares,
+    slack: ByteBudget,
+    /// For how many partitions there is room beside the slack.
+    planned: usize,
+}
+
+/// What is to be done next.
+enum Turn {
+    Heed(GroupEvent),
+    Print(Arrived),
+    Commit,
+    /// Nothing is at hand.
+    Send,
+}
+
+impl Reading<'_> {
+    /// Prints what the group gives us until there is a reason to stop, and leaves the group.
+    pub(super) async fn in_group(&mut self, options: &GroupOptions) -> Result<Stopped, JobError> {
+        let planned = partitions_of(self.cluster, &self.settings.topics, &[]).await?.len();
+        let shares = Shares::of(self.settings.memory_bytes, planned, true)?;
+        self.printer.set_block_bytes(shares.block_bytes);
+        self.blocks.keep_up_to(2 * shares.block_bytes);
+        let mut group = Member {
+            member: self.cluster.join_group(options.clone()).await?,
+            reset: options.reset,
+            ours: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            is_told: false,
+            waiting: FuturesUnordered::new(),
+            shares,
+            slack: ByteBudget::new(shares.slack_bytes),
+            planned,
+        };
+        let read = self.read_in_group(&mut group).await;
+        let ended = match read {
+            // What nobody has taken is not committed.
+            Ok(Stopped::Closed) => Ok(Stopped::Closed),
+            read => match self.commit(&mut group, None).await {
+                Ok(closed) => read.map(|read| closed.unwrap_or(read)),
+                // The first error says more.
+                Err(error) => read.and(Err(error)),
+            },
+        };
+        let Member { member, waiting, .. } = group;
+        drop(waiting);
+        let left = member.leave().await;
+        let stopped = ended?;
+        left?;
+        Ok(stopped)
+    }
+
+    async fn read_in_group(&mut self, group: &mut Member) -> Result<Stopped, JobError> {
+        let mut reader = RecordReader::new(group.shares.unfold_bytes);
+        let mut due = Instant::now() + COMMIT_EVERY;
+        loop {
+            if self.settings.exit && group.is_told && group.ours.values().all(|ours| ours.feed.is_none()) {
+                return Ok(Stopped::Exit);
+            }
+            let has_text = !self.printer.block().is_empty();
+            let turn = tokio::select! {
+                biased;
+                signal = self.cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+                () = self.blocks.closed() => return Ok(Stopped::Closed),
+                event = group.member.next() => Turn::Heed(event?),
+                () = sleep_until(due) => Turn::Commit,
+                Some(arrived) = group.waiting.next() => Turn::Print(arrived),
+                () = std::future::ready(()), if has_text => Turn::Send,
+            };
+            let stopped = match turn {
+                Turn::Heed(event) => self.heed(group, event).await?,
+                Turn::Commit => {
+                    due = Instant::now() + COMMIT_EVERY;
+                    self.commit(group, None).await?
+                }
+                Turn::Send => self.send_block().await,
+                // Its feed was ended.
+                Turn::Print(Err(Aborted)) => None,
+                Turn::Print(Ok((feed, more))) => self.print_next(group, feed, more, &mut reader).await?,
+            };
+            if let Some(stopped) = stopped {
+                return Ok(stopped);
+            }
+        }
+    }
+
+    async fn print_next(
+        &mut self,
+        group: &mut Member,
+        mut feed: Box<Feed>,
+        more: Result<Option<()>, JobError>,
+        reader: &mut RecordReader,
+    ) -> Result<Option<Stopped>, JobError> {
+        match more {
+            Ok(Some(())) => {
+                let stopped = self.print_window(&mut feed, reader, group.shares).await?;
+                group.wait_for(feed);
+                Ok(stopped)
+            }
+            Ok(None) => {
+                self.partitions[feed.index].position = feed.end;
+                if let Some(ours) = group.ours.get_mut(&feed.partition) {
+                    ours.feed = None;
+                }
+                Ok(None)
+            }
+            Err(JobError::Client(ClientError::OutOfRange { partition, wanted, earliest, latest, .. }))
+                if group.reset != Reset::Fail =>
+            {
+                let offset = if group.reset == Reset::Earliest { earliest } else { latest };
+                tracing::warn!(%partition, wanted, offset, "the log does not hold what is next: it goes on elsewhere, as --reset says");
+                group.ours.remove(&partition);
+                self.begin(group, vec![Start { partition, offset }]).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn heed(&mut self, group: &mut Member, event: GroupEvent) -> Result<Option<Stopped>, JobError> {
+        match event {
+            GroupEvent::Assigned(starts) => {
+                tracing::info!(partitions = %show(starts.iter().map(|start| &start.partition)), "assigned");
+                group.is_told = true;
+                self.begin(group, starts).await?;
+                Ok(None)
+            }
+            GroupEvent::Revoked(partitions) => {
+                tracing::info!(partitions = %show(&partitions), "revoked");
+                let stopped = self.commit(group, Some(&partitions)).await?;
+                group.end(&partitions);
+                Ok(stopped)
+            }
+            GroupEvent::Lost(partitions) => {
+                let open = partitions.iter().filter_map(|one| group.ours.get(one));
+                let open = open.map(|ours| self.partitions[ours.index].position.saturating_sub(ours.committed).max(0));
+                tracing::warn!(
+                    partitions = %show(&partitions),
+                    offsets = open.sum::<i64>(),
+                    "lost to other members; what was read since the last commit they read again"
+                );
+                group.end(&partitions);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Begins to read what has become ours.
+    async fn begin(&mut self, group: &mut Member, starts: Vec<Start>) -> Result<(), JobError> {
+        if self.settings.exit {
+            let new = starts.iter().map(|start| &start.partition).filter(|one| !group.ends.contains_key(one));
+            let new: Vec<TopicPartition> = new.cloned().collect();
+            // In this order: what is committed at the first look is there at the second.
+            let stable = self.cluster.offsets(&new, OffsetAt::LastStable).await?;
+            let latest = self.cluster.offsets(&new, OffsetAt::Latest).await?;
+            let ends = stable.into_iter().zip(latest).map(|(stable, latest)| (stable, (latest - stable).max(0)));
+            group.ends.extend(new.into_iter().zip(ends));
+        }
+        for Start { partition, offset } in starts {
+            let end = group.ends.get(&partition).copied();
+            let leg = Leg {
+                partition: partition.clone(),
+                start: offset,
+                first: offset,
+                end: end.map(|(end, _)| end.max(offset)),
+                follows: end.is_none(),
+                held_back: end.map_or(0, |(_, held_back)| held_back),
+            };
+            let index = self.report_on(&leg);
+            let mut ours = Ours { index, feed: None, committed: offset };
+            if !leg.is_empty() {
+                let room = match group.ours.len() < group.planned {
+                    true => None,
+                    false => Some(self.room_for(&leg, group.shares, &group.slack)?),
+                };
+                let feed = Box::new(self.feed(index, leg, group.shares, &group.slack, room));
+                let (handle, next) = next_of(feed);
+                ours.feed = Some(handle);
+                group.waiting.push(next);
+            }
+            group.ours.insert(partition, ours);
+        }
+        Ok(())
+    }
+
+    /// The place of a partition in the report; the same where it has been ours before.
+    fn report_on(&mut self, leg: &Leg) -> usize {
+        let before = self.partitions.iter().position(|read| read.partition == leg.partition);
+        let index = before.unwrap_or(self.partitions.len());
+        match self.partitions.get_mut(index) {
+            Some(read) => read.position = leg.first,
+            None => self.partitions.push(PartitionRead { committed: Some(leg.first), ..PartitionRead::of(leg) }),
+        }
+        index
+    }
+
+    /// Commits what has been written of `partitions`, or of all; `Some` if nobody takes what is written.
+    async fn commit(
+        &mut self,
+        group: &mut Member,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Result<Option<Stopped>, JobError> {
+        let chosen = group.ours.iter().filter(|(one, _)| partitions.is_none_or(|these| these.contains(one)));
+        let offsets: Vec<(TopicPartition, i64)> = chosen
+            .map(|(one, ours)| (one.clone(), ours, self.partitions[ours.index].position))
+            .filter(|(_, ours, position)| *position > ours.committed)
+            .map(|(one, _, position)| (one, position))
+            .collect();
+        if offsets.is_empty() {
+            return Ok(None);
+        }
+        if let Some(stopped) = self.send_block().await {
+            return Ok(Some(stopped));
+        }
+        if self.blocks.flush().await.is_err() {
+            return Ok(Some(Stopped::Closed));
+        }
+        match group.member.commit(&offsets).await {
+            Ok(()) => {
+                for (partition, position) in offsets {
+                    if let Some(ours) = group.ours.get_mut(&partition) {
+                        ours.committed = position;
+                        self.partitions[ours.index].committed = Some(position);
+                    }
+                }
+                Ok(None)
+            }
+            // What it means is told by the event that is on its way.
+            Err(NotCommitted::Lost(partition)) => {
+                tracing::debug!(%partition, "too late to commit");
+                Ok(None)
+            }
+            Err(NotCommitted::Failed(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl Member {
+    /// Waits for more of a partition, if it is still ours.
+    fn wait_for(&mut self, feed: Box<Feed>) {
+        if let Some(ours) = self.ours.get_mut(&feed.partition) {
+            let (handle, next) = next_of(feed);
+            ours.feed = Some(handle);
+            self.waiting.push(next);
+        }
+    }
+
+    /// These are ours no more.
+    fn end(&mut self, partitions: &[TopicPartition]) {
+        for one in partitions {
+            if let Some(feed) = self.ours.remove(one).and_then(|ours| ours.feed) {
+                feed.abort();
+            }
+        }
+    }
+}
+
+fn next_of(feed: Box<Feed>) -> (AbortHandle, BoxFuture<'static, Arrived>) {
+    let (handle, registration) = AbortHandle::new_pair();
+    (handle, Box::pin(Abortable::new(next_window(feed), registration)))
+}
+
+fn show<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> String {
+    let shown: Vec<_> = partitions.into_iter().map(ToString::to_string).collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+}

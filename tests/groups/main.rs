@@ -1,0 +1,15 @@
+//! Members of consumer groups (`client/group`), on the embedded broker and on real Kafka.
+//!
+//! Every test writes numbered records, has several members share them, and looks at what they have read and committed:
+//! each record read at least once, and none again once it was committed, whoever came, went or died meanwhile.
+
+#[macro_use]
+mod story;
+
+mod reader;
+
+// What members do.
+mod membership;
+
+// By chance, many things at once.
+mod storms;
