@@ -11,6 +11,7 @@ pub mod order;
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
+pub mod plot;
 pub mod progress;
 
 // The commands, in the order of a first day.
@@ -19,6 +20,8 @@ pub mod demo;
 pub mod merge;
 
 pub mod check;
+
+pub mod stats;
 
 pub mod verify;
 
@@ -52,6 +55,8 @@ pub enum Command {
     Merge(merge::MergeArgs),
     /// Say whether each partition of a topic is sorted by a key, and where it is not.
     Check(check::CheckArgs),
+    /// Count records, words and different words of a topic, batch by batch, with rates and memory.
+    Stats(stats::StatsArgs),
     /// Prove an output against its inputs, record by record.
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
@@ -76,6 +81,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Demo(args) => args.run(&cx).await,
             Command::Merge(args) => args.run(&cx).await,
             Command::Check(args) => args.run(&cx).await,
+            Command::Stats(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,

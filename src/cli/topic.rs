@@ -246,7 +246,7 @@ fn ids(ids: &[i32]) -> String {
 }
 
 /// Columns of text, the first one to the left and the others to the right, which suits numbers.
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(super) fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

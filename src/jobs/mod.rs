@@ -15,6 +15,9 @@ pub mod verify;
 
 pub mod peek;
 
+// What is in it, and how fast does it come?
+pub mod stats;
+
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 

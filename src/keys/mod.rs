@@ -38,10 +38,12 @@ mod normal;
 mod number;
 mod parse;
 mod part;
+mod text;
 
 pub use error::KeyError;
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
+pub use text::TextSource;
 
 use normal::Normaliser;
 

@@ -28,6 +28,9 @@ mod generate;
 // The proof.
 mod check_verify;
 
+// What is in a topic.
+mod stats;
+
 // The commands around them.
 mod commands;
 
