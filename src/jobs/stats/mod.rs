@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  partition 0 ─▶ windows ─┐  1,000 records each, in turn
-//!  partition 1 ─▶ windows ─┼─▶ words.rs ─▶ vocabulary.rs (set.rs, sketch.rs) ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
+//!  partition 1 ─▶ windows ─┼─▶ words.rs ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
 //!  partition 2 ─▶ windows ─┘  parts text   known? in this batch?                a batch
 //! ```
 //!
@@ -14,6 +14,8 @@
 //! - The memory is shared out before anything is read: a quarter for reading, what the rows of the report will take, the rest
 //!   for words. What cannot be kept is estimated, and said to be.
 
+mod front;
+mod hash;
 mod plot;
 mod report;
 mod set;

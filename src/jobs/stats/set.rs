@@ -14,9 +14,8 @@
 //!   time and by half: what one needs while it moves is a hundredth of the whole.
 //! - Once one word found no room none is added any more, also where others would still fit: whoever estimates the rest must be
 //!   able to rely on a word being either here or there.
-//! - The hash has a seed of its own in each process. With a known one, a topic could be written whose words all fall together,
-//!   and a search along them would take for ever.
 
+use super::hash::Seed;
 use super::words::{SHORT_BYTES_MAX, Word};
 
 /// The top bits of a hash that choose a shard.
@@ -47,8 +46,8 @@ pub(super) enum Seen {
     Before,
     /// It was there, last seen under this stamp.
     Again,
-    /// It was not there, and there is no room. Its hash.
-    NoRoom(u64),
+    /// It was not there, and there is no room.
+    NoRoom,
 }
 
 /// See the module's head.
@@ -137,28 +136,11 @@ impl WordSet {
         (self.words, self.full) = (0, false);
     }
 
-    /// Looks a word up, adds it if it is not there, and remembers the stamp.
-    #[inline]
-    pub(super) fn see(&mut self, word: Word<'_>, stamp: u32) -> Seen {
-        let len = word.bytes.len();
-        if len <= SHORT_BYTES_MAX {
-            let hash = self.seed.of_short(word.head, len as u32);
-            self.see_hashed(word, word.head, hash, stamp, |slot, _| slot.place == len as u32)
-        } else {
-            let hash = self.seed.of_long(word.bytes);
-            self.see_hashed(word, hash, hash, stamp, |slot, arena| arena.get(slot.place) == Some(word.bytes))
-        }
-    }
-
+    /// Looks a word up by its hash, adds it if it is not there, and remembers the stamp.
     #[inline(always)]
-    fn see_hashed(
-        &mut self,
-        word: Word<'_>,
-        head: u64,
-        hash: u64,
-        stamp: u32,
-        is_it: impl Fn(&Slot, &Arena) -> bool,
-    ) -> Seen {
+    pub(super) fn see(&mut self, word: Word<'_>, hash: u64, stamp: u32) -> Seen {
+        let len = word.bytes.len();
+        let head = if len <= SHORT_BYTES_MAX { word.head } else { hash };
         let shard = &mut self.shards[(hash >> (64 - SHARD_BITS)) as usize];
         let mut at = shard.first(hash);
         loop {
@@ -166,7 +148,12 @@ impl WordSet {
             if slot.place == 0 {
                 return self.add(word, Slot { head, place: 0, seen: stamp }, hash);
             }
-            if slot.head == head && is_it(slot, &self.arena) {
+            let is_it = slot.head == head
+                && match len {
+                    short @ 0..=SHORT_BYTES_MAX => slot.place == short as u32,
+                    _ => self.arena.get(slot.place) == Some(word.bytes),
+                };
+            if is_it {
                 let before = std::mem::replace(&mut slot.seen, stamp);
                 return if before == stamp { Seen::Again } else { Seen::Before };
             }
@@ -177,11 +164,11 @@ impl WordSet {
     #[inline(never)]
     fn add(&mut self, word: Word<'_>, slot: Slot, hash: u64) -> Seen {
         if self.full {
-            return Seen::NoRoom(hash);
+            return Seen::NoRoom;
         }
         let Some(place) = self.place_for(word, hash) else {
             self.full = true;
-            return Seen::NoRoom(hash);
+            return Seen::NoRoom;
         };
         let shard = &mut self.shards[(hash >> (64 - SHARD_BITS)) as usize];
         let at = shard.first_free(hash);
@@ -269,45 +256,6 @@ impl Arena {
     }
 }
 
-/// What makes a hash nobody else can foresee: folded multiplication, as in foldhash and wyhash.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seed {
-    add: u64,
-    multiply: u64,
-}
-
-impl Seed {
-    /// Another one each time.
-    pub(super) fn random() -> Self {
-        Self { add: rand::random(), multiply: rand::random::<u64>() | 1 }
-    }
-
-    #[inline(always)]
-    fn of_short(self, head: u64, len: u32) -> u64 {
-        fold(head ^ self.add, self.multiply ^ (u64::from(len) << 1))
-    }
-
-    /// Of a word longer than eight bytes: eight at a time, the last eight once more if they are not a multiple.
-    #[inline(always)]
-    fn of_long(self, bytes: &[u8]) -> u64 {
-        let mut hash = self.add ^ bytes.len() as u64;
-        let (eights, rest) = bytes.as_chunks::<8>();
-        for eight in eights {
-            hash = fold(hash ^ u64::from_le_bytes(*eight), self.multiply);
-        }
-        if let (false, Some(last)) = (rest.is_empty(), bytes.last_chunk::<8>()) {
-            hash = fold(hash ^ u64::from_le_bytes(*last), self.multiply);
-        }
-        hash
-    }
-}
-
-#[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::words::each_word;
@@ -316,7 +264,7 @@ mod tests {
 
     fn see(set: &mut WordSet, text: &str, stamp: u32) -> Seen {
         let mut seen = None;
-        each_word(text.as_bytes(), |word| seen = Some(set.see(word, stamp)));
+        each_word(text.as_bytes(), |word| seen = Some(set.see(word, set.seed.of(word), stamp)));
         seen.expect("a word")
     }
 
@@ -365,7 +313,7 @@ mod tests {
             assert!(bytes == 0 || added as usize > bytes / 80, "{added} in {bytes}");
             for number in 0..added {
                 assert_eq!(see(&mut set, &word(number), 0), Seen::Again);
-                assert!(matches!(see(&mut set, &word(added + 1 + number), 0), Seen::NoRoom(_)));
+                assert!(matches!(see(&mut set, &word(added + 1 + number), 0), Seen::NoRoom));
             }
             assert_eq!(set.len(), u64::from(added));
         }
@@ -380,7 +328,7 @@ mod tests {
                 let words: usize = set.arena.chunks.iter().map(Vec::capacity).sum();
                 assert!(slots + words <= bytes, "{slots} and {words} of {bytes}");
                 assert_eq!(slots + words + set.bytes_left, bytes);
-                if let Seen::NoRoom(_) = see(&mut set, &format!("{number}-word-{number}"), 0) {
+                if let Seen::NoRoom = see(&mut set, &format!("{number}-word-{number}"), 0) {
                     break;
                 }
             }
@@ -394,7 +342,7 @@ mod tests {
         assert_eq!(see(&mut set, &large, 0), Seen::Added);
         assert_eq!(see(&mut set, "also-a-long-one", 0), Seen::Added);
         assert_eq!(see(&mut set, &large, 0), Seen::Again);
-        assert!(matches!(see(&mut set, &larger, 0), Seen::NoRoom(_)));
+        assert!(matches!(see(&mut set, &larger, 0), Seen::NoRoom));
         assert_eq!(see(&mut set, "also-a-long-one", 0), Seen::Again);
     }
 

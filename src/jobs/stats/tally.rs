@@ -6,7 +6,6 @@
 
 use super::report::{Ages, Batch, Totals, Unreadable};
 use super::vocabulary::Vocabulary;
-use super::words::each_word;
 use crate::base::place::TopicPartition;
 use crate::batch::RawRecord;
 use crate::jobs::cursor::size;
@@ -114,13 +113,7 @@ impl Tally {
             self.ages.add(self.now_ms.saturating_sub(record.timestamp).max(0) as u64);
         }
         match self.text.find(record) {
-            Ok(Some(text)) => {
-                let (words, vocabulary) = (&mut self.words, &mut self.vocabulary);
-                each_word(&text, |word| {
-                    *words += 1;
-                    vocabulary.see(word);
-                });
-            }
+            Ok(Some(text)) => self.words += self.vocabulary.see_all(&text),
             Ok(None) => self.without_text += 1,
             Err(error) => {
                 let at = partition.at(record.offset);

@@ -1,13 +1,19 @@
 //! How many different words there are, in all and in each batch: exactly, as far as the memory goes.
 //!
-//! Every word is looked up once: the set of all words remembers with each the batch in which it was seen last, so the words
-//! of a batch need no set of their own. Only once the set has no more room do the words that are not in it go into two others:
-//! a sketch, which estimates how many they are in all, and a set for the batch, which is emptied after it (and has a sketch
-//! behind it as well).
+//! ```text
+//!  words ──▶ front.rs ──▶ set.rs: all words, each with the batch in which it was seen last
+//!            seen just      └─ no room ──▶ sketch.rs: about how many; set.rs and sketch.rs once more, for this batch
+//! ```
+//!
+//! The words of a batch need no set of their own, since that of all words remembers when it saw each. Only once it has no more
+//! room do the words that are not in it go into two others: a sketch, which estimates how many they are in all, and a set for
+//! the batch, which is emptied after it (and has a sketch behind it as well).
 
-use super::set::{Seed, Seen, WordSet};
+use super::front::{Front, Full};
+use super::hash::{Seed, mix};
+use super::set::{Seen, WordSet};
 use super::sketch::Sketch;
-use super::words::Word;
+use super::words::{Word, each_word};
 
 /// A number of different words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +37,9 @@ impl Unique {
 
 /// See the module's head.
 pub(super) struct Vocabulary {
+    seed: Seed,
+    /// Words that the others have not been told of yet.
+    front: Front,
     all: WordSet,
     /// Words that found no room.
     beyond: Sketch,
@@ -50,42 +59,55 @@ struct Batch {
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = 2 * (WordSet::BYTES_MIN + Sketch::BYTES);
+    pub(super) const BYTES_MIN: usize = 2 * (WordSet::BYTES_MIN + Sketch::BYTES) + Front::BYTES_MIN;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn new(bytes_max: usize) -> Self {
-        let bytes = bytes_max.saturating_sub(2 * Sketch::BYTES);
-        let own = (bytes / 8).max(WordSet::BYTES_MIN);
         let seed = Seed::random();
+        let bytes = bytes_max.saturating_sub(2 * Sketch::BYTES);
+        let front = Front::new(bytes / 8, seed);
+        let bytes = bytes.saturating_sub(front.bytes());
+        let own = (bytes / 8).max(WordSet::BYTES_MIN);
         Self {
+            seed,
+            front,
             all: WordSet::new(bytes.saturating_sub(own), seed),
             beyond: Sketch::new(),
             batch: Batch { stamp: 1, unique: 0, own: WordSet::new(own, seed), beyond: Sketch::new() },
         }
     }
 
-    /// Takes the next word.
-    #[inline(always)]
-    pub(super) fn see(&mut self, word: Word<'_>) {
-        match self.all.see(word, self.batch.stamp) {
-            Seen::Again => {}
-            Seen::Added | Seen::Before => self.batch.unique += 1,
-            Seen::NoRoom(hash) => self.see_beyond(word, hash),
-        }
+    /// Takes the words of a text; gives how many.
+    #[inline]
+    pub(super) fn see_all(&mut self, text: &[u8]) -> u64 {
+        let mut words = 0;
+        each_word(text, |word| {
+            words += 1;
+            let hash = self.seed.of(word);
+            if let Err(Full) = self.front.see(word, hash) {
+                self.see_full(word, hash);
+            }
+        });
+        words
     }
 
     #[inline(never)]
-    fn see_beyond(&mut self, word: Word<'_>, hash: u64) {
-        self.beyond.add(mix(hash));
-        match self.batch.own.see(word, 0) {
-            Seen::Again | Seen::Before => {}
-            Seen::Added => self.batch.unique += 1,
-            Seen::NoRoom(hash) => self.batch.beyond.add(mix(hash)),
+    fn see_full(&mut self, word: Word<'_>, hash: u64) {
+        self.empty_front();
+        if let Err(Full) = self.front.see(word, hash) {
+            // It is too long for the front, whatever else is in there.
+            see_beside(word, hash, &mut self.all, &mut self.beyond, &mut self.batch);
         }
+    }
+
+    fn empty_front(&mut self) {
+        let Self { front, all, beyond, batch, .. } = self;
+        front.empty(|word, hash| see_beside(word, hash, all, beyond, batch));
     }
 
     /// The different words since the last time.
     pub(super) fn end_batch(&mut self) -> Unique {
+        self.empty_front();
         let unique = Unique::of(self.batch.unique, &self.batch.beyond);
         // Zero is what the set of all starts its stamps at; after four billion batches one may be met again.
         self.batch.stamp = self.batch.stamp.wrapping_add(1).max(1);
@@ -95,27 +117,35 @@ impl Vocabulary {
         unique
     }
 
-    /// The different words of all batches.
+    /// The different words of all batches that have ended.
     pub(super) fn total(&self) -> Unique {
         Unique::of(self.all.len(), &self.beyond)
     }
 }
 
-/// Lets every bit of a hash depend on all others, which a table does not need and a sketch does.
-fn mix(hash: u64) -> u64 {
-    let mut z = hash;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+/// Takes a word that is not in the front.
+#[inline(always)]
+fn see_beside(word: Word<'_>, hash: u64, all: &mut WordSet, beyond: &mut Sketch, batch: &mut Batch) {
+    match all.see(word, hash, batch.stamp) {
+        Seen::Again => {}
+        Seen::Added | Seen::Before => batch.unique += 1,
+        Seen::NoRoom => {
+            beyond.add(mix(hash));
+            match batch.own.see(word, hash, 0) {
+                Seen::Again | Seen::Before => {}
+                Seen::Added => batch.unique += 1,
+                Seen::NoRoom => batch.beyond.add(mix(hash)),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::each_word;
     use super::*;
 
     fn see(vocabulary: &mut Vocabulary, text: &str) {
-        each_word(text.as_bytes(), |word| vocabulary.see(word));
+        vocabulary.see_all(text.as_bytes());
     }
 
     fn exactly(count: u64) -> Unique {

@@ -2,11 +2,14 @@
 //! separators U+001C to U+001F. So the counts of the two agree, also on text that is not UTF-8 (there with `errors="replace"`,
 //! since what is no UTF-8 is no white space either).
 //!
-//! Text is looked at eight bytes at a time: most have nothing in them that could be white space, and those of a word of up to
-//! eight bytes are at once the word as a number, which is how [`super::set`] keeps it.
+//! Text is looked at 64 bytes at a time, a bit for each that may be white space; so a processor need not guess how long a word
+//! is. A word of up to eight bytes is also told as a number, which is how [`super::set`] keeps it.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
+
+/// Bytes that are looked at together.
+const BLOCK_BYTES: usize = 64;
 
 /// The longest word that is also a number.
 pub(super) const SHORT_BYTES_MAX: usize = 8;
@@ -20,41 +23,63 @@ pub(super) struct Word<'a> {
     pub(super) head: u64,
 }
 
-/// Lends each word of `text` to `take`, in order.
-#[inline]
-pub(super) fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
-    let mut at = 0;
-    loop {
-        // Up to the next word.
-        loop {
-            if at >= text.len() {
-                return;
-            }
-            match space_at(text, at) {
-                0 => break,
-                bytes => at += bytes,
-            }
-        }
-        let start = at;
-        let head = load(text, start);
-        let mut eight = head;
-        loop {
-            let doubtful = doubtful(eight);
-            if doubtful == 0 {
-                at += 8;
-            } else {
-                at += doubtful.trailing_zeros() as usize / 8;
-                if at >= text.len() || space_at(text, at) > 0 {
-                    break;
-                }
-                at += 1;
-            }
-            eight = load(text, at);
-        }
-        let end = at.min(text.len());
-        let bytes = &text[start..end];
-        take(Word { bytes, head: if bytes.len() < 8 { head & !(u64::MAX << (8 * bytes.len())) } else { head } });
+impl<'a> Word<'a> {
+    /// These bytes.
+    #[inline(always)]
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, head: load(bytes, 0) }
     }
+}
+
+/// Lends each word of `text` to `take`, in order.
+#[inline(always)]
+pub(super) fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
+    // Where the word at hand begins, or the next one may.
+    let mut start = 0;
+    let mut block = 0;
+    while block < text.len() {
+        let mut doubtful = doubtful_in(text, block);
+        while doubtful != 0 {
+            let at = block + doubtful.trailing_zeros() as usize;
+            doubtful &= doubtful - 1;
+            let space = space_at(text, at);
+            // What is left of a wide one is before the start.
+            if space == 0 || at < start {
+                continue;
+            }
+            if at > start {
+                take(word(text, start, at));
+            }
+            start = at + space;
+        }
+        block += BLOCK_BYTES;
+    }
+    if start < text.len() {
+        take(word(text, start, text.len()));
+    }
+}
+
+#[inline(always)]
+fn word(text: &[u8], start: usize, end: usize) -> Word<'_> {
+    let bytes = &text[start..end];
+    let head = load(text, start);
+    Word { bytes, head: if bytes.len() < 8 { head & !(u64::MAX << (8 * bytes.len())) } else { head } }
+}
+
+/// A bit, the first byte's lowest, for each of the 64 bytes from `at` on that may be white space or its beginning: those below
+/// 0x21, and those that are not ASCII.
+#[inline(always)]
+fn doubtful_in(text: &[u8], at: usize) -> u64 {
+    let rest = &text[at..];
+    if let Some(block) = rest.first_chunk::<BLOCK_BYTES>() {
+        let (eights, _) = block.as_chunks::<8>();
+        let bits = eights.iter().rev().fold(0, |bits, eight| bits << 8 | doubtful(u64::from_le_bytes(*eight)));
+        return bits;
+    }
+    let (eights, last) = rest.as_chunks::<8>();
+    // Behind the end are zeros, which are none.
+    let bits = if last.is_empty() { 0 } else { doubtful(load_last(last)) & !(u64::MAX << last.len()) };
+    eights.iter().rev().fold(bits, |bits, eight| bits << 8 | doubtful(u64::from_le_bytes(*eight)))
 }
 
 /// The eight bytes from `at` on, the first one lowest; zeros behind the end.
@@ -83,11 +108,14 @@ fn load_last(rest: &[u8]) -> u64 {
     }
 }
 
-/// Marks, by its high bit, each byte that may be white space or its beginning: below 0x21, or not ASCII. Above the lowest mark
-/// some may be wrong, the lowest one never is.
+/// The same of eight bytes, in eight bits.
 #[inline(always)]
 fn doubtful(eight: u64) -> u64 {
-    ((eight.wrapping_sub(0x21 * ONES) & !eight) | eight) & HIGH
+    // The high bit of a byte's sum says whether its low seven are 0x21 or more; no sum reaches into the next byte.
+    let word_or_wide = (eight & !HIGH) + (0x80 - 0x21) * ONES;
+    let marks = (!word_or_wide | eight) & HIGH;
+    // Brings the eight high bits together.
+    (marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// How many bytes the white space at `at` takes; 0 if there is none.
