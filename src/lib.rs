@@ -18,7 +18,7 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `generate` (sample data).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.

@@ -113,6 +113,11 @@ fn no_message_costs_more_memory_than_a_multiple_of_its_bytes() {
         add_partitions_to_txn AddPartitionsToTxn  add_offsets_to_txn AddOffsetsToTxn  end_txn EndTxn
         txn_offset_commit TxnOffsetCommit  offset_commit OffsetCommit  offset_fetch OffsetFetch
         describe_transactions DescribeTransactions  list_transactions ListTransactions
+        alter_partition_reassignments AlterPartitionReassignments  describe_log_dirs DescribeLogDirs
+        list_partition_reassignments ListPartitionReassignments  elect_leaders ElectLeaders
+        join_group JoinGroup  sync_group SyncGroup  heartbeat Heartbeat  leave_group LeaveGroup
+        list_groups ListGroups  describe_groups DescribeGroups  delete_groups DeleteGroups  offset_delete OffsetDelete
+        consumer_group_heartbeat ConsumerGroupHeartbeat  consumer_group_describe ConsumerGroupDescribe
     };
     for (versions, flexible_from, read) in messages {
         for version in versions {

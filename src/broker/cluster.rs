@@ -5,42 +5,36 @@
 
 use super::configs::TopicConfig;
 use super::coordinator::Coordinator;
+use super::doors::Doors;
 use super::faults::Faults;
 use super::features::Features;
+use super::membership::{Membership, Node};
 use super::memory::Memory;
+use super::moving::Moves;
 use super::producers::Expiry;
 use super::throttle::Quotas;
 use super::topic::{NO_LEADER, Partition, Topic};
 use crate::base::place::TopicPartition;
 use crate::wire::Uuid;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// One listener and where clients reach it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Node {
-    pub(crate) id: i32,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) id: String,
-    /// All nodes there ever are.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) members: Membership,
     pub(crate) memory: Memory,
     pub(crate) faults: Faults,
     pub(crate) quotas: Quotas,
     pub(crate) features: Features,
     /// Transactions and committed offsets.
     pub(crate) coordinator: Coordinator,
-    /// The nodes that are known to be dead.
-    dead: RwLock<BTreeSet<i32>>,
-    /// The nodes that do not answer, whether that is known or not.
-    silent: RwLock<BTreeSet<i32>>,
+    /// Where other nodes join. It ends with the broker, not with the last connection.
+    pub(crate) doors: Weak<Doors>,
+    /// Partitions on their way to other nodes.
+    pub(crate) moves: Moves,
     expiry: Mutex<Expiry>,
     topics: RwLock<Topics>,
     next_producer_id: AtomicI64,
@@ -78,14 +72,14 @@ impl Cluster {
         let random: u64 = rand::random();
         Self {
             id: format!("kmerge{random:016x}"),
-            nodes,
+            members: Membership::new(nodes),
             memory: Memory::new(memory_bytes),
             faults: Faults::default(),
             quotas: Quotas::default(),
             features: Features::default(),
             coordinator: Coordinator::default(),
-            dead: RwLock::default(),
-            silent: RwLock::default(),
+            doors: Weak::new(),
+            moves: Moves::default(),
             expiry: Mutex::new(Expiry {
                 expiration_ms: Expiry::DEFAULT_EXPIRATION_MS,
                 check_interval_ms: Expiry::DEFAULT_CHECK_INTERVAL_MS,
@@ -97,8 +91,8 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn node(&self, id: i32) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.id == id)
+    pub(crate) fn node(&self, id: i32) -> Option<Node> {
+        self.members.node(id)
     }
 
     /// The node that is told as the controller. Any node does its work.
@@ -107,33 +101,27 @@ impl Cluster {
     }
 
     /// The nodes that are told to clients.
-    pub(crate) fn alive(&self) -> Vec<&Node> {
-        let dead = read(&self.dead);
-        self.nodes.iter().filter(|node| !dead.contains(&node.id)).collect()
+    pub(crate) fn alive(&self) -> Vec<Node> {
+        self.members.alive()
     }
 
     pub(crate) fn is_alive(&self, node: i32) -> bool {
-        !read(&self.dead).contains(&node)
+        self.members.is_alive(node)
     }
 
     /// Whether the other nodes would get an answer from it.
     pub(crate) fn is_reachable(&self, node: i32) -> bool {
-        node != NO_LEADER && !read(&self.silent).contains(&node)
+        node != NO_LEADER && self.members.is_reachable(node)
     }
 
     /// A node answers no more, or again.
     pub(crate) fn set_reachable(&self, node: i32, is_reachable: bool) {
-        let mut silent = write(&self.silent);
-        if is_reachable {
-            silent.remove(&node)
-        } else {
-            silent.insert(node)
-        };
+        self.members.set_reachable(node, is_reachable);
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
     pub(crate) fn bury(&self, node: i32) {
-        write(&self.dead).insert(node);
+        self.members.set_alive(node, false);
         for partition in self.partitions() {
             let mut state = partition.state();
             if state.leader == node {
@@ -150,7 +138,7 @@ impl Cluster {
 
     /// The cluster learns that a node is back: it leads what nobody else could lead.
     pub(crate) fn welcome(&self, node: i32) {
-        write(&self.dead).remove(&node);
+        self.members.set_alive(node, true);
         for partition in self.partitions() {
             let mut state = partition.state();
             if state.leader == NO_LEADER && state.in_sync(|other| self.is_alive(other)).contains(&node) {

@@ -30,6 +30,7 @@ impl ApiLevel {
             (Self::V3_9, K::EndTxn | K::TxnOffsetCommit) => 4,
             (Self::V3_9, K::DescribeCluster) => 1,
             (Self::V3_9 | Self::V3_5, K::Metadata) => 12,
+            (Self::V3_9 | Self::V3_5, K::AlterPartitionReassignments) => 0,
             (Self::V3_9, _) => i16::MAX,
             (Self::V3_5, K::Produce) => 9,
             (Self::V3_5, K::Fetch) => 15,

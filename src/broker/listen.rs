@@ -4,31 +4,44 @@
 //! machine's name is told instead, unless the caller says which name is right.
 
 use super::BrokerError;
-use super::cluster::Node;
+use super::membership::Node;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpListener;
 
 /// Binds `count` listeners on consecutive ports from `port` on, or on free ones where `port` is 0. Node ids begin at 1.
-pub(crate) async fn bind(
+pub(crate) fn bind(
     listen: IpAddr,
     port: u16,
     count: u16,
     advertise: Option<&str>,
 ) -> Result<Vec<(Node, TcpListener)>, BrokerError> {
-    let host = advertise.map_or_else(|| reachable_name(listen), str::to_owned);
     let mut bound = Vec::with_capacity(count.into());
     for index in 0..count {
         let wanted = match port {
             0 => 0,
             first => first.checked_add(index).ok_or(BrokerError::Ports { first, count })?,
         };
-        let address = SocketAddr::new(listen, wanted);
-        let failed = |source| BrokerError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
-        bound.push((Node { id: i32::from(index) + 1, host: host.clone(), port }, listener));
+        let (host, port, listener) = bind_one(listen, wanted, advertise)?;
+        bound.push((Node { id: i32::from(index) + 1, host, port }, listener));
     }
     Ok(bound)
+}
+
+/// Binds one listener; gives where clients reach it. It takes no time, so nobody need wait for it.
+pub(crate) fn bind_one(
+    listen: IpAddr,
+    port: u16,
+    advertise: Option<&str>,
+) -> Result<(String, u16, TcpListener), BrokerError> {
+    let address = SocketAddr::new(listen, port);
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok((listener.local_addr()?.port(), listener))
+    };
+    let (port, listener) = bind().map_err(|source| BrokerError::Bind { address, source })?;
+    Ok((advertise.map_or_else(|| reachable_name(listen), str::to_owned), port, listener))
 }
 
 /// `host:port,host:port`, an IPv6 address in brackets.
@@ -60,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn free_ports_are_told_as_they_were_given() {
-        let bound = bind(Ipv4Addr::LOCALHOST.into(), 0, 2, None).await.unwrap();
+        let bound = bind(Ipv4Addr::LOCALHOST.into(), 0, 2, None).unwrap();
         let nodes: Vec<Node> = bound.iter().map(|(node, _)| node.clone()).collect();
         assert_eq!(nodes.iter().map(|n| n.id).collect::<Vec<_>>(), [1, 2]);
         assert_ne!(nodes[0].port, nodes[1].port);
@@ -69,15 +82,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_an_error_that_names_it() {
-        let held = bind(Ipv4Addr::LOCALHOST.into(), 0, 1, None).await.unwrap();
+        let held = bind(Ipv4Addr::LOCALHOST.into(), 0, 1, None).unwrap();
         let port = held[0].0.port;
-        let error = bind(Ipv4Addr::LOCALHOST.into(), port, 1, None).await.unwrap_err();
+        let error = bind(Ipv4Addr::LOCALHOST.into(), port, 1, None).unwrap_err();
         assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
     }
 
     #[tokio::test]
     async fn ports_past_the_last_are_refused() {
-        let error = bind(Ipv4Addr::LOCALHOST.into(), 65535, 2, None).await.unwrap_err();
+        let error = bind(Ipv4Addr::LOCALHOST.into(), 65535, 2, None).unwrap_err();
         assert!(matches!(error, BrokerError::Ports { .. } | BrokerError::Bind { .. }), "{error}");
     }
 

@@ -216,6 +216,26 @@ impl Log {
         slice
     }
 
+    /// Where a copy ends that had everything before `offset` and gets up to so many bytes of whole batches more, one batch at
+    /// least.
+    pub(crate) fn end_of_piece(&self, offset: i64, bytes_max: usize) -> i64 {
+        let (mut bytes, mut end) = (0_usize, None);
+        for stored in self.from(offset) {
+            bytes = bytes.saturating_add(stored.block.bytes().len());
+            if end.is_some() && bytes > bytes_max {
+                return end.unwrap_or(self.end);
+            }
+            end = Some(stored.last_offset.saturating_add(1));
+        }
+        self.end
+    }
+
+    /// The bytes of the batches below `end`.
+    pub(crate) fn bytes_below(&self, end: i64) -> usize {
+        let below = self.batches.iter().take_while(|stored| stored.base_offset < end);
+        below.map(|stored| stored.block.bytes().len()).sum()
+    }
+
     /// The batches from the one that holds `offset`, or the next one where `offset` lies in a gap.
     pub(crate) fn from(&self, offset: i64) -> impl Iterator<Item = &Stored> {
         let first = self.batches.partition_point(|stored| stored.last_offset < offset);

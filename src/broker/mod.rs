@@ -29,10 +29,15 @@ mod transactions;
 mod configs;
 mod topic;
 
+// Partitions that are reassigned to other nodes.
+mod moving;
+
 // Who may write in which transaction, and how far groups have read.
 mod coordinator;
 
 mod features;
+
+mod membership;
 
 mod cluster;
 
@@ -45,7 +50,8 @@ mod connection;
 mod listen;
 mod throttle;
 
-// Nodes that are there, stopped, and back.
+// Nodes that are there, stopped, and back, and those that join.
+mod doors;
 mod nodes;
 
 // For tests: what goes wrong on the way, and what is done behind the protocol's back.
@@ -65,14 +71,18 @@ use crate::base::place::TopicPartition;
 use crate::batch::BatchError;
 use cluster::Cluster;
 use coordinator::Worker;
+use doors::Doors;
 use features::Features;
-use nodes::Listeners;
+use moving::Mover;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// What `--memory` is when it is not given.
 pub const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
+
+/// The most nodes there can be.
+pub const NODES_MAX: u16 = 100;
 
 /// How a broker is to be.
 #[derive(Debug, Clone)]
@@ -137,6 +147,9 @@ pub enum BrokerError {
     /// A broker of no nodes.
     #[error("a broker needs at least one node")]
     NoNodes,
+    /// No other node can join.
+    #[error("there are {NODES_MAX} nodes, and that is the most there can be")]
+    TooManyNodes,
     /// A topic that cannot be.
     #[error("cannot create topic {topic}: {reason}")]
     Topic {
@@ -184,7 +197,7 @@ impl BrokerError {
     /// The sort of failure, for the exit status: what was asked for cannot be, or the machine does not let us.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Ports { .. } | Self::NoNodes | Self::Topic { .. } => Kind::Usage,
+            Self::Ports { .. } | Self::NoNodes | Self::TooManyNodes | Self::Topic { .. } => Kind::Usage,
             _ => Kind::Failed,
         }
     }
@@ -199,8 +212,9 @@ fn refused(topic: &str, reason: String) -> BrokerError {
 #[derive(Debug)]
 pub struct Broker {
     cluster: Arc<Cluster>,
-    listeners: Listeners,
+    doors: Arc<Doors>,
     _markers: Worker,
+    _mover: Mover,
 }
 
 impl Broker {
@@ -209,30 +223,32 @@ impl Broker {
         if config.nodes == 0 {
             return Err(BrokerError::NoNodes);
         }
-        let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref()).await?;
+        let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref())?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
         cluster.features = Features::new(config.api_versions, config.transaction_version);
+        let doors = Arc::new(Doors::new(&config));
+        cluster.doors = Arc::downgrade(&doors);
         let cluster = Arc::new(cluster);
-        let markers = Worker::start(&cluster);
-        let broker = Self { cluster, listeners: Listeners::default(), _markers: markers };
+        let (markers, mover) = (Worker::start(&cluster), Mover::start(&cluster));
+        let broker = Self { cluster, doors, _markers: markers, _mover: mover };
         for (topic, partitions) in &config.topics {
             broker.create_topic(topic, *partitions, &[])?;
         }
         for (node, listener) in bound {
-            broker.listeners.serve(node.id, listener, &broker.cluster)?;
+            broker.doors.listeners.serve(node.id, listener, &broker.cluster)?;
         }
         Ok(broker)
     }
 
     /// The addresses clients are to be given: `host:port,host:port`.
     pub fn bootstrap(&self) -> String {
-        listen::bootstrap(&self.cluster.nodes)
+        listen::bootstrap(&self.cluster.members.all())
     }
 
     /// The same, one string an address.
     pub fn addresses(&self) -> Vec<String> {
-        self.cluster.nodes.iter().map(|node| listen::bootstrap(std::slice::from_ref(node))).collect()
+        self.cluster.members.all().iter().map(|node| listen::bootstrap(std::slice::from_ref(node))).collect()
     }
 
     /// What is to go wrong, and what has arrived.
@@ -252,6 +268,6 @@ impl Broker {
 
     /// Ends the broker and waits until its listeners and connections are gone.
     pub async fn stop(self) {
-        self.listeners.stop_all().await;
+        self.doors.listeners.stop_all().await;
     }
 }

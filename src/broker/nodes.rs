@@ -89,7 +89,7 @@ impl Listeners {
     }
 
     /// Stops all of them and waits until they are gone.
-    pub(crate) async fn stop_all(self) {
+    pub(crate) async fn stop_all(&self) {
         let nodes: Vec<i32> = lock(&self.by_node).keys().copied().collect();
         for node in nodes {
             // They are there, their keys were just read.
@@ -129,7 +129,7 @@ impl Broker {
     /// A node is gone and nobody has noticed: connections are refused and broken off, but clients are told that it is there
     /// and leads what it led, as for the 9 seconds that a real cluster waits. [`Self::stop_node`] makes the cluster notice.
     pub async fn kill_node(&self, node: i32) -> Result<(), BrokerError> {
-        if self.listeners.stop(node).await? {
+        if self.doors.listeners.stop(node).await? {
             self.cluster.set_reachable(node, false);
             self.cluster.reload(node);
         }
@@ -139,7 +139,7 @@ impl Broker {
     /// A stopped node is back at its address. It leads what nobody else could lead, follows elsewhere, and knows of
     /// producers what it finds in its logs: the last batch of each from before it was stopped.
     pub async fn start_node(&self, node: i32) -> Result<(), BrokerError> {
-        self.listeners.start(node, &self.cluster)?;
+        self.doors.listeners.start(node, &self.cluster)?;
         self.cluster.set_reachable(node, true);
         self.cluster.welcome(node);
         Ok(())

@@ -7,6 +7,7 @@ use super::cluster::{lock, read, write};
 use super::configs::TopicConfig;
 use super::log::{Block, Log, Overlap};
 use super::memory::{Memory, Paid};
+use super::moving::Move;
 use super::producers::{Expiry, Lens, Producers, Reload, Stamp};
 use super::transactions::Marker;
 use crate::base::place::TopicPartition;
@@ -51,10 +52,12 @@ pub(crate) struct State {
     /// [`NO_LEADER`] while none of them can lead.
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
+    /// Who is added and who removed, while it is on its way to other nodes.
+    pub(crate) moving: Move,
     /// Where the log ended when the leader was elected.
     pub(crate) leader_since: i64,
     /// Where the copies of the nodes end that do not have everything.
-    lagging: BTreeMap<i32, i64>,
+    pub(crate) lagging: BTreeMap<i32, i64>,
     /// The last restart of each node.
     reloads: BTreeMap<i32, Reload>,
 }
@@ -127,7 +130,7 @@ impl Partition {
 }
 
 impl State {
-    fn new(replicas: Vec<i32>) -> Self {
+    pub(crate) fn new(replicas: Vec<i32>) -> Self {
         let mut log = Log::default();
         log.begin_epoch(0);
         Self {
@@ -136,6 +139,7 @@ impl State {
             leader: replicas.first().copied().unwrap_or(NO_LEADER),
             replicas,
             leader_epoch: 0,
+            moving: Move::default(),
             leader_since: 0,
             lagging: BTreeMap::new(),
             reloads: BTreeMap::new(),
@@ -228,6 +232,12 @@ impl State {
     /// A node's copy ends there from now on.
     pub(crate) fn lag(&mut self, node: i32, end: i64) {
         self.lagging.insert(node, end);
+    }
+
+    /// A node holds no copy any more.
+    pub(crate) fn forget_copy(&mut self, node: i32) {
+        self.lagging.remove(&node);
+        self.reloads.remove(&node);
     }
 
     /// Every copy is whole and the high watermark is the end.

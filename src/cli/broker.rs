@@ -4,7 +4,7 @@ use super::context::Context;
 use super::{exec, output};
 use anyhow::Context as _;
 use kmerge::base::units::{parse_size, show_size};
-use kmerge::broker::{Broker, BrokerConfig};
+use kmerge::broker::{Broker, BrokerConfig, NODES_MAX};
 use std::net::IpAddr;
 
 /// Examples and limits, shown behind the options.
@@ -12,6 +12,8 @@ pub const HELP: &str = "\
 Examples:
   kmerge broker --port 9092 --topic data-input:10 --topic data-output:1
   kmerge broker --topic t:3 --exec 'kcat -L -b $KAFKA_BOOTSTRAP_SERVERS'
+  kmerge broker add-node --brokers localhost:9092
+      one more node for the broker that runs there
 
 Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec
 that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM
@@ -20,8 +22,11 @@ Everything is in memory and gone at the end; nothing expires; there is one copy 
 
 /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop.
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, args_conflicts_with_subcommands = true)]
 pub struct BrokerArgs {
+    #[command(subcommand)]
+    command: Option<BrokerCommand>,
+
     /// Where to listen: an address of this machine, or its name. 0.0.0.0 lets the network in, unprotected.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     pub listen: String,
@@ -35,7 +40,7 @@ pub struct BrokerArgs {
     pub port: u16,
 
     /// How many nodes to be; partition leaders are spread over them.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     pub nodes: u16,
 
     /// A topic to create, with its number of partitions; repeatable. Topics are never created by writing to them.
@@ -51,8 +56,17 @@ pub struct BrokerArgs {
     pub exec: Option<String>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum BrokerCommand {
+    /// Have one more node join an embedded broker that runs, wherever it runs.
+    AddNode(super::add_node::AddNodeArgs),
+}
+
 impl BrokerArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
+        if let Some(BrokerCommand::AddNode(args)) = self.command {
+            return args.run(cx).await;
+        }
         let (listen, named) = resolve(&self.listen).await?;
         let config = BrokerConfig {
             nodes: self.nodes,

@@ -4,6 +4,7 @@ use super::exit::UsageError;
 use super::global::Global;
 use super::output;
 use super::progress::Shown;
+use super::table::Table;
 use kmerge::base::shutdown::{Shutdown, Signal};
 use kmerge::jobs::JobContext;
 use kmerge::observe::progress::Progress;
@@ -71,6 +72,16 @@ impl Context {
     /// Data on stdout: `text` for people or `json` as one line, whichever was asked for.
     pub fn print(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         output::print(&self.global, text, json)
+    }
+
+    /// A table on stdout: for people, as CSV, or `json` as one line.
+    pub fn print_table(&self, table: &Table, json: &serde_json::Value) -> anyhow::Result<()> {
+        output::print_table(&self.global, &table.text(), table, json)
+    }
+
+    /// The same where people are shown more than the table.
+    pub fn print_table_as(&self, text: &str, table: &Table, json: &serde_json::Value) -> anyhow::Result<()> {
+        output::print_table(&self.global, text, table, json)
     }
 }
 

@@ -44,11 +44,14 @@ pub struct Global {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OutputForm {
-    /// Text for people.
+    /// Text for people, tables where there are several of a kind.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// One JSON object on stdout, with stable field names.
     Json,
+    /// The report's table as CSV on stdout, where the report is a table.
+    Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod output;
 pub mod plot;
 pub mod progress;
+pub mod table;
 
 // The commands, in the order of a first day.
 pub mod demo;
@@ -31,6 +32,7 @@ pub mod generate;
 
 pub mod topic;
 
+mod add_node;
 pub mod broker;
 mod exec;
 
@@ -63,16 +65,32 @@ pub enum Command {
     Torture(torture::TortureArgs),
     /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
-    /// Make, list, describe and delete topics.
+    /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
     /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
     Broker(broker::BrokerArgs),
 }
 
+impl Command {
+    /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
+    fn tells_a_table(&self) -> bool {
+        match self {
+            Self::Stats(_) => true,
+            Self::Topic(args) => args.tells_a_table(),
+            _ => false,
+        }
+    }
+}
+
 /// Runs the one command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
+    if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
+        let why = "--output csv: this command's report is no table (stats, topic list, describe and config show have one); \
+                   take --output json";
+        return Err(exit::UsageError::new(why).into());
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     let ended = runtime.block_on(async {

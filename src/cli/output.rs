@@ -1,6 +1,7 @@
 //! stdout carries data and reports, stderr everything else. A reader that closes the pipe ends us quietly.
 
 use super::global::{Global, OutputForm};
+use super::table::Table;
 use std::io::{self, Write};
 
 /// The reader of stdout is gone: nothing to complain about.
@@ -48,13 +49,21 @@ pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> any
     say(global, summary.trim_end());
     match global.output {
         OutputForm::Json => write_stdout(&format!("{report}\n")),
-        OutputForm::Text => Ok(()),
+        OutputForm::Text | OutputForm::Csv => Ok(()),
     }
 }
 
 pub fn print(global: &Global, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
     match global.output {
         OutputForm::Json => write_stdout(&format!("{json}\n")),
-        OutputForm::Text => write_stdout(&format!("{}\n", text.trim_end())),
+        OutputForm::Text | OutputForm::Csv => write_stdout(&format!("{}\n", text.trim_end())),
+    }
+}
+
+/// A table, in the form that was asked for; `text` stands in for it where people read.
+pub fn print_table(global: &Global, text: &str, table: &Table, json: &serde_json::Value) -> anyhow::Result<()> {
+    match global.output {
+        OutputForm::Csv => write_stdout(&table.csv()),
+        OutputForm::Json | OutputForm::Text => print(global, text, json),
     }
 }

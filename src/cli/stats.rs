@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::plot::PlotFile;
-use super::topic::table;
+use super::table::Table;
 use clap::Args;
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
@@ -88,7 +88,10 @@ impl StatsArgs {
             plot.finish(&report.chart())?;
         }
         cx.say(&report.summary());
-        let shown = cx.print(&table(&stats::COLUMNS, report.rows()), &report.to_json());
+        let (mut text, mut csv) = (Table::new(1, &stats::COLUMNS), Table::new(1, &stats::COLUMNS_CSV));
+        report.rows().into_iter().for_each(|row| text.row(row));
+        report.rows_csv().into_iter().for_each(|row| csv.row(row));
+        let shown = cx.print_table_as(&text.text(), &csv, &report.to_json());
         // What was stopped was stopped, also where nobody reads the report.
         report.verdict()?;
         shown

@@ -28,6 +28,11 @@ pub(crate) const DECIDED: &[ApiKey] = &[
     ApiKey::CreateTopics,
     ApiKey::CreatePartitions,
     ApiKey::DeleteTopics,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::ElectLeaders,
+    ApiKey::DescribeLogDirs,
 ];
 
 const fn again(why: &'static str) -> Decision {
@@ -68,9 +73,14 @@ pub(crate) fn decide(api: ApiKey, code: ErrorCode) -> Decision {
             again("the controller waited for the brokers as long as it might; the change may still be made")
         }
         (A::CreatePartitions, E::ReassignmentInProgress) => again("partitions are being moved, which ends"),
-        (A::CreatePartitions | A::DeleteTopics, E::UnknownTopicOrPartition | E::UnknownTopicId) => {
-            stop("there is no such topic, says who decides it")
-        }
+        (
+            A::CreatePartitions
+            | A::DeleteTopics
+            | A::IncrementalAlterConfigs
+            | A::AlterPartitionReassignments
+            | A::ElectLeaders,
+            E::UnknownTopicOrPartition | E::UnknownTopicId,
+        ) => stop("there is no such topic, says who decides it"),
         (A::FindCoordinator, E::NotCoordinator) => refresh("the coordinator has moved"),
         (A::Metadata, E::RebootstrapRequired) => refresh("the cluster is another one than that broker knew"),
         _ => meaning(code),
@@ -272,13 +282,18 @@ mod tests {
             ApiKey::CreatePartitions => {
                 (&[(E::ReassignmentInProgress, Verdict::Again)], &[E::UnknownTopicOrPartition, E::UnknownTopicId])
             }
-            ApiKey::DeleteTopics => (&[], &[E::UnknownTopicOrPartition, E::UnknownTopicId]),
+            ApiKey::DeleteTopics
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::ElectLeaders => (&[], &[E::UnknownTopicOrPartition, E::UnknownTopicId]),
             ApiKey::Metadata => (&[(E::RebootstrapRequired, Verdict::Refresh)], &[]),
             ApiKey::FindCoordinator => (&[(E::NotCoordinator, Verdict::Refresh)], &[]),
             ApiKey::ApiVersions
             | ApiKey::DescribeConfigs
             | ApiKey::DescribeProducers
             | ApiKey::DescribeTransactions
+            | ApiKey::ListPartitionReassignments
+            | ApiKey::DescribeLogDirs
             | ApiKey::CreateTopics => (&[], &[]),
             other => panic!("{other} has no line in this table"),
         };

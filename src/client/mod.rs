@@ -42,7 +42,6 @@ pub mod cluster;
 mod probe;
 
 mod admin;
-mod configs;
 mod metadata;
 mod offsets;
 mod open_transactions;
@@ -65,7 +64,7 @@ pub mod rskafka;
 mod tests;
 
 pub use address::Address;
-pub use admin::NewTopic;
+pub use admin::{Change, ConfigOf, HeldCopy, LogDir, Moving, NewTopic, Setting};
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
 pub use fetch::{PartitionReader, ReadOptions};

@@ -21,6 +21,9 @@ pub mod stats;
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 
+// Partitions to other brokers.
+pub mod reassign;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 

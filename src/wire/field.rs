@@ -2,7 +2,7 @@
 //! `define.rs`; nothing here knows a particular message.
 
 use super::error::{Problem, WireError};
-use super::{Reader, Uuid, Writer};
+use super::{Message, Reader, Uuid, Writer};
 
 /// When and how a field stands on the wire, as Kafka's definitions say it.
 #[derive(Debug, Clone, Copy)]
@@ -200,6 +200,28 @@ impl<'a, T: Field<'a>> Nullable<'a> for Vec<T> {
     }
 }
 
+/// A structure that may be null: a byte that says whether it is there, in every version, and then it.
+impl<'a, T: Message<'a> + Field<'a>> Nullable<'a> for T {
+    fn bytes_min(_: bool) -> usize {
+        1
+    }
+    fn read_nullable(reader: &mut Reader<'a>, version: i16) -> Result<Option<Self>, WireError> {
+        if reader.i8()? < 0 { Ok(None) } else { Message::read(reader, version).map(Some) }
+    }
+    fn write_nullable(value: Option<&Self>, writer: &mut Writer, version: i16) -> Result<(), WireError> {
+        writer.i8(if value.is_some() { 1 } else { -1 });
+        value.map_or(Ok(()), |value| Message::write(value, writer, version))
+    }
+    #[cfg(test)]
+    fn sample_some(dice: &mut super::tests::Dice, version: i16) -> Self {
+        T::sample(dice, At { version, nullable: false })
+    }
+    #[cfg(test)]
+    fn leaves_some(&self, path: &str, version: i16, out: &mut super::tests::Leaves) {
+        self.leaves(path, version, out);
+    }
+}
+
 macro_rules! never_null {
     ($(($($generics:tt)*) $type:ty;)*) => {$(
         impl<$($generics)*> Field<'a> for $type {
@@ -226,6 +248,7 @@ macro_rules! never_null {
 
 never_null! {
     ('a) String;
+    ('a) &'a [u8];
     ('a, T: Field<'a>) Vec<T>;
 }
 

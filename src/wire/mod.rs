@@ -50,6 +50,11 @@ pub mod describe_producers;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 
+pub mod alter_partition_reassignments;
+pub mod describe_log_dirs;
+pub mod elect_leaders;
+pub mod list_partition_reassignments;
+
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
 pub mod describe_transactions;
@@ -58,6 +63,20 @@ pub mod list_transactions;
 pub mod offset_commit;
 pub mod offset_fetch;
 pub mod txn_offset_commit;
+
+// Members of groups, and groups as a whole.
+pub mod heartbeat;
+pub mod join_group;
+pub mod leave_group;
+pub mod sync_group;
+
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+
+pub mod delete_groups;
+pub mod describe_groups;
+pub mod list_groups;
+pub mod offset_delete;
 
 #[cfg(test)]
 mod tests;

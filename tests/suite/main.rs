@@ -33,6 +33,9 @@ mod stats;
 
 // The commands around them.
 mod commands;
+mod reassigning;
+mod scale_topic;
+mod topic_changes;
 
 // The command line itself.
 mod cli;

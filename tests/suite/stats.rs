@@ -93,6 +93,11 @@ on_both_brokers! {
         std::fs::remove_file(&plot).unwrap();
         assert!(svg.contains("records/s") && svg.contains("memory, MiB") && svg.ends_with("</svg>\n"), "{svg}");
 
+        let csv = cluster.run(&["stats", &topic, "--batch-records", "10", "--output", "csv"]).await.ok().stdout;
+        let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!((lines.len(), lines[0][..4].join(",")), (4, "BATCH,RECORDS,BYTES,WORDS".to_owned()), "{csv}");
+        assert_eq!((lines[3][..2].join(","), lines[3].len(), lines[3][13]), ("3,5".to_owned(), 14, "true"), "{csv}");
+
         // Nothing is left of a plot that came to nothing.
         cluster.run(&["stats", &format!("{topic}-not-there"), "--plot", plotted]).await.fails(1, &["not-there"]);
         let left = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();

@@ -5,7 +5,7 @@
 //! - Left out: authorized operations, fenced brokers, racks.
 
 use super::Call;
-use crate::broker::cluster::Node;
+use crate::broker::membership::Node;
 use crate::wire::ErrorCode;
 use crate::wire::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 
@@ -26,9 +26,9 @@ pub(super) fn handle(call: &Call<'_>, request: DescribeClusterRequest) -> Descri
             ..Default::default()
         };
     }
-    let tell = |node: &Node| DescribeClusterBroker {
+    let tell = |node: Node| DescribeClusterBroker {
         broker_id: node.id,
-        host: node.host.clone(),
+        host: node.host,
         port: node.port.into(),
         ..Default::default()
     };

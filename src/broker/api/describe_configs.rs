@@ -7,6 +7,7 @@
 
 use super::Call;
 use crate::broker::configs::{ConfigType, Entry};
+use crate::broker::doors::NODES_SETTING;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::{
@@ -59,7 +60,8 @@ fn describe(
                 return Err(Refusal::new(ErrorCode::InvalidRequest, why));
             }
             let expiration_ms = call.cluster.expiry().expiration_ms;
-            Ok(broker_configs(name, expiration_ms).into_iter().filter(|config| wanted(&config.name)).collect())
+            let nodes = call.cluster.members.all().len();
+            Ok(broker_configs(name, expiration_ms, nodes).into_iter().filter(|config| wanted(&config.name)).collect())
         }
         other => {
             let why = format!("The embedded broker has no configurations of resource type {other}.");
@@ -91,7 +93,7 @@ fn topic_config(entry: Entry, with_synonyms: bool) -> DescribeConfigsResourceRes
     }
 }
 
-fn broker_configs(node: &str, expiration_ms: i64) -> Vec<DescribeConfigsResourceResult> {
+fn broker_configs(node: &str, expiration_ms: i64, nodes: usize) -> Vec<DescribeConfigsResourceResult> {
     use super::super::connection::FRAME_BYTES_MAX;
     use super::create_topics::{DEFAULT_PARTITIONS, DEFAULT_REPLICATION};
     use super::fetch::ANSWER_BYTES_MAX;
@@ -111,8 +113,16 @@ fn broker_configs(node: &str, expiration_ms: i64) -> Vec<DescribeConfigsResource
         tell("producer.id.expiration.ms", expiration_ms.to_string(), ConfigType::Int),
         tell("socket.request.max.bytes", FRAME_BYTES_MAX.to_string(), ConfigType::Int),
     ];
+    configs.insert(
+        3,
+        DescribeConfigsResourceResult {
+            read_only: false,
+            config_source: config_source::DYNAMIC_DEFAULT_BROKER,
+            ..tell(NODES_SETTING, nodes.to_string(), ConfigType::Int)
+        },
+    );
     if !node.is_empty() {
-        configs.insert(3, tell("node.id", node.to_owned(), ConfigType::Int));
+        configs.insert(4, tell("node.id", node.to_owned(), ConfigType::Int));
     }
     configs
 }

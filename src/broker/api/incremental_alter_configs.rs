@@ -2,10 +2,14 @@
 //!
 //! - Versions: all that `wire` speaks.
 //! - Set, delete, and for lists append and subtract; in force for the next request.
-//! - A broker's configuration cannot be changed while it runs (INVALID_REQUEST).
+//! - Of the brokers' own settings two things can be changed while they run: there are more nodes once `kmerge.nodes` is raised
+//!   for all of them (see `doors`), and the rates of throttles can be deleted, as tools do after each reassignment (there are
+//!   none to delete; they cannot be set). Everything else is refused (INVALID_REQUEST).
 
 use super::Call;
+use crate::broker::NODES_MAX;
 use crate::broker::configs::Change;
+use crate::broker::doors::NODES_SETTING;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::resource_type;
@@ -33,9 +37,13 @@ pub(super) fn handle(call: &Call<'_>, request: IncrementalAlterConfigsRequest) -
 
 fn alter(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
     call.refuse_if_forced()?;
-    if resource.resource_type != resource_type::TOPIC {
-        let why = format!("The embedded broker changes topics only, not resource type {}.", resource.resource_type);
-        return Err(Refusal::new(ErrorCode::InvalidRequest, why));
+    match resource.resource_type {
+        resource_type::TOPIC => {}
+        resource_type::BROKER => return alter_brokers(call, resource, validate_only),
+        other => {
+            let why = format!("The embedded broker has no configurations of resource type {other}.");
+            return Err(Refusal::new(ErrorCode::InvalidRequest, why));
+        }
     }
     let topic = call
         .cluster
@@ -59,4 +67,46 @@ fn change(config: &AlterableConfig) -> Result<(&str, Change), Refusal> {
         other => return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operation type {other}"))),
     };
     Ok((&config.name, change))
+}
+
+/// Rates that tools take back when partitions have moved.
+const THROTTLES: &[&str] = &[
+    "follower.replication.throttled.rate",
+    "leader.replication.throttled.rate",
+    "replica.alter.log.dirs.io.max.bytes.per.second",
+];
+
+/// All changes or none: nothing is done before all have been looked at.
+fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
+    let name = resource.resource_name.as_str();
+    if !name.is_empty() && name != call.node.to_string() {
+        let node = call.node;
+        let why = format!("Unexpected broker id, expected {node}, but received {}.", crate::base::text::visible(name));
+        return Err(Refusal::new(ErrorCode::InvalidRequest, why));
+    }
+    let mut wanted_nodes = None;
+    for config in &resource.configs {
+        match change(config)? {
+            (setting, Change::Delete) if THROTTLES.contains(&setting) => {}
+            (NODES_SETTING, Change::Set(value)) if name.is_empty() => wanted_nodes = Some(nodes(call, &value)?),
+            (setting, _) => {
+                let why =
+                    format!("The embedded broker cannot change {} while it runs.", crate::base::text::visible(setting));
+                return Err(Refusal::new(ErrorCode::InvalidRequest, why));
+            }
+        }
+    }
+    let Some(nodes) = wanted_nodes.filter(|_| !validate_only) else { return Ok(()) };
+    // A broker that is ending opens no doors.
+    let doors = call.cluster.doors.upgrade().ok_or(ErrorCode::BrokerNotAvailable)?;
+    doors.open_up_to(nodes, call.cluster).map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+}
+
+fn nodes(call: &Call<'_>, value: &str) -> Result<usize, Refusal> {
+    let now = call.cluster.members.all().len();
+    let nodes = value.trim().parse().ok().filter(|nodes| (now..=NODES_MAX.into()).contains(nodes));
+    nodes.ok_or_else(|| {
+        let why = format!("{NODES_SETTING} must be {now} (nodes do not leave) to {NODES_MAX}.");
+        Refusal::new(ErrorCode::InvalidConfig, why)
+    })
 }

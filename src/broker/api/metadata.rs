@@ -31,9 +31,9 @@ pub(super) fn handle(call: &Call<'_>, request: MetadataRequest) -> MetadataRespo
 }
 
 fn brokers(cluster: &Cluster) -> Vec<MetadataResponseBroker> {
-    let tell = |node: &crate::broker::cluster::Node| MetadataResponseBroker {
+    let tell = |node: crate::broker::membership::Node| MetadataResponseBroker {
         node_id: node.id,
-        host: node.host.clone(),
+        host: node.host,
         port: node.port.into(),
         ..Default::default()
     };

@@ -37,12 +37,16 @@ mod offset_fetch;
 mod txn_offset_commit;
 
 // Administration.
+mod alter_partition_reassignments;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
+mod elect_leaders;
 mod incremental_alter_configs;
+mod list_partition_reassignments;
 
 use super::cluster::Cluster;
 use super::coordinator::Sort;
@@ -309,6 +313,10 @@ simple_apis! {
     describe_producers DescribeProducers DescribeProducersResponse;
     describe_transactions DescribeTransactions DescribeTransactionsResponse;
     list_transactions ListTransactions ListTransactionsResponse;
+    alter_partition_reassignments AlterPartitionReassignments AlterPartitionReassignmentsResponse;
+    list_partition_reassignments ListPartitionReassignments ListPartitionReassignmentsResponse;
+    describe_log_dirs DescribeLogDirs DescribeLogDirsResponse;
+    elect_leaders ElectLeaders ElectLeadersResponse;
 }
 
 fn decode<'r, A: Api>(call: &Call<'_>, mut body: Reader<'r>) -> Result<A::Request<'r>, WireError> {
@@ -410,7 +418,7 @@ fn leader_hint(cluster: &Cluster, topic: &str, index: i32, endpoints: &mut Vec<N
     };
     let known = endpoints.iter().any(|endpoint| endpoint.node_id == leader_id);
     if let Some(node) = cluster.alive().into_iter().find(|node| node.id == leader_id && !known) {
-        let (host, port) = (node.host.clone(), node.port.into());
+        let (host, port) = (node.host, node.port.into());
         endpoints.push(NodeEndpoint { node_id: leader_id, host, port, rack: None });
     }
     LeaderIdAndEpoch { leader_id, leader_epoch }

@@ -1,6 +1,6 @@
 //! Which node coordinates a group or a transactional id.
 //!
-//! Each key has its node by a hash over all nodes, and while that one is dead the next one that is alive: what it kept is
+//! Each key has its node by a hash over the nodes that were there from the start, and while that one is dead the next one that is alive: what it kept is
 //! not lost, as it lies with the cluster (Kafka reads it from a replicated log). Tests can move a key to another node.
 
 use crate::broker::cluster::{Cluster, read, write};
@@ -34,9 +34,12 @@ impl Seats {
         if let Some(node) = moved.filter(|node| cluster.is_alive(*node)) {
             return Some(node);
         }
-        let first = usize::try_from(partition(key)).unwrap_or(0) % cluster.nodes.len().max(1);
-        let mut round = cluster.nodes.iter().cycle().skip(first).take(cluster.nodes.len());
-        round.find(|node| cluster.is_alive(node.id)).map(|node| node.id)
+        let homes = cluster.members.homes();
+        let first = usize::try_from(partition(key)).unwrap_or(0) % homes.len().max(1);
+        let round = homes.iter().cycle().skip(first).take(homes.len()).copied();
+        // One that joined later takes over only where all homes are dead.
+        let later = cluster.alive().into_iter().map(|node| node.id);
+        round.chain(later).find(|node| cluster.is_alive(*node))
     }
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn partition(key: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::cluster::Node;
+    use crate::broker::membership::Node;
 
     fn cluster(nodes: i32) -> Cluster {
         let nodes = (1..=nodes).map(|id| Node { id, host: "h".into(), port: 9000 + id as u16 }).collect();

@@ -5,6 +5,7 @@ mod committed;
 mod coordinator;
 mod fencing;
 mod leaders;
+mod moves;
 mod transactions;
 
 use super::transactional::until;

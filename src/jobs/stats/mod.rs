@@ -27,7 +27,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use report::{Ages, Batch, COLUMNS, StatsReport, Totals, Unreadable};
+pub use report::{Ages, Batch, COLUMNS, COLUMNS_CSV, StatsReport, Totals, Unreadable};
 pub use vocabulary::Unique;
 
 use super::JobContext;

@@ -128,10 +128,34 @@ pub const COLUMNS: [&str; 12] = [
     "AGE-P99-MS",
 ];
 
+/// The names of [`StatsReport::rows_csv`].
+pub const COLUMNS_CSV: [&str; 14] = {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = COLUMNS;
+    [a, b, c, d, e, f, g, h, i, j, k, l, "UNIQUE-EXACT", "UNIQUE-SO-FAR-EXACT"]
+};
+
 impl Batch {
     /// How many records a second on its own clock.
     pub fn records_per_second(&self) -> f64 {
         per_second(self.records, self.seconds)
+    }
+
+    fn row(&self, number: usize, unique: impl Fn(Unique) -> String) -> Vec<String> {
+        let age = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
+        vec![
+            number.to_string(),
+            self.records.to_string(),
+            self.bytes.to_string(),
+            self.words.to_string(),
+            unique(self.unique_words),
+            unique(self.unique_words_so_far),
+            format!("{:.6}", self.seconds),
+            format!("{:.0}", self.records_per_second()),
+            format!("{:.1}", self.cpu_percent),
+            self.memory_bytes.to_string(),
+            age(self.ages.p50_ms),
+            age(self.ages.p99_ms),
+        ]
     }
 
     fn to_json(&self, number: usize) -> Value {
@@ -166,42 +190,39 @@ impl StatsReport {
         self.totals.batches.iter().position(|batch| !batch.unique_words_so_far.exact).map(|index| index + 1)
     }
 
-    /// The batches as a table, a row each, and one for all of them; an estimate is marked with a tilde.
+    /// The batches as a table for people, a row each, and one for all of them; an estimate is marked with a tilde.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let unique = |unique: Unique| format!("{}{}", if unique.exact { "" } else { "~" }, unique.count);
-        let age = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
+        let mut rows: Vec<Vec<String>> =
+            (1..).zip(&self.totals.batches).map(|(number, batch)| batch.row(number, unique)).collect();
         let all = &self.totals;
-        let batches = all.batches.iter().enumerate().map(|(index, batch)| {
-            vec![
-                (index + 1).to_string(),
-                batch.records.to_string(),
-                batch.bytes.to_string(),
-                batch.words.to_string(),
-                unique(batch.unique_words),
-                unique(batch.unique_words_so_far),
-                format!("{:.6}", batch.seconds),
-                format!("{:.0}", batch.records_per_second()),
-                format!("{:.1}", batch.cpu_percent),
-                batch.memory_bytes.to_string(),
-                age(batch.ages.p50_ms),
-                age(batch.ages.p99_ms),
-            ]
-        });
-        let total = vec![
-            "total".to_owned(),
-            all.records.to_string(),
-            all.bytes.to_string(),
-            all.words.to_string(),
-            unique(all.unique_words),
-            unique(all.unique_words),
-            format!("{:.6}", all.seconds),
-            format!("{:.0}", per_second(all.records, all.seconds)),
-            format!("{:.1}", all.cpu_percent),
-            all.peak_memory_bytes.to_string(),
-            age(all.ages.p50_ms),
-            age(all.ages.p99_ms),
-        ];
-        batches.chain([total]).collect()
+        let as_batch = Batch {
+            records: all.records,
+            bytes: all.bytes,
+            words: all.words,
+            unique_words: all.unique_words,
+            unique_words_so_far: all.unique_words,
+            began_seconds: 0.0,
+            seconds: all.seconds,
+            cpu_percent: all.cpu_percent,
+            memory_bytes: all.peak_memory_bytes,
+            ages: all.ages,
+        };
+        let mut total = as_batch.row(0, unique);
+        total[0] = "total".to_owned();
+        rows.push(total);
+        rows
+    }
+
+    /// The batches as a table for programs.
+    pub fn rows_csv(&self) -> Vec<Vec<String>> {
+        let batches = (1..).zip(&self.totals.batches);
+        let row = |(number, batch): (usize, &Batch)| {
+            let mut row = batch.row(number, |unique| unique.count.to_string());
+            row.extend([batch.unique_words.exact.to_string(), batch.unique_words_so_far.exact.to_string()]);
+            row
+        };
+        batches.map(row).collect()
     }
 
     /// The report as one JSON object.

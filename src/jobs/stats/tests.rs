@@ -132,6 +132,8 @@ fn times_of_batches_add_up_and_rows_and_chart_have_them_all() {
     assert_eq!(rows.len(), 7);
     assert!(rows.iter().all(|row| row.len() == COLUMNS.len()));
     assert_eq!((rows[5][1].as_str(), rows[6][0].as_str(), rows[6][1].as_str()), ("500", "total", "5500"));
+    let csv = report.rows_csv();
+    assert!(csv.len() == 6 && csv.iter().all(|row| row.len() == COLUMNS_CSV.len() && row[12] == "true"));
     let chart = report.chart();
     assert!(chart.panels.iter().all(|panel| panel.lines[0].points.len() == 6));
     assert!(chart.to_svg().contains("1,000 records a batch"));

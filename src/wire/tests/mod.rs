@@ -114,6 +114,22 @@ halves! {
     offset_fetch OffsetFetch: OffsetFetchRequest, OffsetFetchResponse, to 9;
     describe_transactions DescribeTransactions: DescribeTransactionsRequest, DescribeTransactionsResponse, to 0;
     list_transactions ListTransactions: ListTransactionsRequest, ListTransactionsResponse, to 2;
+    alter_partition_reassignments AlterPartitionReassignments:
+        AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, to 1;
+    list_partition_reassignments ListPartitionReassignments:
+        ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, to 0;
+    describe_log_dirs DescribeLogDirs: DescribeLogDirsRequest, DescribeLogDirsResponse, to 4;
+    elect_leaders ElectLeaders: ElectLeadersRequest, ElectLeadersResponse, to 2;
+    join_group JoinGroup: JoinGroupRequest, JoinGroupResponse, to 9;
+    sync_group SyncGroup: SyncGroupRequest, SyncGroupResponse, to 5;
+    heartbeat Heartbeat: HeartbeatRequest, HeartbeatResponse, to 4;
+    leave_group LeaveGroup: LeaveGroupRequest, LeaveGroupResponse, to 5;
+    list_groups ListGroups: ListGroupsRequest, ListGroupsResponse, to 5;
+    describe_groups DescribeGroups: DescribeGroupsRequest, DescribeGroupsResponse, to 6;
+    delete_groups DeleteGroups: DeleteGroupsRequest, DeleteGroupsResponse, to 2;
+    offset_delete OffsetDelete: OffsetDeleteRequest, OffsetDeleteResponse, to 0;
+    consumer_group_heartbeat ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, to 1;
+    consumer_group_describe ConsumerGroupDescribe: ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, to 1;
 }
 
 /// A seed for this run: printed where the test fails, and taken from `KMERGE_TEST_SEED` to run it again.

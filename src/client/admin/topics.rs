@@ -6,12 +6,13 @@
 //! A change whose answer is lost is asked for again, and may then find its own work done ("exists already", "is not
 //! there"): after a lost answer that counts as success.
 
-use super::address::Address;
-use super::cluster::{Ask, Cluster, call_error, means_no_such_topic, refused};
-use super::deadline::Deadline;
-use super::error::ClientError;
-use super::metadata::TopicInfo;
+use super::timeout_ms;
 use crate::base::place::TopicPartition;
+use crate::client::address::Address;
+use crate::client::cluster::{Ask, Cluster, call_error, means_no_such_topic, refused};
+use crate::client::deadline::Deadline;
+use crate::client::error::ClientError;
+use crate::client::metadata::TopicInfo;
 use crate::wire::create_partitions::{CreatePartitions, CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
 use crate::wire::delete_topics::{DeleteTopicState, DeleteTopics, DeleteTopicsRequest};
@@ -228,9 +229,4 @@ impl Cluster {
         self.forget(name);
         Ok(())
     }
-}
-
-/// How long the controller may wait for its own: less than we wait for its answer.
-fn timeout_ms(deadline: Deadline) -> i32 {
-    (deadline.left() / 3).as_millis().clamp(1, i32::MAX as u128) as i32
 }

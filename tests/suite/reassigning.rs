@@ -1,0 +1,134 @@
+//! Partitions that are moved, and what is refused before anything is.
+
+use crate::support::*;
+use std::path::PathBuf;
+
+/// A file of this test's own, gone with it.
+struct Plan(PathBuf);
+
+impl Plan {
+    fn of(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!(
+            "kmerge-plan-{}-{name}-{:08x}.json",
+            std::process::id(),
+            rand::random::<u32>()
+        ));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+async fn brokers(cluster: &Cluster) -> Vec<i32> {
+    cluster.client().await.brokers().iter().map(|broker| broker.node).collect()
+}
+
+fn plan(topic: &str, partition: i32, replicas: &[i32]) -> String {
+    format!(r#"{{"version":1,"partitions":[{{"topic":"{topic}","partition":{partition},"replicas":{replicas:?}}}]}}"#)
+}
+
+on_both_brokers! {
+    async fn a_plan_that_cannot_be_is_refused_before_anything_is_sent(cluster: &Cluster) {
+        let topic = cluster.topic("refused", 2).await;
+        let there = brokers(cluster).await;
+        let before = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
+        for (name, text, status, said) in [
+            ("nobody", plan(&topic, 0, &[there[0], 99]), 1, &["no broker 99", "Nothing was changed"][..]),
+            ("twice", plan(&topic, 0, &[there[0], there[0]]), 2, &["twice"]),
+            ("partition", plan(&topic, 7, &[there[0]]), 1, &["partition 7 does not exist", "2 partition(s)"]),
+            ("topic", plan("no-such-topic-here", 0, &[there[0]]), 1, &["no topic no-such-topic-here"]),
+            ("json", "{".into(), 2, &["no JSON"]),
+            ("deep", "[".repeat(10_000), 2, &["no JSON"]),
+        ] {
+            let file = Plan::of(name, &text);
+            for action in [&["--execute"][..], &[]] {
+                let args = [&["topic", "reassign", "--reassignment-json-file", file.path()][..], action].concat();
+                cluster.run(&args).await.fails(status, said);
+            }
+        }
+        cluster.run(&["topic", "reassign", "--topics", &topic, "--broker-list", "98,99", "--execute"]).await.fails(1, &["no broker 98"]);
+        cluster.run(&["topic", "reassign", "--topics", &topic, "--broker-list", "1,1"]).await.fails(2, &["twice"]);
+        cluster.run(&["topic", "reassign", "--reassignment-json-file", "/no/such/file"]).await.fails(2, &["/no/such/file"]);
+        cluster.run(&["topic", "reassign", "--topics", &topic]).await.fails(2, &["--broker-list"]);
+        let after = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
+        assert_eq!(after, before);
+    }
+
+    async fn a_move_is_carried_out_verified_and_brought_back(cluster: &Cluster) {
+        let topic = cluster.topic("moved", 2).await;
+        let there = brokers(cluster).await;
+        let before = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
+        let was: Vec<i32> = serde_json::from_value(before["partitions"][0]["replicas"].clone()).unwrap();
+        let target = *there.iter().find(|node| **node != was[0]).unwrap();
+        cluster.put(&topic, 0, &[Rec::int(1), Rec::int(2)]).await;
+
+        let (there_and, back) = (Plan::of("to", &plan(&topic, 0, &[target])), Plan::of("back", ""));
+        let file = ["topic", "reassign", "--reassignment-json-file", there_and.path()];
+        let verify = [&file[..], &["--verify"]].concat();
+        cluster.run(&verify).await.fails(1, &["1 of 1 partition not where the plan wants"]);
+        let execute = [&file[..], &["--execute", "--wait", "--rollback-file", back.path(), "--output", "json"]].concat();
+        let report = cluster.run(&execute).await.ok().json();
+        assert_eq!((&report["state"], &report["moves"]), (&"done".into(), &1.into()));
+        let told = cluster.run(&[&verify[..], &["--output", "csv"]].concat()).await.ok().stdout;
+        assert_eq!(told, format!("TOPIC,PARTITION,REPLICAS,PLAN,STATE\n{topic},0,{target},{target},there\n"));
+        let now = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
+        assert_eq!((&now["partitions"][0]["leader"], &now["partitions"][0]["latest"]), (&target.into(), &2.into()));
+        assert_eq!(cluster.read(&topic, 0).await.len(), 2);
+
+        cluster.run(&["topic", "reassign", "--reassignment-json-file", back.path(), "--execute", "--wait"]).await.ok();
+        let now = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
+        assert_eq!(now["partitions"][0]["replicas"], before["partitions"][0]["replicas"]);
+        cluster.run(&[&file[..], &["--cancel"]].concat()).await.ok();
+    }
+}
+
+#[test]
+fn a_move_under_way_is_listed_waited_for_left_running_and_taken_back() {
+    run_embedded("underway", async |cluster| {
+        let broker = cluster.embedded.as_ref().unwrap();
+        broker.create_topic("t", 1, &[]).unwrap();
+        broker.elect("t", 0, 1).unwrap();
+        cluster.put("t", 0, &[Rec::int(1)]).await;
+        broker.hold_copies();
+        let file = Plan::of("held", &plan("t", 0, &[2]));
+        let args = ["topic", "reassign", "--reassignment-json-file", file.path()];
+        let begun = cluster.run(&[&args[..], &["--execute"]].concat()).await.ok();
+        assert!(begun.stderr.contains("to bring the partitions back: {\"version\":1,"), "{begun:?}");
+        let told = cluster.run(&["topic", "reassign", "--list", "--output", "csv"]).await.ok().stdout;
+        assert_eq!(told, "TOPIC,PARTITION,REPLICAS,ADDING,REMOVING\nt,0,\"2,1\",2,1\n");
+        cluster.run(&[&args[..], &["--verify"]].concat()).await.fails(1, &["1 of 1"]);
+        cluster
+            .run(&[&args[..], &["--execute"]].concat())
+            .await
+            .fails(1, &["moved already", "--cancel", "--additional"]);
+        assert_eq!(broker.leader("t", 0).unwrap(), 1, "the old leader leads while it moves");
+
+        #[cfg(unix)]
+        {
+            let mut waits = command(&cluster.brokers, &[&args[..], &["--execute", "--additional", "--wait"]].concat());
+            let child = waits.stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let id = child.id().to_string();
+            let asked = broker.faults().count(kmerge::wire::ApiKey::ListPartitionReassignments);
+            // It looks once before it begins; from the second look on it waits.
+            broker.faults().arrived(kmerge::wire::ApiKey::ListPartitionReassignments, asked + 2).await;
+            assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+            let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+            Outcome::from(output).fails(130, &["go on moving", "--verify", "--cancel"]);
+        }
+        let taken = cluster.run(&[&args[..], &["--cancel", "--output", "json"]].concat()).await.ok().json();
+        assert_eq!(taken["cancelled"][0]["topic"], "t");
+        assert_eq!((broker.replicas("t", 0).unwrap(), broker.leader("t", 0).unwrap()), (vec![1], 1));
+        broker.release_copies();
+        cluster.run(&[&args[..], &["--execute", "--wait"]].concat()).await.ok();
+        assert_eq!((broker.replicas("t", 0).unwrap(), broker.leader("t", 0).unwrap()), (vec![2], 2));
+    });
+}
