@@ -18,10 +18,12 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `consume` (records out, as text), `stats` (words and rates, batch by batch), `generate` (sample data).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
+//! - [`formats`]: records as text: `envelope`, the JSON object that `consume -J` writes and `produce -J` reads; `template`, format
+//!   strings.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
@@ -29,7 +31,7 @@
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
-//! - [`observe`]: how far a job is, and what the process has used.
+//! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, and the only place that knows of clap, anyhow
@@ -63,6 +65,8 @@ pub mod jobs;
 pub mod merge;
 
 pub mod keys;
+
+pub mod formats;
 
 // Peers that never meet but on a socket: one speaks to a cluster, the other one is a cluster.
 pub mod client;

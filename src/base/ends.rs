@@ -37,6 +37,12 @@ pub enum Bound {
 #[error("{0}")]
 pub struct BoundError(String);
 
+impl BoundError {
+    pub(super) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 impl Ends {
     /// The offset of `partition`, if it is in the list.
     pub fn get(&self, partition: &TopicPartition) -> Option<i64> {

@@ -3,6 +3,7 @@
 pub mod appended;
 pub mod budget;
 pub mod ends;
+pub mod from_to;
 pub mod kind;
 pub mod place;
 pub mod shutdown;

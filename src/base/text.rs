@@ -50,11 +50,30 @@ fn push_visible(out: &mut String, c: char) {
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
         c if c.is_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-        // Bidirectional controls can make a terminal show another text than the one that is there.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            out.push_str(&format!("\\u{{{:x}}}", c as u32));
-        }
+        c if turns_text(c) => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
         c => out.push(c),
+    }
+}
+
+/// Whether a character is one of those that can make a terminal show another text than the one that is there: it controls the
+/// direction of what follows.
+pub fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Appends bytes as a terminal may show them: what could drive it is escaped, as is what is no UTF-8; line breaks and tabs stay.
+pub fn put_visible(out: &mut Vec<u8>, bytes: &[u8]) {
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' | '\t' => shown.push(c),
+                c => push_visible(&mut shown, c),
+            }
+        }
+        out.extend_from_slice(shown.as_bytes());
+        shown.clear();
+        chunk.invalid().iter().for_each(|byte| out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()));
     }
 }
 

@@ -38,6 +38,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     scaled(number, *scale).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// Reads durations one after the other, the largest unit first or not: `1h30m`, `1m3ms`; one alone is fine.
+pub fn parse_durations(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration: write it like 2h, 1h30m or 500ms");
+    let mut rest = text;
+    let mut sum = Duration::ZERO;
+    while !rest.is_empty() {
+        let unit = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).ok_or_else(wrong)?;
+        let end = rest[unit..].find(|c: char| !c.is_ascii_alphabetic()).map_or(rest.len(), |length| unit + length);
+        sum = sum.checked_add(parse_duration(&rest[..end]).map_err(|_| wrong())?).ok_or_else(wrong)?;
+        rest = &rest[end..];
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(sum) }
+}
+
 /// A size as people read it: `64 MiB`, `1.5 GiB`, `17 B`.
 pub fn show_size(bytes: u64) -> String {
     let (unit, scale) = match bytes {
@@ -97,6 +111,16 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
         assert!(parse_duration("30").is_err());
+    }
+
+    #[test]
+    fn durations_may_be_put_together() {
+        assert_eq!(parse_durations("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_durations("1m3ms"), Ok(Duration::from_millis(60_003)));
+        assert_eq!(parse_durations("1.5s"), Ok(Duration::from_millis(1500)));
+        for wrong in ["", "5", "h", "1h-3m", "1h 3m", "1h3", "é", "1é"] {
+            assert!(parse_durations(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod reader;
 // The way back.
 mod writer;
 
+mod headers;
+
 mod out;
 
 mod patch;
@@ -48,6 +50,7 @@ pub use batches::{Batch, Batches};
 pub use codec::Codec;
 pub use error::BatchError;
 pub use header::{BatchHeader, HEADER_BYTES, TimestampType};
+pub use headers::HeadersBuf;
 pub use patch::BatchMut;
 pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};

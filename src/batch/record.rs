@@ -63,6 +63,11 @@ impl<'a> Headers<'a> {
     /// No headers.
     pub const EMPTY: Headers<'static> = Headers { count: 0, bytes: &[] };
 
+    /// Headers that were encoded here.
+    pub(super) fn written(count: u32, bytes: &'a [u8]) -> Self {
+        Self { count, bytes }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count as usize

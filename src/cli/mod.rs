@@ -28,6 +28,8 @@ pub mod verify;
 
 pub mod torture;
 
+pub mod consume;
+
 pub mod generate;
 
 pub mod topic;
@@ -63,6 +65,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
     Torture(torture::TortureArgs),
+    /// Read records and show them as text, as they come or in one total order.
+    Consume(consume::ConsumeArgs),
     /// Make sample data: sorted partitions to merge.
     Generate(generate::GenerateArgs),
     /// Make, list, describe, change, move and delete topics.
@@ -102,6 +106,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Stats(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
+            Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,

@@ -53,6 +53,53 @@ pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> any
     }
 }
 
+/// Ends a job whose data is on stdout: the report goes to stderr, whatever its form.
+pub fn finish_beside_data(global: &Global, summary: &str, report: &serde_json::Value) {
+    match global.output {
+        OutputForm::Json => say(global, &report.to_string()),
+        OutputForm::Text => say(global, summary.trim_end()),
+    }
+}
+
+/// stdout without the line buffer that the standard library puts before it.
+#[cfg(unix)]
+pub fn unbuffered_stdout() -> io::Result<impl Write> {
+    use std::os::fd::AsFd as _;
+    Ok(std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Elsewhere the line buffer stays.
+#[cfg(not(unix))]
+pub fn unbuffered_stdout() -> io::Result<impl Write> {
+    Ok(io::stdout().lock())
+}
+
+/// Waits until whoever reads stdout through a pipe is gone, also while nothing is written; for ever where it is no pipe.
+#[cfg(unix)]
+pub async fn reader_gone() {
+    use std::os::fd::AsFd as _;
+    use tokio::io::Interest;
+    // Only the readiness is asked for; nothing is written here, so the pipe stays as it is, blocking.
+    let watched =
+        || tokio::net::unix::pipe::Sender::from_file_unchecked(io::stdout().as_fd().try_clone_to_owned()?.into());
+    // Files cannot be waited for, and need not be.
+    if let Ok(stdout) = watched() {
+        while let Ok(ready) = stdout.ready(Interest::ERROR).await {
+            if ready.is_error() || ready.is_write_closed() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Elsewhere the next write tells.
+#[cfg(not(unix))]
+pub async fn reader_gone() {
+    std::future::pending().await
+}
+
 pub fn print(global: &Global, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
     match global.output {
         OutputForm::Json => write_stdout(&format!("{json}\n")),

@@ -67,7 +67,7 @@ pub use address::Address;
 pub use admin::{Change, ConfigOf, HeldCopy, LogDir, Moving, NewTopic, Setting};
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Step};
-pub use fetch::{PartitionReader, ReadOptions};
+pub use fetch::{PartitionReader, ReadOptions, Tail};
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;

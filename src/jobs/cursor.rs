@@ -12,7 +12,7 @@
 use super::error::JobError;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
-use crate::batch::{Batch, BatchError, RawRecord, Record, RecordReader};
+use crate::batch::{Batch, BatchError, RawRecord, Record, RecordReader, TimestampType};
 use crate::keys::Fields;
 use crate::observe::progress::Progress;
 use crate::ports::Source;
@@ -32,6 +32,7 @@ pub struct RecordCursor<S> {
     stretch: Vec<u8>,
     /// The batch being read, in the stretch.
     batch: Range<usize>,
+    timestamp_type: TimestampType,
     reader: RecordReader,
     /// The next record must not lie below this offset.
     position: i64,
@@ -69,6 +70,7 @@ where
             source,
             stretch: Vec::new(),
             batch: 0..0,
+            timestamp_type: TimestampType::Create,
             reader: RecordReader::new(window_bytes),
             shutdown,
             progress,
@@ -85,6 +87,11 @@ where
     /// The offsets that are read.
     pub fn range(&self) -> Range<i64> {
         self.range.clone()
+    }
+
+    /// Who stamped the record that was lent last.
+    pub fn timestamp_type(&self) -> TimestampType {
+        self.timestamp_type
     }
 
     /// Lends the next record to `take` and gives what that returns; `None` at the end of the range.
@@ -198,10 +205,10 @@ where
         let at = self.batch.end;
         let read = Batch::read(&self.stretch[at..]).and_then(|batch| {
             self.reader.start(&batch)?;
-            Ok(batch.bytes().len())
+            Ok((batch.bytes().len(), batch.header.timestamp_type()))
         });
         match read {
-            Ok(len) => self.batch = at..at + len,
+            Ok((len, timestamp_type)) => (self.batch, self.timestamp_type) = (at..at + len, timestamp_type),
             Err(error) => return Err(self.broken(error)),
         }
         Ok(())

@@ -18,6 +18,9 @@ pub mod peek;
 // What is in it, and how fast does it come?
 pub mod stats;
 
+// Records out, as text.
+pub mod consume;
+
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 

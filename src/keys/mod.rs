@@ -33,6 +33,7 @@
 //! is a `time` that stands alone, see `Normaliser::time`.
 
 mod error;
+mod filter;
 mod json;
 mod normal;
 mod number;
@@ -41,6 +42,7 @@ mod part;
 mod text;
 
 pub use error::KeyError;
+pub use filter::{Filter, Verdict};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 pub use text::TextSource;
@@ -106,7 +108,10 @@ impl KeyPlan {
     pub fn parse(specs: &[String], order: Order) -> Result<Self, String> {
         let parts = match specs {
             [] => vec![KeyPart::default()],
-            specs => specs.iter().map(|spec| parse::part(spec)).collect::<Result<_, _>>()?,
+            specs => specs
+                .iter()
+                .map(|spec| parse::part(spec).map_err(|error| format!("--key {error}")))
+                .collect::<Result<_, _>>()?,
         };
         Ok(Self { parts, order })
     }

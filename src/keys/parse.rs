@@ -10,17 +10,22 @@ const JSON: &str = "value:json:";
 
 /// Reads one `--key`.
 pub(super) fn part(spec: &str) -> Result<KeyPart, String> {
+    source_and_type(spec).map(|(source, kind)| KeyPart { source, kind: kind.unwrap_or_default() })
+}
+
+/// The same where a type that is not said is not the default one.
+pub(super) fn source_and_type(spec: &str) -> Result<(KeySource, Option<KeyType>), String> {
     let (source, kind) = split_type(spec);
-    let part = KeyPart { source: read_source(source, spec)?, kind: kind.unwrap_or_default() };
-    match (&part.source, kind) {
+    let source = read_source(source, spec)?;
+    match (&source, kind) {
         (KeySource::Timestamp, Some(kind)) if !matches!(kind, KeyType::Int | KeyType::Time) => {
-            Err(format!("--key {}: a timestamp is a number and needs no type", shown(spec)))
+            Err(format!("{}: a timestamp is a number and needs no type", shown(spec)))
         }
-        (KeySource::Timestamp, _) => Ok(KeyPart { kind: KeyType::Int, ..part }),
+        (KeySource::Timestamp, _) => Ok((source, Some(KeyType::Int))),
         (KeySource::Json(_), Some(KeyType::Be64)) => {
-            Err(format!("--key {}: JSON has no be64; its numbers are int or decimal", shown(spec)))
+            Err(format!("{}: JSON has no be64; its numbers are int or decimal", shown(spec)))
         }
-        _ => Ok(part),
+        _ => Ok((source, kind)),
     }
 }
 
@@ -35,7 +40,7 @@ fn type_named(word: &str) -> Option<KeyType> {
 
 fn read_source(source: &str, spec: &str) -> Result<KeySource, String> {
     if let Some(pointer) = source.strip_prefix(JSON) {
-        return Pointer::parse(pointer).map(KeySource::Json).map_err(|error| format!("--key {}: {error}", shown(spec)));
+        return Pointer::parse(pointer).map(KeySource::Json).map_err(|error| format!("{}: {error}", shown(spec)));
     }
     if let Some(name) = source.strip_prefix(HEADER).filter(|name| !name.is_empty()) {
         return Ok(KeySource::Header(name.to_owned()));
@@ -45,10 +50,10 @@ fn read_source(source: &str, spec: &str) -> Result<KeySource, String> {
         "key" => return Ok(KeySource::Key),
         "timestamp" => return Ok(KeySource::Timestamp),
         "header" | "header:" => {
-            return Err(format!("--key {}: which header? write header:NAME or header:NAME:TYPE", shown(spec)));
+            return Err(format!("{}: which header? write header:NAME or header:NAME:TYPE", shown(spec)));
         }
         "value:json" => {
-            return Err(format!("--key {}: which field? write value:json:/POINTER", shown(spec)));
+            return Err(format!("{}: which field? write value:json:/POINTER", shown(spec)));
         }
         _ => {}
     }
@@ -59,13 +64,13 @@ fn read_source(source: &str, spec: &str) -> Result<KeySource, String> {
             let near_json = if known == "value" { word.split_once(":/").map(|(first, _)| first) } else { None };
             match near_json {
                 Some(first) => format!(
-                    "--key {}: {} is nothing a value can be read as{}",
+                    "{}: {} is nothing a value can be read as{}",
                     shown(spec),
                     shown(first),
                     did_you_mean(first, ["json"])
                 ),
                 None => format!(
-                    "--key {}: no type is called {}{}; there are {}",
+                    "{}: no type is called {}{}; there are {}",
                     shown(spec),
                     shown(word),
                     did_you_mean(word, KeyType::ALL.map(KeyType::name)),
@@ -74,7 +79,7 @@ fn read_source(source: &str, spec: &str) -> Result<KeySource, String> {
             }
         }
         _ => format!(
-            "--key {}: a key is taken from {}{}",
+            "{}: a key is taken from {}{}",
             shown(spec),
             SOURCES.join(", "),
             did_you_mean(source.split(':').next().unwrap_or(source), ["value", "key", "timestamp", "header"])

@@ -10,6 +10,10 @@
 //! That makes the step after it a single sift, and it keeps the key that the next one must not lie below: an input that runs
 //! backwards is found when the key is offered, before anything after it is emitted. So after the start at most one source
 //! is ever waited for: the one that was emitted last.
+//!
+//! Who merges sources that never end may *pass over* one from which nothing comes: the merge goes on as if that had ended, and
+//! takes its next key when it is offered after all. Only then can what is emitted run backwards;
+//! [`StreamingMerge::last_emitted`] is there to notice it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -36,6 +40,8 @@ enum Slot {
     HeldLast,
     /// It has nothing more.
     Finished,
+    /// It has nothing now, and is not waited for.
+    PassedOver,
 }
 
 /// A k-way streaming heap over (key, source); a source's keys come in its offset order, one at a time.
@@ -47,21 +53,30 @@ pub struct StreamingMerge<K> {
     spent: Option<usize>,
     /// Sources below this one have offered their first key or are finished.
     started: usize,
+    /// The key that was emitted last, if its source has left the heap since.
+    last: Option<K>,
 }
 
 impl<K: Ord> StreamingMerge<K> {
     /// A merge of `sources` sources, each of which is asked for a first key.
     pub fn new(sources: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(sources), slots: vec![Slot::Wanted; sources], spent: None, started: 0 }
+        Self {
+            heap: BinaryHeap::with_capacity(sources),
+            slots: vec![Slot::Wanted; sources],
+            spent: None,
+            started: 0,
+            last: None,
+        }
     }
 
-    /// Offers the next key of `source`, which must be wanted. An `Err` gives the key back: it lies below the one before it,
+    /// Offers the next key of `source`, which must be wanted or passed over. An `Err` gives the key back: it lies below the one before it,
     /// and the source stays wanted.
     ///
     /// # Panics
     /// If the source is not wanted: its key would be lost. That is a mistake in the job, whatever the data.
     pub fn offer(&mut self, source: usize, key: K) -> Result<(), K> {
-        assert_eq!(self.slots[source], Slot::Wanted, "source {source} was offered a key it has no room for");
+        let has_room = matches!(self.slots[source], Slot::Wanted | Slot::PassedOver);
+        assert!(has_room, "source {source} was offered a key it has no room for");
         if self.spent == Some(source) {
             if let Some(mut top) = self.heap.peek_mut() {
                 if key < top.0.0 {
@@ -81,11 +96,30 @@ impl<K: Ord> StreamingMerge<K> {
     pub fn finish(&mut self, source: usize) {
         self.slots[source] = match self.slots[source] {
             Slot::Held | Slot::HeldLast => Slot::HeldLast,
-            Slot::Wanted | Slot::Finished => {
+            Slot::Wanted | Slot::PassedOver | Slot::Finished => {
                 self.drop_spent(source);
                 Slot::Finished
             }
         };
+    }
+
+    /// Goes on without `source`, which must be wanted, until it offers its next key. That is not compared with the one before
+    /// it, nor with what was emitted meanwhile.
+    ///
+    /// # Panics
+    /// If the source is not wanted.
+    pub fn pass_over(&mut self, source: usize) {
+        assert_eq!(self.slots[source], Slot::Wanted, "source {source} is not waited for");
+        self.drop_spent(source);
+        self.slots[source] = Slot::PassedOver;
+    }
+
+    /// The key that was emitted last, as long as nothing was offered in its place.
+    pub fn last_emitted(&self) -> Option<&K> {
+        match self.spent {
+            Some(_) => self.heap.peek().map(|Reverse((key, _))| key),
+            None => self.last.as_ref(),
+        }
     }
 
     /// What to do next. `Emit` takes the head of that source; the source is asked for again on a later call.
@@ -115,7 +149,7 @@ impl<K: Ord> StreamingMerge<K> {
 
     fn drop_spent(&mut self, source: usize) {
         if self.spent == Some(source) {
-            self.heap.pop();
+            self.last = self.heap.pop().map(|Reverse((key, _))| key);
             self.spent = None;
         }
     }

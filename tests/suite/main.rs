@@ -25,6 +25,10 @@ mod reading_killed;
 // Data to try it on.
 mod generate;
 
+// Records out.
+mod consume;
+mod consume_follow;
+
 // The proof.
 mod check_verify;
 

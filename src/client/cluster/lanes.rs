@@ -17,6 +17,8 @@ pub(crate) enum Lane {
     Control,
     /// Data to us, spread over several.
     Fetch(u8),
+    /// Data to us that may let us wait for it.
+    Follow(u8),
     /// Data from us.
     Produce,
 }
@@ -24,6 +26,9 @@ pub(crate) enum Lane {
 /// Connections that carry data from one broker to us. With that for [`Lane::Control`] there are three to a broker, however
 /// many partitions it leads.
 const FETCH_LANES: u8 = 2;
+
+/// Connections to one broker on which fetches may wait for data, at most: one for each partition up to there.
+pub(crate) const FOLLOW_LANES: u8 = 64;
 
 /// Fetches on the way on one connection. Enough that the broker never waits for the next; few enough that the last of them
 /// is answered well inside its deadline on a slow network.
@@ -50,13 +55,21 @@ pub(super) struct Lanes {
     slots: Mutex<BTreeMap<(i32, Lane), Arc<Slot>>>,
     /// Readers so far, for spreading them.
     readers: AtomicUsize,
+    /// The same of those that follow, and how many of them there are now.
+    followers: AtomicUsize,
+    following: Arc<AtomicUsize>,
 }
 
 impl Lanes {
     /// The first connection, to a broker that may not be known by its id yet.
     pub(super) fn with(node: i32, connection: Connection) -> Self {
         let slots = BTreeMap::from([((node, Lane::Control), Slot::of(Some(connection)))]);
-        Self { slots: Mutex::new(slots), readers: AtomicUsize::new(0) }
+        Self {
+            slots: Mutex::new(slots),
+            readers: AtomicUsize::new(0),
+            followers: AtomicUsize::new(0),
+            following: Arc::default(),
+        }
     }
 
     fn slot(&self, node: i32, lane: Lane) -> Arc<Slot> {
@@ -78,6 +91,23 @@ impl Lanes {
     }
 }
 
+/// A reader that follows; it is one less when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    /// How many readers follow now.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Lane {
     /// The other lane for fetches, should this one's way be the trouble.
     pub(crate) fn other(self) -> Self {
@@ -93,6 +123,14 @@ impl Cluster {
     pub(crate) fn fetch_lane(&self) -> Lane {
         let reader = self.shared.lanes.readers.fetch_add(1, Ordering::Relaxed);
         Lane::Fetch((reader % usize::from(FETCH_LANES)) as u8)
+    }
+
+    /// The lane of the next reader that follows, and its seat there.
+    pub(crate) fn follow_lane(&self) -> (Lane, Seat) {
+        let lanes = &self.shared.lanes;
+        let follower = lanes.followers.fetch_add(1, Ordering::Relaxed);
+        lanes.following.fetch_add(1, Ordering::Relaxed);
+        (Lane::Follow((follower % usize::from(FOLLOW_LANES)) as u8), Seat(lanes.following.clone()))
     }
 
     /// Waits for a turn to send a fetch; first come, first served.

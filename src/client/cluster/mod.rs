@@ -9,7 +9,7 @@
 
 mod lanes;
 
-pub(crate) use lanes::Lane;
+pub(crate) use lanes::{FOLLOW_LANES, Lane, Seat};
 
 use super::address::Address;
 use super::call::{ANSWER_BYTES_MAX, Answer};

@@ -15,7 +15,8 @@
 //!   asked to wait for data: a partition that has none is asked again later, on its own.
 //! - An answer without data proves nothing (a throttled broker, a follower that lags, an open transaction): it is waited
 //!   out for the cluster's timeout, which starts anew with each call and each step forward, and then is an error.
-//!   The one exception is a compacted topic whose last records are gone: see `PartitionReader::is_hollow`.
+//!   There are two exceptions: a compacted topic whose last records are gone (`PartitionReader::hollow_until`), and a reader
+//!   that follows, at the end of what is committed (`follow.rs`).
 //! - A position is never reset. What the log no longer holds is an error that names the offsets that are lost.
 //! - With each new leader it is asked where the epoch that was read ends in its log: an unclean election may have replaced
 //!   records that were read already, and nothing else would show it (`epochs.rs`).
@@ -25,6 +26,9 @@
 mod answer;
 mod cut;
 mod epochs;
+mod follow;
+
+pub use follow::Tail;
 
 use super::address::Address;
 use super::cluster::{Cluster, Lane, Leader, call_error, refused};
@@ -38,6 +42,7 @@ use crate::ports::Source;
 use crate::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
 use crate::wire::{ErrorCode, Uuid};
 use answer::{Got, Nothing};
+use follow::Following;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -103,6 +108,8 @@ pub struct PartitionReader {
     fetch_bytes: usize,
     /// How often the batch at the position came damaged.
     damaged_tries: u32,
+    /// Set where the end of the log is a place to wait.
+    following: Option<Following>,
 }
 
 impl Cluster {
@@ -123,6 +130,7 @@ impl Cluster {
             replicated: 0,
             fetch_bytes: options.fetch_bytes_max,
             damaged_tries: 0,
+            following: None,
         }
     }
 }
@@ -142,10 +150,19 @@ impl Source for PartitionReader {
         into.clear();
         let mut patience = Patience::new(&self.cluster);
         while self.position < self.range.end {
-            match self.fetch(into, &mut patience).await {
+            let asked = Instant::now();
+            let got = self.fetch(into, &mut patience).await;
+            if let (Ok(Got::Data | Got::Ground), Some(following)) = (&got, &self.following) {
+                following.tail.data_came();
+            }
+            match got {
                 Ok(Got::Data) => return Ok(Some(())),
                 Ok(Got::Ground) => patience = Patience::new(&self.cluster),
                 Ok(Got::Cut) => {}
+                Ok(Got::Nothing(nothing)) if self.waits_at(&nothing) => {
+                    self.rest(&nothing, asked).await;
+                    patience = Patience::new(&self.cluster);
+                }
                 Ok(Got::Nothing(nothing)) => {
                     patience.empty_answers += 1;
                     patience.owed = self.position < nothing.last_stable.max(nothing.high_watermark);
@@ -154,14 +171,16 @@ impl Source for PartitionReader {
                         patience.extend(nothing.throttled);
                         patience.empty_answers = 0;
                         tokio::time::sleep(nothing.throttled).await;
-                    } else if patience.empty_answers >= HOLLOW_ANSWERS_MIN && self.is_hollow(&nothing).await {
+                    } else if patience.empty_answers >= HOLLOW_ANSWERS_MIN
+                        && let Some(end) = self.hollow_until(&nothing).await
+                    {
                         tracing::info!(
                             partition = %self.partition,
                             position = self.position,
-                            end = self.range.end,
-                            "compaction has removed the last records of the range"
+                            end,
+                            "compaction has removed the last records"
                         );
-                        self.position = self.range.end;
+                        self.position = end;
                     } else if patience.deadline.passed() {
                         return Err(self.stalled(nothing, patience.started.elapsed()).await);
                     } else {
@@ -257,7 +276,7 @@ impl PartitionReader {
         let broker = connection.broker().clone();
         let failed = |error| call_error::<Fetch>(&broker, error);
         let version = connection.version::<Fetch>().map_err(failed)?;
-        let wait = patience.wait();
+        let wait = self.follow_wait().unwrap_or_else(|| patience.wait());
         let expect = Expect {
             buffer: std::mem::take(into),
             answer_bytes_max: self.options.batch_bytes_max.max(self.fetch_bytes) + ANSWER_OVERHEAD_BYTES,
@@ -366,18 +385,21 @@ impl PartitionReader {
         }
     }
 
-    /// Whether an empty answer means that the log holds nothing from the position to the end of the range, and never will.
+    /// Up to where the log holds nothing from the position on, and never will, if that is what an empty answer means.
     ///
     /// Compaction can remove the last records of a log that is no longer written to (tombstones in a closed segment); a fetch
     /// there finds nothing, though the offsets exist. Nothing in the answer tells this from a broker that is slow, so it
     /// is believed only of a compacted topic, when nothing is held back by a transaction, and said several times.
-    async fn is_hollow(&self, nothing: &Nothing) -> bool {
-        if nothing.high_watermark < self.range.end || nothing.last_stable < self.range.end {
-            return false;
+    async fn hollow_until(&self, nothing: &Nothing) -> Option<i64> {
+        let stable = nothing.high_watermark.min(nothing.last_stable);
+        let end = if self.following.is_some() { self.range.end.min(stable) } else { self.range.end };
+        if stable < end {
+            return None;
         }
         // Who may not look at the configuration waits, and gets the error that nothing comes.
         let configs = self.cluster.topic_configs(&self.partition.topic).await.unwrap_or_default();
-        configs.get("cleanup.policy").is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
+        let policy = configs.get("cleanup.policy")?;
+        policy.split(',').any(|word| word.trim() == "compact").then_some(end)
     }
 
     /// A position that the log does not hold, says a broker. The leader (as it is now) says what it does hold.
@@ -392,7 +414,7 @@ impl PartitionReader {
         let lost = ClientError::OutOfRange {
             partition: self.partition.clone(),
             wanted: self.position,
-            end: self.range.end,
+            end: self.end_known(),
             earliest,
             latest,
         };
@@ -423,7 +445,7 @@ impl PartitionReader {
             partition: self.partition.clone(),
             broker: nothing.broker,
             position: self.position,
-            end: self.range.end,
+            end: self.end_known(),
             last_stable: nothing.last_stable,
             high_watermark: nothing.high_watermark,
             waited,

@@ -219,3 +219,31 @@ fn random_sources_that_stall_at_random_give_the_sorted_merge() {
         assert_eq!(merged, oracle(&sources), "{sources:?}");
     }
 }
+
+#[test]
+fn a_source_that_is_passed_over_holds_nothing_up_and_comes_back_in_its_place() {
+    let mut merge = StreamingMerge::new(2);
+    assert_eq!(merge.last_emitted(), None);
+    merge.offer(0, 1).unwrap();
+    assert_eq!(merge.step(), Step::Needs(1));
+    merge.pass_over(1);
+    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Emit(0), Some(1)));
+    assert_eq!(merge.step(), Step::Needs(0));
+    merge.offer(0, 5).unwrap();
+    assert_eq!(merge.step(), Step::Emit(0));
+    merge.pass_over(0);
+    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Done, Some(5)), "nothing is waited for");
+    merge.offer(1, 7).unwrap();
+    merge.offer(0, 6).unwrap();
+    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Emit(0), Some(6)));
+    merge.finish(0);
+    assert_eq!(merge.last_emitted(), Some(&6));
+    assert_eq!(merge.step(), Step::Emit(1));
+    assert_eq!(merge.offer(1, 6), Err(6), "what is waited for again must not run backwards");
+    merge.pass_over(1);
+    merge.offer(1, 2).unwrap();
+    assert_eq!(merge.last_emitted(), Some(&7), "which shows that 2 comes late");
+    assert_eq!(merge.step(), Step::Emit(1));
+    merge.finish(1);
+    assert_eq!(merge.step(), Step::Done);
+}

@@ -1,0 +1,140 @@
+//! The job on an embedded broker: its blocks are read instead of written.
+
+use super::super::testing::context;
+use super::*;
+use crate::broker::{Broker, BrokerConfig};
+use crate::keys::Order;
+use std::sync::{Arc, Mutex};
+
+const TOPIC: &str = "t";
+
+/// A block's worth of text a time.
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn broker(partitions: i32) -> Broker {
+    let topics = vec![(TOPIC.to_owned(), partitions)];
+    Broker::start(BrokerConfig { topics, ..BrokerConfig::default() }).await.unwrap()
+}
+
+fn settings(memory_bytes: usize) -> ConsumeSettings {
+    ConsumeSettings {
+        topics: vec![TOPIC.to_owned()],
+        partitions: Vec::new(),
+        reach: FromTo::default(),
+        exit: true,
+        count: None,
+        filter: Filter::default(),
+        format: Format::Template(Template::parse("%p:%s\\n").unwrap()),
+        ordered: None,
+        memory_bytes,
+        now_ms: 0,
+    }
+}
+
+async fn consume(broker: &Broker, settings: &ConsumeSettings) -> (String, ConsumeReport, Result<(), JobError>) {
+    let brokers = broker.bootstrap().split(',').map(str::to_owned).collect();
+    let cx = JobContext { brokers, ..context() };
+    let (blocks, out) = blocks();
+    let text = Text::default();
+    let mut shown = text.clone();
+    let writer = std::thread::spawn(move || out.write_to(&mut shown));
+    let (report, ended) = run(settings, blocks, &cx).await;
+    writer.join().unwrap().unwrap();
+    let shown = String::from_utf8(std::mem::take(&mut *text.0.lock().unwrap())).unwrap();
+    (shown, report, ended)
+}
+
+/// One batch of numbers as text.
+fn batch(codec: crate::batch::Codec, numbers: impl Iterator<Item = i64>) -> Vec<u8> {
+    let mut writer = crate::batch::BatchWriter::new(codec);
+    for number in numbers {
+        writer.push(0, None, Some(number.to_string().as_bytes()), crate::batch::Headers::EMPTY).unwrap();
+    }
+    writer.finish().unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_is_shown_once_and_in_its_partitions_order_with_little_memory_too() {
+    use crate::batch::Codec;
+    let broker = broker(5).await;
+    for (partition, codec) in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd].into_iter().enumerate()
+    {
+        for part in 0..10 {
+            let batch = batch(codec, part * 1000..(part + 1) * 1000);
+            broker.append_raw(TOPIC, partition as i32, &batch).unwrap();
+        }
+    }
+    for memory in [1 << 20, 4 << 20, 64 << 20] {
+        for ordered in [false, true] {
+            if ordered && memory < 4 << 20 {
+                continue;
+            }
+            let keys = KeyPlan::parse(&[], Order::Asc).unwrap();
+            let ordered = ordered.then_some(Ordered { keys, idle_timeout: None });
+            let settings = ConsumeSettings { ordered: ordered.clone(), ..settings(memory) };
+            let (shown, report, ended) = consume(&broker, &settings).await;
+            ended.unwrap();
+            assert_eq!((report.stopped, report.counts.shown), (Stopped::Exit, 50_000));
+            assert_eq!(report.counts.bytes, shown.len() as u64);
+            let lines: Vec<(usize, i64)> = shown
+                .lines()
+                .map(|line| line.split_once(':').map(|(p, v)| (p.parse().unwrap(), v.parse().unwrap())).unwrap())
+                .collect();
+            if ordered.is_some() {
+                let expected: Vec<_> = (0..10_000).flat_map(|number| (0..5).map(move |p| (p, number))).collect();
+                assert!(lines == expected, "not in order of key and partition");
+            }
+            for partition in 0..5 {
+                let of = lines.iter().filter(|(p, _)| *p == partition).map(|(_, number)| *number);
+                assert!(of.eq(0..10_000), "partition {partition} at {memory}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_ends_it_exactly_there_and_the_positions_say_where() {
+    let broker = broker(1).await;
+    broker.append_raw(TOPIC, 0, &batch(crate::batch::Codec::None, 0..1000)).unwrap();
+    for count in [1, 7, 1000] {
+        let (shown, report, ended) =
+            consume(&broker, &ConsumeSettings { count: Some(count), ..settings(1 << 20) }).await;
+        ended.unwrap();
+        assert_eq!((shown.lines().count() as u64, report.stopped), (count, Stopped::Count));
+        assert_eq!(report.partitions[0].position, count as i64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_does_not_fit_is_refused_with_the_memory_that_would_do() {
+    let broker = broker(1).await;
+    let large = (0..200_000).map(|number| number + 1_000_000);
+    broker.append_raw(TOPIC, 0, &batch(crate::batch::Codec::None, large)).unwrap();
+    let (shown, report, ended) = consume(&broker, &settings(512 << 10)).await;
+    assert_eq!((shown.as_str(), report.stopped), ("", Stopped::Error));
+    assert!(ended.unwrap_err().to_string().contains("memory"));
+    consume(&broker, &settings(64 << 20)).await.2.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_reads_is_a_reason_to_stop_and_no_error() {
+    let broker = broker(1).await;
+    broker.append_raw(TOPIC, 0, &batch(crate::batch::Codec::None, 0..10)).unwrap();
+    let brokers = broker.bootstrap().split(',').map(str::to_owned).collect();
+    let cx = JobContext { brokers, ..context() };
+    let (blocks, out) = blocks();
+    drop(out);
+    let (report, ended) = run(&settings(1 << 20), blocks, &cx).await;
+    assert_eq!((report.stopped, ended.is_ok()), (Stopped::Closed, true));
+}
