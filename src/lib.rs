@@ -18,8 +18,9 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text), `generate` (sample data),
-//!   `produce` (files and pipes into a topic), `pour` (records into the partitions of a topic), `reassign` (partitions to other
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
+//!   `stats` (words and rates, batch by batch), `generate` (sample data), `produce` (files and pipes into a topic), `pour` (records
+//!   into the partitions of a topic), `reassign` (partitions to other
 //!   brokers), `groups` (how far readers are, and where they read on).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
@@ -34,7 +35,7 @@
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
-//! - [`observe`]: how far a job is, and what the process has used.
+//! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (`src/cli/generate/` has one for each sort of

@@ -12,6 +12,7 @@ pub mod order;
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
+pub mod plot;
 pub mod progress;
 pub mod table;
 
@@ -21,6 +22,8 @@ pub mod demo;
 pub mod merge;
 
 pub mod check;
+
+pub mod stats;
 
 pub mod verify;
 
@@ -61,6 +64,8 @@ pub enum Command {
     Merge(merge::MergeArgs),
     /// Say whether each partition of a topic is sorted by a key, and where it is not.
     Check(check::CheckArgs),
+    /// Count records, words and different words of a topic, batch by batch, with rates and memory.
+    Stats(stats::StatsArgs),
     /// Prove an output against its inputs, record by record.
     Verify(verify::VerifyArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
@@ -85,6 +90,7 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
+            Self::Stats(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
             _ => false,
@@ -96,7 +102,8 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (those of topic list and describe, of group list and lag, for example, are); \
+        let why = "--output csv: this command's report is no table (those of stats, topic list, topic describe, group list and group lag \
+                   are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
     }
@@ -108,6 +115,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Demo(args) => args.run(&cx).await,
             Command::Merge(args) => args.run(&cx).await,
             Command::Check(args) => args.run(&cx).await,
+            Command::Stats(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
             Command::Consume(args) => args.run(&cx).await,

@@ -57,7 +57,7 @@ pub fn finish(global: &Global, summary: &str, report: &serde_json::Value) -> any
 pub fn finish_beside_data(global: &Global, summary: &str, report: &serde_json::Value) {
     match global.output {
         OutputForm::Json => say(global, &report.to_string()),
-        OutputForm::Text => say(global, summary.trim_end()),
+        OutputForm::Text | OutputForm::Csv => say(global, summary.trim_end()),
     }
 }
 

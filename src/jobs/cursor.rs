@@ -226,7 +226,8 @@ where
 }
 
 /// A record's key and value, as progress counts bytes.
-fn size(record: &Record<'_>) -> u64 {
+#[inline]
+pub(super) fn size(record: &Record<'_>) -> u64 {
     (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64
 }
 

@@ -18,6 +18,9 @@ pub mod verify;
 
 pub mod peek;
 
+// What is in it, and how fast does it come?
+pub mod stats;
+
 // Records out, as text.
 pub mod consume;
 

@@ -39,12 +39,14 @@ mod normal;
 mod number;
 mod parse;
 mod part;
+mod text;
 
 pub use error::KeyError;
 pub use filter::{Filter, Verdict};
 pub use json::{Pointer, field};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
+pub use text::TextSource;
 
 use normal::Normaliser;
 

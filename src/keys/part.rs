@@ -252,7 +252,7 @@ impl KeyPart {
         KeyError::Missing { part: self.source.to_string(), reason: reason.to_owned() }
     }
 
-    fn unreadable(&self, reason: &dyn fmt::Display, bytes: &[u8]) -> KeyError {
+    pub(super) fn unreadable(&self, reason: &dyn fmt::Display, bytes: &[u8]) -> KeyError {
         KeyError::Unreadable {
             part: self.source.to_string(),
             wanted: self.kind,

@@ -1,5 +1,7 @@
 //! What a job tells while it runs and when it is done.
 
+pub mod histogram;
 pub mod phase;
+pub mod plot;
 pub mod progress;
 pub mod usage;

@@ -14,8 +14,11 @@ async fn kmerge(args: &[&str]) -> Outcome {
 async fn every_command_has_help_with_the_exit_statuses_a_call_away() {
     let help = kmerge(&["--help"]).await.ok();
     assert!(help.stdout.contains("Exit status"), "{help:?}");
-    for command in ["merge", "check", "verify", "torture", "consume", "generate", "produce", "topic", "broker", "demo"]
-    {
+    let commands = [
+        "demo", "merge", "check", "verify", "torture", "consume", "generate", "produce", "stats", "topic", "group",
+        "broker",
+    ];
+    for command in commands {
         assert!(help.stdout.contains(command), "{command} is not in --help");
         assert!(kmerge(&[command, "--help"]).await.ok().stdout.contains("Usage:"), "{command}");
     }

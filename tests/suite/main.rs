@@ -36,6 +36,9 @@ mod consume_follow;
 // The proof.
 mod check_verify;
 
+// What is in a topic.
+mod stats;
+
 // The commands around them.
 mod commands;
 mod reassigning;
