@@ -7,13 +7,14 @@ use super::order::OrderArgs;
 use super::output::{self, ClosedPipe};
 use anyhow::Context as _;
 use clap::Args;
+use kmerge::base::clock::now_ms;
 use kmerge::base::from_to::{FromTo, Spot};
 use kmerge::base::units::{parse_duration, parse_size};
 use kmerge::formats::template::Template;
 use kmerge::jobs::consume::{self, Blocks, ConsumeSettings, Format, Ordered, Stopped};
 use kmerge::keys::Filter;
 use std::io::{self, IsTerminal as _};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -232,8 +233,7 @@ impl ConsumeArgs {
                 return Err(usage(format!("with --group: {clash}")));
             }
         }
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let now_ms = now_ms();
         let visible = io::stdout().is_terminal() && !self.raw;
         let mut template = self.format.visible(visible);
         if let Some(null) = self.null {

@@ -3,13 +3,14 @@
 use crate::cli::context::Context;
 use crate::cli::table::{Table, counted};
 use clap::Args;
+use kmerge::base::clock::now_ms;
 use kmerge::base::text::visible;
 use kmerge::base::time::parse_rfc3339;
 use kmerge::base::units::parse_duration;
 use kmerge::client::Cluster;
 use kmerge::jobs::groups::reset::{self, Scope, Target};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,8 +87,7 @@ pub(super) struct ResetArgs {
 impl ResetArgs {
     /// clap has seen to it that there is one.
     fn target(&self) -> Target {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ago = |time: Duration| i64::try_from(now().saturating_sub(time).as_millis()).unwrap_or(i64::MAX);
+        let ago = |time: Duration| now_ms().saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)).max(0);
         match (self.to_offset, self.to_datetime, self.by_duration, self.shift_by) {
             (Some(offset), ..) => Target::Offset(offset),
             (_, Some(time), ..) => Target::Time(time),
