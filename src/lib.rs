@@ -24,7 +24,7 @@
 //!   brokers), `groups` (how far readers are, and where they read on).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
-//! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
+//! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: lines, CSV, JSON, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of

@@ -2,6 +2,8 @@
 
 use crate::support::*;
 use kmerge::batch::Codec;
+use kmerge::broker::{Fault, Rule};
+use kmerge::wire::{ApiKey, ErrorCode};
 use std::collections::BTreeSet;
 
 /// Records that tell everything a form can lose.
@@ -171,4 +173,72 @@ on_both_brokers! {
         cluster.run(&["consume", &topic, "-e", "-f", "%y"]).await.fails(2, &["\"%y\""]);
         cluster.run(&["consume", &topic, "--follow", "-o", "1:2"]).await.fails(2, &["--follow"]);
     }
+
+    /// What `consume -J` writes is what `produce -J` reads: every byte, every null, every header, every timestamp.
+    async fn json_lines_make_the_same_topic_again(cluster: &Cluster) {
+        let mut seed = Seed::printed();
+        let (topic, copy) = (cluster.topic("in", 2).await, cluster.topic("copy", 2).await);
+        let mut bytes = |most: u64| {
+            let kind = seed.below(8);
+            let length = seed.below(most);
+            let scalar = ["null", "17", "true", "\"quoted\"", "{}", "[1, {\"a\": null}]", "{\"a\":1}\n", " [] "];
+            match kind {
+                0 => None,
+                1 => Some(scalar[seed.below(8) as usize].as_bytes().to_vec()),
+                2..5 => Some((0..length).map(|_| b' ' + seed.below(90) as u8).collect()),
+                _ => Some((0..length).map(|_| seed.below(256) as u8).collect()),
+            }
+        };
+        let mut written = vec![odd(), Vec::new()];
+        for number in 0..200 {
+            let (key, value) = (bytes(12), bytes(60));
+            let headers = (0..number % 4).map(|_| (bytes(8).unwrap_or_default(), bytes(8))).collect();
+            written[number % 2].push(Rec { key, value, headers, timestamp: 1_700_000_000_000 + number as i64 });
+        }
+        for (partition, records) in (0..).zip(&written) {
+            cluster.put(&topic, partition, records).await;
+        }
+        let kmerge = env!("CARGO_BIN_EXE_kmerge");
+        let script = format!("'{kmerge}' consume -eJ {topic} | '{kmerge}' produce -J {copy} --keep-partitions");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).env("KMERGE_BROKERS", &cluster.brokers).env_remove("KAFKA_BOOTSTRAP_SERVERS");
+        run(shell).await.ok();
+        for (partition, records) in (0..).zip(&written) {
+            assert_eq!(&cluster.read(&copy, partition).await, records, "partition {partition}");
+        }
+        let shown = async |topic: &str| {
+            let lines = cluster.run(&["consume", "-eJ", topic]).await.ok().stdout.replace(topic, "");
+            lines.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(shown(&topic).await, shown(&copy).await);
+    }
+}
+
+#[test]
+fn what_a_broker_does_not_permit_is_said_with_the_topic() {
+    run_embedded("permits", async |cluster| {
+        let topic = cluster.topic("secret", 1).await;
+        cluster.put(&topic, 0, &[Rec::int(0)]).await;
+        let faults = cluster.embedded.as_ref().unwrap().faults();
+        for (api, mode) in [(ApiKey::Fetch, "--exit"), (ApiKey::Fetch, "--follow"), (ApiKey::ListOffsets, "--exit")] {
+            let rule = Rule::on(api).partition(&topic, 0).always();
+            faults.add(rule, Fault::Error(ErrorCode::TopicAuthorizationFailed));
+            cluster.run(&["consume", &topic, mode]).await.fails(3, &[&topic, "TOPIC_AUTHORIZATION_FAILED"]);
+            faults.clear();
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_stays_damaged_ends_it_with_its_place_behind_what_is_good() {
+    run_embedded("damaged", async |cluster| {
+        let topic = cluster.topic("in", 1).await;
+        for number in 0..3 {
+            cluster.put(&topic, 0, &[Rec::int(number)]).await;
+        }
+        let faults = cluster.embedded.as_ref().unwrap().faults();
+        faults.add(Rule::on(ApiKey::Fetch).partition(&topic, 0).always(), Fault::Corrupt);
+        let ended = cluster.run(&["consume", &topic, "-e"]).await;
+        ended.fails(4, &[&format!("{topic} partition 0 offset"), "damaged batch"]);
+    });
 }

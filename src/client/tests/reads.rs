@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const SHORT: Duration = Duration::from_millis(600);
+pub(super) const SHORT: Duration = Duration::from_millis(600);
 
 /// A batch of `count` records from `base_offset` on.
-fn data(base_offset: i64, count: usize) -> Vec<u8> {
+pub(super) fn data(base_offset: i64, count: usize) -> Vec<u8> {
     data_of(base_offset, count, -1, false)
 }
 
@@ -37,7 +37,7 @@ fn data_of(base_offset: i64, count: usize, producer: i64, transactional: bool) -
 
 /// What the broker's log holds: whole batches, answered from the one that holds the offset, as Kafka does.
 #[derive(Clone, Default)]
-struct Log {
+pub(super) struct Log {
     batches: Vec<Vec<u8>>,
     aborted: Vec<AbortedTransaction>,
     last_stable: i64,
@@ -47,7 +47,7 @@ struct Log {
 }
 
 impl Log {
-    fn of(batches: Vec<Vec<u8>>) -> Self {
+    pub(super) fn of(batches: Vec<Vec<u8>>) -> Self {
         let end = batches.last().map_or(0, |bytes| Batch::read(bytes).unwrap().header.last_offset() + 1);
         Self { batches, aborted: Vec::new(), last_stable: end, high_watermark: end, batches_max: usize::MAX }
     }
@@ -60,7 +60,7 @@ impl Log {
         self.batches.iter().filter(holds).take(self.batches_max).flatten().copied().collect()
     }
 
-    fn answer(&self, call: &Call) -> Reply {
+    pub(super) fn answer(&self, call: &Call) -> Reply {
         self.answer_with(call, &self.from(offset(call)))
     }
 
@@ -95,7 +95,7 @@ fn offset(call: &Call) -> i64 {
     call.read::<Fetch>().topics[0].partitions[0].fetch_offset
 }
 
-fn is_fetch(call: &Call) -> bool {
+pub(super) fn is_fetch(call: &Call) -> bool {
     call.key() == Some(ApiKey::Fetch)
 }
 
@@ -109,7 +109,7 @@ async fn reader(fake: &Fake, range: Range<i64>, timeout: Duration, options: Read
 }
 
 /// The base offsets of all batches that a reader gives, in order.
-async fn read_all(reader: &mut PartitionReader) -> Result<Vec<i64>, ClientError> {
+pub(super) async fn read_all(reader: &mut PartitionReader) -> Result<Vec<i64>, ClientError> {
     let (mut window, mut bases) = (Vec::new(), Vec::new());
     while reader.next(&mut window).await?.is_some() {
         assert!(!window.is_empty());
@@ -344,7 +344,7 @@ async fn data_that_comes_late_is_waited_for() {
 }
 
 /// A broker whose log ends at 5 though its high watermark is 9, for a topic with that `cleanup.policy`.
-async fn hollow(policy: &'static str) -> Fake {
+pub(super) async fn hollow(policy: &'static str) -> Fake {
     let log = Log { high_watermark: 9, last_stable: 9, ..Log::of(vec![data(0, 5)]) };
     Fake::start(move |call| match call.key() {
         Some(ApiKey::Fetch) => Some(log.answer(call)),
