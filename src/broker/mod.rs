@@ -231,8 +231,8 @@ impl Broker {
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
         cluster.features = Features::new(config.api_versions, config.transaction_version);
-        cluster.coordinator.group_config = config.groups;
         let doors = Arc::new(Doors::new(&config));
+        cluster.coordinator.group_config = config.groups;
         cluster.doors = Arc::downgrade(&doors);
         let cluster = Arc::new(cluster);
         let (markers, mover) = (Worker::start(&cluster), Mover::start(&cluster));

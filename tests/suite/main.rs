@@ -30,6 +30,7 @@ mod check_verify;
 
 // The commands around them.
 mod commands;
+mod groups;
 mod reassigning;
 mod scale_topic;
 mod topic_changes;

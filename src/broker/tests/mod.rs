@@ -8,6 +8,7 @@ mod faults;
 mod fetch;
 mod grouped;
 mod groups;
+mod joining;
 mod kafka;
 mod leaders;
 mod nodes;
