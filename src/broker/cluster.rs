@@ -30,7 +30,7 @@ pub(crate) struct Cluster {
     pub(crate) faults: Faults,
     pub(crate) quotas: Quotas,
     features: RwLock<Features>,
-    /// Transactions and committed offsets.
+    /// Transactions, groups and their offsets.
     pub(crate) coordinator: Coordinator,
     /// Where other nodes join. It ends with the broker, not with the last connection.
     pub(crate) doors: Weak<Doors>,
@@ -127,6 +127,7 @@ impl Cluster {
     /// A node answers no more, or again.
     pub(crate) fn set_reachable(&self, node: i32, is_reachable: bool) {
         self.members.set_reachable(node, is_reachable);
+        self.coordinator.seats_changed();
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
@@ -144,6 +145,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
+        self.coordinator.seats_changed();
     }
 
     /// The cluster learns that a node is back: it leads what nobody else could lead.
@@ -157,6 +159,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
+        self.coordinator.seats_changed();
     }
 
     /// A node was restarted and knows of producers what it finds in its logs.

@@ -32,7 +32,7 @@ mod topic;
 // Partitions that are reassigned to other nodes.
 mod moving;
 
-// Who may write in which transaction, and how far groups have read.
+// Who may write in which transaction, who is in which group, and how far groups have read.
 mod coordinator;
 
 mod features;
@@ -62,7 +62,7 @@ mod hooks;
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::TransactionSeen;
+pub use coordinator::{GroupConfig, GroupSeen, TransactionSeen};
 pub use faults::{Fault, Faults, Rule, RuleHandle, Seen};
 pub use features::ApiLevel;
 
@@ -70,7 +70,7 @@ use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::batch::BatchError;
 use cluster::Cluster;
-use coordinator::Worker;
+use coordinator::{Clock, Worker};
 use doors::Doors;
 use features::Features;
 use moving::Mover;
@@ -107,6 +107,8 @@ pub struct BrokerConfig {
     /// that below 2 nobody gets a transaction's id back after it was aborted for its time. Not told, and 0, below
     /// [`ApiLevel::V4_2`].
     pub transaction_version: i16,
+    /// How consumer groups are kept.
+    pub groups: GroupConfig,
 }
 
 impl Default for BrokerConfig {
@@ -120,6 +122,7 @@ impl Default for BrokerConfig {
             memory_bytes: DEFAULT_MEMORY_BYTES,
             api_versions: ApiLevel::default(),
             transaction_version: Features::TRANSACTION_VERSION_MAX,
+            groups: GroupConfig::default(),
         }
     }
 }
@@ -215,6 +218,7 @@ pub struct Broker {
     doors: Arc<Doors>,
     _markers: Worker,
     _mover: Mover,
+    _clock: Clock,
 }
 
 impl Broker {
@@ -228,10 +232,12 @@ impl Broker {
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
         cluster.set_features(Features::new(config.api_versions, config.transaction_version));
         let doors = Arc::new(Doors::new(&config));
+        cluster.coordinator.group_config = config.groups;
         cluster.doors = Arc::downgrade(&doors);
         let cluster = Arc::new(cluster);
         let (markers, mover) = (Worker::start(&cluster), Mover::start(&cluster));
-        let broker = Self { cluster, doors, _markers: markers, _mover: mover };
+        let clock = Clock::start(&cluster);
+        let broker = Self { cluster, doors, _markers: markers, _mover: mover, _clock: clock };
         for (topic, partitions) in &config.topics {
             broker.create_topic(topic, *partitions, &[])?;
         }

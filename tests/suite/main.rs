@@ -41,6 +41,7 @@ mod stats;
 
 // The commands around them.
 mod commands;
+mod groups;
 mod reassigning;
 mod scale_topic;
 mod topic_changes;

@@ -48,6 +48,12 @@ on_both_brokers! {
             ("topic", plan("no-such-topic-here", 0, &[there[0]]), 1, &["no topic no-such-topic-here"]),
             ("json", "{".into(), 2, &["no JSON"]),
             ("deep", "[".repeat(10_000), 2, &["no JSON"]),
+            (
+                "folder",
+                plan(&topic, 0, &[there[0]]).replace("}]}", r#","log_dirs":["/no/such/folder"]}]}"#),
+                1,
+                &["/no/such/folder", "\"any\"", "Nothing was changed"],
+            ),
         ] {
             let file = Plan::of(name, &text);
             for action in [&["--execute"][..], &[]] {

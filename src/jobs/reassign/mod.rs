@@ -13,7 +13,7 @@ pub mod propose;
 
 use super::error::JobError;
 use crate::base::place::TopicPartition;
-use crate::client::{BrokerInfo, ClientError, Cluster, Moving};
+use crate::client::{BrokerInfo, ClientError, Cluster, LogDir, Moving};
 use plan::Plan;
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub async fn current(cluster: &Cluster, topics: impl IntoIterator<Item = &str>) 
             partitions.insert(TopicPartition::new(info.name.as_str(), one.index), one.replicas);
         }
     }
-    Ok(Plan { partitions })
+    Ok(Plan { partitions, ..Plan::default() })
 }
 
 /// The brokers there are now.
@@ -75,8 +75,32 @@ pub async fn check(cluster: &Cluster, plan: Plan) -> Result<Checked, JobError> {
         }
     }
     check_brokers(cluster, plan.brokers().into_iter().collect()).await?;
+    check_folders(cluster, &plan).await?;
     let current = all.partitions.into_iter().filter(|(at, _)| plan.partitions.contains_key(at)).collect();
-    Ok(Checked { plan, current: Plan { partitions: current } })
+    Ok(Checked { plan, current: Plan { partitions: current, ..Plan::default() } })
+}
+
+/// Refuses folders that would have to be moved to. One that is its broker's only folder, or where the copy lies already, asks
+/// for nothing.
+async fn check_folders(cluster: &Cluster, plan: &Plan) -> Result<(), JobError> {
+    let mut asked: BTreeMap<i32, Vec<LogDir>> = BTreeMap::new();
+    for ((at, node), folder) in &plan.folders {
+        if !asked.contains_key(node) {
+            asked.insert(*node, cluster.log_dirs(*node).await?);
+        }
+        let held = asked.get(node).map(Vec::as_slice).unwrap_or_default();
+        let is_only = matches!(held, [one] if one.path == *folder);
+        let lies_there =
+            held.iter().any(|one| one.path == *folder && one.copies.iter().any(|copy| copy.partition == *at));
+        if !is_only && !lies_there {
+            return Err(JobError::Refused(format!(
+                "{at} is to lie in {} of broker {node}: moves between a broker's folders are not made here, \"any\" leaves \
+                 the choice to the broker (kafka-reassign-partitions makes them). Nothing was changed",
+                crate::base::text::visible(folder)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses brokers that are not there; gives those that are, in the order they were named.

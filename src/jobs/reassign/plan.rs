@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A plan is a file from outside: what it says twice, leaves empty or cannot mean is an error that names the partition. Folders
-//! (`log_dirs`) other than `any` are refused: we move partitions between brokers, not between a broker's disks.
+//! (`log_dirs`) other than `any` are kept: Kafka's tool writes them into the plans that bring partitions back. Whether they
+//! ask for anything is seen when the plan is held against the cluster.
 
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
@@ -28,6 +29,8 @@ pub struct PlanError(String);
 pub struct Plan {
     /// By partition.
     pub partitions: BTreeMap<TopicPartition, Vec<i32>>,
+    /// The folders that are named for a partition's copy at a broker.
+    pub folders: BTreeMap<(TopicPartition, i32), String>,
 }
 
 impl Plan {
@@ -35,13 +38,18 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         let root = document(text)?;
         let listed = array(&root, "partitions", "the plan")?;
-        let mut partitions = BTreeMap::new();
+        let (mut partitions, mut folders) = (BTreeMap::new(), BTreeMap::new());
         for (place, one) in listed.iter().enumerate() {
             let what = format!("entry {place} of \"partitions\"");
             let topic = string(one, "topic", &what)?;
             let index = number(one.get("partition"), || format!("\"partition\" of {what}"))?;
             let at = TopicPartition::new(topic, index);
             let replicas = replicas(one, &at)?;
+            for (broker, folder) in replicas.iter().zip(folders_of(one, &at, replicas.len())?) {
+                if folder != ANY_FOLDER {
+                    folders.insert((at.clone(), *broker), folder);
+                }
+            }
             if partitions.insert(at.clone(), replicas).is_some() {
                 return Err(PlanError(format!("{at} stands in the plan twice")));
             }
@@ -49,15 +57,16 @@ impl Plan {
         if partitions.is_empty() {
             return Err(PlanError("the plan names no partition".to_owned()));
         }
-        Ok(Self { partitions })
+        Ok(Self { partitions, folders })
     }
 
     /// The plan as Kafka's tool writes it, on one line.
     pub fn to_json(&self) -> Value {
         let partitions = self.partitions.iter().map(|(at, replicas)| {
+            let folder = |broker: &i32| self.folders.get(&(at.clone(), *broker)).map_or(ANY_FOLDER, String::as_str);
             json!({
                 "topic": &*at.topic, "partition": at.partition, "replicas": replicas,
-                "log_dirs": vec![ANY_FOLDER; replicas.len()],
+                "log_dirs": replicas.iter().map(folder).collect::<Vec<_>>(),
             })
         });
         json!({ "version": VERSION, "partitions": partitions.collect::<Vec<_>>() })
@@ -132,24 +141,24 @@ fn replicas(one: &Value, at: &TopicPartition) -> Result<Vec<i32>, PlanError> {
     if replicas.is_empty() {
         return Err(PlanError(format!("{at} names no broker")));
     }
+    Ok(replicas)
+}
+
+/// The folder of each copy; any, where none are named at all.
+fn folders_of(one: &Value, at: &TopicPartition, brokers: usize) -> Result<Vec<String>, PlanError> {
     if one.get("log_dirs").is_none() {
-        return Ok(replicas);
+        return Ok(vec![ANY_FOLDER.to_owned(); brokers]);
     }
     let folders = array(one, "log_dirs", &at.to_string())?;
-    if folders.len() != replicas.len() {
-        let (folders, brokers) = (folders.len(), replicas.len());
-        return Err(PlanError(format!(
-            "{at} names {brokers} broker(s) and {folders} log_dirs: one for each is needed"
-        )));
+    if folders.len() != brokers {
+        let count = folders.len();
+        return Err(PlanError(format!("{at} names {brokers} broker(s) and {count} log_dirs: one for each is needed")));
     }
-    match folders.iter().find(|folder| folder.as_str() != Some(ANY_FOLDER)) {
-        None => Ok(replicas),
-        Some(other) => Err(PlanError(format!(
-            "{at} asks for the folder {}: moves between a broker's disks are not made here, only \"any\" is taken \
-             (kafka-reassign-partitions makes them)",
-            shown(other)
-        ))),
-    }
+    let text = |folder: &Value| {
+        let named = folder.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        named.ok_or_else(|| PlanError(format!("{at} names the folder {}, which is none", shown(folder))))
+    };
+    folders.iter().map(text).collect()
 }
 
 /// A value from a file, short and safe to print.
@@ -169,6 +178,15 @@ mod tests {
         assert_eq!(plan.partitions[&TopicPartition::new("bar", 0)], [3, 2]);
         assert_eq!(plan.to_json().to_string(), APACHES);
         assert_eq!((plan.brokers(), plan.topics()), ([1, 2, 3].into(), ["bar", "foo"].into()));
+    }
+
+    #[test]
+    fn folders_that_kafkas_tool_has_written_are_kept() {
+        let text =
+            r#"{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[3,2],"log_dirs":["any","/data/2"]}]}"#;
+        let plan = Plan::parse(text).unwrap();
+        assert_eq!(plan.folders[&(TopicPartition::new("t", 0), 2)], "/data/2");
+        assert_eq!(plan.to_json().to_string(), text);
     }
 
     #[test]
@@ -195,7 +213,7 @@ mod tests {
             (&one(r#""replicas":[1,2,1]"#), "t partition 0 names broker 1 twice"),
             (&one(r#""replicas":["1"]"#), "a broker of t partition 0"),
             (&one(r#""replicas":[1],"log_dirs":[]"#), "t partition 0 names 1 broker(s) and 0 log_dirs"),
-            (&one(r#""replicas":[1],"log_dirs":["/data/2"]"#), "only \"any\" is taken"),
+            (&one(r#""replicas":[1],"log_dirs":[5]"#), "t partition 0 names the folder \"5\", which is none"),
         ] {
             let error = Plan::parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");

@@ -49,7 +49,7 @@ pub fn propose(now: &Plan, candidates: &[Candidate]) -> Result<Plan, TooFew> {
     board.fill(now);
     board.level();
     board.spread_leaders();
-    Ok(Plan { partitions: board.lists })
+    Ok(Plan { partitions: board.lists, ..Plan::default() })
 }
 
 /// The lists as they are so far, and who holds how much.
@@ -205,7 +205,7 @@ mod tests {
 
     fn plan(lists: &[&[i32]]) -> Plan {
         let partitions = (0..).zip(lists).map(|(index, list)| (TopicPartition::new("t", index), list.to_vec()));
-        Plan { partitions: partitions.collect() }
+        Plan { partitions: partitions.collect(), ..Plan::default() }
     }
 
     fn brokers(nodes: &[i32]) -> Vec<Candidate> {

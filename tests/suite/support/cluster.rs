@@ -24,6 +24,7 @@ pub struct Cluster {
     pub embedded: Option<Broker>,
     prefix: String,
     created: Mutex<Vec<String>>,
+    groups: Mutex<Vec<String>>,
 }
 
 /// Runs a story on an embedded cluster of two nodes.
@@ -59,7 +60,7 @@ impl Cluster {
     fn new(name: &str, brokers: String, embedded: Option<Broker>) -> Self {
         // Topic names take 249 characters, test names do not come near that.
         let prefix = format!("kmerge-test-{}-{}-{name}", std::process::id(), NEXT_TEST.fetch_add(1, Relaxed));
-        Self { brokers, embedded, prefix, created: Mutex::default() }
+        Self { brokers, embedded, prefix, created: Mutex::default(), groups: Mutex::default() }
     }
 
     /// An embedded cluster of two nodes, for tests that need its faults.
@@ -94,6 +95,13 @@ impl Cluster {
     pub fn name(&self, name: &str) -> String {
         let name = format!("{}-{name}", self.prefix);
         self.created.lock().unwrap().push(name.clone());
+        name
+    }
+
+    /// The name of a group of this test's own, gone with the test.
+    pub fn group(&self, name: &str) -> String {
+        let name = format!("{}-{name}", self.prefix);
+        self.groups.lock().unwrap().push(name.clone());
         name
     }
 
@@ -158,6 +166,10 @@ impl Cluster {
         let created = std::mem::take(&mut *self.created.lock().unwrap());
         for topic in created {
             let _ = client.delete_topic(&topic).await;
+        }
+        let groups = std::mem::take(&mut *self.groups.lock().unwrap());
+        for group in groups {
+            let _ = client.delete_group(&group).await;
         }
     }
 }
