@@ -31,6 +31,9 @@ mod check_verify;
 // The commands around them.
 mod commands;
 
+// Members of groups.
+mod consume_group;
+
 // The command line itself.
 mod cli;
 
