@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
     pub(crate) faults: Faults,
     pub(crate) quotas: Quotas,
     pub(crate) features: Features,
-    /// Transactions and committed offsets.
+    /// Transactions, groups and their offsets.
     pub(crate) coordinator: Coordinator,
     /// The nodes that are known to be dead.
     dead: RwLock<BTreeSet<i32>>,
@@ -129,6 +129,8 @@ impl Cluster {
         } else {
             silent.insert(node)
         };
+        drop(silent);
+        self.coordinator.seats_changed();
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
@@ -146,6 +148,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
+        self.coordinator.seats_changed();
     }
 
     /// The cluster learns that a node is back: it leads what nobody else could lead.
@@ -159,6 +162,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
+        self.coordinator.seats_changed();
     }
 
     /// A node was restarted and knows of producers what it finds in its logs.

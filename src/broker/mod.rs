@@ -29,7 +29,7 @@ mod transactions;
 mod configs;
 mod topic;
 
-// Who may write in which transaction, and how far groups have read.
+// Who may write in which transaction, who is in which group, and how far groups have read.
 mod coordinator;
 
 mod features;
@@ -56,7 +56,7 @@ mod hooks;
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::TransactionSeen;
+pub use coordinator::{GroupConfig, GroupSeen, TransactionSeen};
 pub use faults::{Fault, Faults, Rule, RuleHandle, Seen};
 pub use features::ApiLevel;
 
@@ -64,7 +64,7 @@ use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::batch::BatchError;
 use cluster::Cluster;
-use coordinator::Worker;
+use coordinator::{Clock, Worker};
 use features::Features;
 use nodes::Listeners;
 use std::io;
@@ -97,6 +97,8 @@ pub struct BrokerConfig {
     /// that below 2 nobody gets a transaction's id back after it was aborted for its time. Not told, and 0, below
     /// [`ApiLevel::V4_2`].
     pub transaction_version: i16,
+    /// How consumer groups are kept.
+    pub groups: GroupConfig,
 }
 
 impl Default for BrokerConfig {
@@ -110,6 +112,7 @@ impl Default for BrokerConfig {
             memory_bytes: DEFAULT_MEMORY_BYTES,
             api_versions: ApiLevel::default(),
             transaction_version: Features::TRANSACTION_VERSION_MAX,
+            groups: GroupConfig::default(),
         }
     }
 }
@@ -201,6 +204,7 @@ pub struct Broker {
     cluster: Arc<Cluster>,
     listeners: Listeners,
     _markers: Worker,
+    _clock: Clock,
 }
 
 impl Broker {
@@ -213,9 +217,11 @@ impl Broker {
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
         cluster.features = Features::new(config.api_versions, config.transaction_version);
+        cluster.coordinator.group_config = config.groups;
         let cluster = Arc::new(cluster);
         let markers = Worker::start(&cluster);
-        let broker = Self { cluster, listeners: Listeners::default(), _markers: markers };
+        let clock = Clock::start(&cluster);
+        let broker = Self { cluster, listeners: Listeners::default(), _markers: markers, _clock: clock };
         for (topic, partitions) in &config.topics {
             broker.create_topic(topic, *partitions, &[])?;
         }

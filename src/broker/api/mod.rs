@@ -4,8 +4,8 @@
 //! frame ── header ── noted for tests ── faults before ── decode ── handle ── encode ── faults after ── answer
 //! ```
 //!
-//! `served` is what ApiVersions tells. The membership of groups would be more files and more lines there and in [`run`];
-//! until then it is not told, and asking for it ends the connection as Kafka ends it.
+//! `served` is what ApiVersions tells; asking for anything else ends the connection as Kafka ends it. That includes the
+//! newer protocol of groups (KIP-848): clients that can choose use the classic one here.
 
 // What there is.
 mod served;
@@ -36,13 +36,23 @@ mod offset_commit;
 mod offset_fetch;
 mod txn_offset_commit;
 
+// Members of groups.
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod sync_group;
+
 // Administration.
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod incremental_alter_configs;
+mod list_groups;
+mod offset_delete;
 
 use super::cluster::Cluster;
 use super::coordinator::Sort;
@@ -83,6 +93,8 @@ pub(crate) struct Call<'a> {
     pub(crate) cluster: &'a Arc<Cluster>,
     pub(crate) node: i32,
     pub(crate) version: i16,
+    /// What the client calls itself.
+    client_id: &'a str,
     struck: &'a [Struck],
     throttle: Option<Throttle>,
     stream: Option<&'a TcpStream>,
@@ -122,6 +134,12 @@ impl<'a> Call<'a> {
     fn struck_with(&self, partition: Option<(&str, i32)>) -> impl Iterator<Item = &'a Fault> {
         let struck: &'a [Struck] = self.struck;
         struck.iter().filter(move |struck| struck.concerns(partition)).map(Struck::fault)
+    }
+
+    /// Where the client is, as Kafka writes that down.
+    fn client_host(&self) -> String {
+        let address = self.stream.and_then(|stream| stream.peer_addr().ok());
+        address.map(|address| format!("/{}", address.ip().to_canonical())).unwrap_or_default()
     }
 
     /// Waits until the client has hung up. Never, if it has already sent its next request.
@@ -165,7 +183,8 @@ pub(crate) async fn answer(
     let faults = &cluster.faults;
     faults.note(Seen { api: key, version, node });
     *throttle = cluster.quotas.throttle(key, *throttle);
-    let unstruck = Call { cluster, node, version, struck: &[], throttle: *throttle, stream };
+    let client_id = header.client_id.as_deref().unwrap_or_default();
+    let unstruck = Call { cluster, node, version, client_id, struck: &[], throttle: *throttle, stream };
     let struck = faults.strike(key, node, || partitions(&unstruck, key, body.clone()).unwrap_or_default());
     for struck in &struck {
         match struck.fault() {
@@ -226,6 +245,25 @@ async fn run(
                 correlation_id,
                 &response,
             )?;
+        }
+        ApiKey::JoinGroup => {
+            let request = decode::<wire::join_group::JoinGroup>(call, body)?;
+            let Some(joined) = join_group::handle(call, request).await else { return Ok(Outcome::Close) };
+            let response = join_group::response(call, &joined);
+            frame::write_response::<wire::join_group::JoinGroup>(out, call.version, correlation_id, &response)?;
+        }
+        ApiKey::SyncGroup => {
+            let request = decode::<wire::sync_group::SyncGroup>(call, body)?;
+            let Some(synced) = sync_group::handle(call, request).await else { return Ok(Outcome::Close) };
+            let response = sync_group::response(call, &synced);
+            frame::write_response::<wire::sync_group::SyncGroup>(out, call.version, correlation_id, &response)?;
+        }
+        ApiKey::DescribeGroups => {
+            let request = decode::<wire::describe_groups::DescribeGroups>(call, body)?;
+            let described = describe_groups::handle(call, request);
+            let response = describe_groups::response(call, &described);
+            let version = call.version;
+            frame::write_response::<wire::describe_groups::DescribeGroups>(out, version, correlation_id, &response)?;
         }
         other => run_simple(call, other, correlation_id, body, out)?,
     }
@@ -309,6 +347,11 @@ simple_apis! {
     describe_producers DescribeProducers DescribeProducersResponse;
     describe_transactions DescribeTransactions DescribeTransactionsResponse;
     list_transactions ListTransactions ListTransactionsResponse;
+    heartbeat Heartbeat HeartbeatResponse;
+    leave_group LeaveGroup LeaveGroupResponse;
+    list_groups ListGroups ListGroupsResponse;
+    delete_groups DeleteGroups DeleteGroupsResponse;
+    offset_delete OffsetDelete OffsetDeleteResponse;
 }
 
 fn decode<'r, A: Api>(call: &Call<'_>, mut body: Reader<'r>) -> Result<A::Request<'r>, WireError> {

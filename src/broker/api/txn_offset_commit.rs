@@ -2,12 +2,13 @@
 //!
 //! - Versions: all that `wire` speaks. From v5 on the group becomes part of the transaction by this; before, it must have
 //!   been added by AddOffsetsToTxn (TRANSACTION_ABORTABLE, INVALID_TXN_STATE before v4).
-//! - Groups are only names, see `offset_commit`.
+//! - Members and generations are looked at as in `offset_commit`, but a commit that names neither is always taken, and a
+//!   rebalance under way is no hindrance.
 
 use super::enlist::{Asker, ask};
 use super::{Call, coordinates};
 use crate::base::place::TopicPartition;
-use crate::broker::coordinator::{Committed, Part, Producer, Sort};
+use crate::broker::coordinator::{Committed, Committer, Part, Producer, Sort};
 use crate::wire::ErrorCode;
 use crate::wire::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
@@ -28,6 +29,19 @@ pub(super) async fn handle(call: &Call<'_>, request: TxnOffsetCommitRequest) -> 
         None if !any_known => None,
         None => refuse(call, &request).await.err(),
     };
+    let coordinator = &call.cluster.coordinator;
+    // Held to the end: who is admitted is not out before its offsets are in.
+    let mut groups = coordinator.groups();
+    let refused = refused.or_else(|| {
+        let committer = Committer {
+            generation: request.generation_id,
+            member: &request.member_id,
+            instance: request.group_instance_id.as_deref(),
+            is_transactional: true,
+        };
+        let unknown = ErrorCode::IllegalGeneration;
+        any_known.then(|| groups.admit(&coordinator.env(call.cluster), &request.group_id, &committer, unknown).err())?
+    });
     let producer = Producer { id: request.producer_id, epoch: request.producer_epoch };
     let of_topic = |topic: TxnOffsetCommitRequestTopic| TxnOffsetCommitResponseTopic {
         partitions: topic
@@ -43,10 +57,7 @@ pub(super) async fn handle(call: &Call<'_>, request: TxnOffsetCommitRequest) -> 
                 let kept = match refused {
                     _ if !known(&topic.name, partition.partition_index) => Err(ErrorCode::UnknownTopicOrPartition),
                     Some(error) => Err(error),
-                    None => {
-                        let mut groups = call.cluster.coordinator.groups();
-                        groups.commit(&request.group_id, at, committed, Some(producer), &call.cluster.memory)
-                    }
+                    None => groups.commit(&request.group_id, at, committed, Some(producer), &call.cluster.memory),
                 };
                 let error = kept.err().or(call.forced_after(None)).unwrap_or(ErrorCode::None);
                 TxnOffsetCommitResponsePartition {
@@ -80,5 +91,5 @@ async fn refuse(call: &Call<'_>, request: &TxnOffsetCommitRequest) -> Result<(),
         let answers = ask(call.cluster, &asker, vec![part]).await;
         answers.into_iter().collect::<Result<Vec<()>, ErrorCode>>()?;
     }
-    coordinator.groups().admit(group, request.generation_id, ErrorCode::IllegalGeneration)
+    Ok(())
 }

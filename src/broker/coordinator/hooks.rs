@@ -1,4 +1,4 @@
-//! What tests do to transactions behind the protocol's back. Requests are held, lost and refused by
+//! What tests do to transactions and groups behind the protocol's back, and what they see of them. Requests are held, lost and refused by
 //! [`Faults`](crate::broker::Faults), as everywhere.
 
 use super::seats::Sort;
@@ -17,7 +17,35 @@ pub struct TransactionSeen {
     pub producer_epoch: i16,
 }
 
+/// How a group stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSeen {
+    /// `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable`.
+    pub state: &'static str,
+    /// Its generation; one more with each rebalance.
+    pub generation: i32,
+    /// The ids of its members, in their order.
+    pub members: Vec<String>,
+}
+
 impl Broker {
+    /// How a group stands; nothing where there is none of that name.
+    pub fn group(&self, group: &str) -> Option<GroupSeen> {
+        let groups = self.cluster.coordinator.groups();
+        groups.membership(group).map(|membership| GroupSeen {
+            state: membership.phase().name(),
+            generation: membership.generation(),
+            members: membership.members().map(|member| member.id.to_string()).collect(),
+        })
+    }
+
+    /// A member's session is over, as if nothing had been heard of it for too long; `false` where there is no such member.
+    pub fn expire_member(&self, group: &str, member: &str) -> bool {
+        let node = self.group_coordinator(group);
+        let coordinator = &self.cluster.coordinator;
+        coordinator.at_group(&self.cluster, node, group, |membership, env| membership.expire(env, member)) == Some(true)
+    }
+
     /// From now on no marker is written: transactions that are ended stay in `PrepareCommit` or `PrepareAbort`, their
     /// records stay above the last stable offset, and their ids are busy (CONCURRENT_TRANSACTIONS), until
     /// [`Self::release_markers`].
@@ -95,10 +123,12 @@ impl Broker {
         Ok(())
     }
 
-    /// Another node coordinates a group from now on; the old one answers NOT_COORDINATOR.
+    /// Another node coordinates a group from now on; the old one answers NOT_COORDINATOR, also to members that wait for an
+    /// answer. As in Kafka a rebalance that is under way is lost, and all sessions begin anew.
     pub fn move_group_coordinator(&self, group: &str, node: i32) -> Result<(), BrokerError> {
         self.cluster.node(node).ok_or(BrokerError::UnknownNode(node))?;
         self.cluster.coordinator.seats.move_to(Sort::Group, group, node);
+        self.cluster.coordinator.seats_changed();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Transactions and committed offsets: what Kafka's coordinators keep.
+//! Transactions, groups and their offsets: what Kafka's coordinators keep.
 //!
 //! ```text
 //!  InitProducerId, AddPartitionsToTxn, EndTxn …     Produce, TxnOffsetCommit
@@ -8,6 +8,12 @@
 //!          │
 //!          ▼ a decided one
 //!   markers: a task that writes them to the partitions' logs a little after the client has its answer
+//!
+//!  JoinGroup, SyncGroup, Heartbeat, OffsetCommit … at the group's node (seats)
+//!          │
+//!          ▼
+//!   groups ─┬ membership: pure rules    members: who must wait, and a task that minds the time
+//!           └ offsets: in force, and pending
 //! ```
 //!
 //! - It lies with the cluster: a node that stops loses nothing, the next one goes on.
@@ -15,8 +21,11 @@
 //!   nobody gets its id, which makes InitProducerId a barrier.
 //! - Everything is paid for from the broker's memory. Ids are never forgotten (Kafka does that after a week).
 
+mod groups;
 mod hooks;
 mod markers;
+mod members;
+mod membership;
 mod offsets;
 mod seats;
 mod transaction;
@@ -34,9 +43,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use hooks::TransactionSeen;
+pub use hooks::{GroupSeen, TransactionSeen};
+pub use membership::GroupConfig;
+
+pub(crate) use groups::Groups;
 pub(crate) use markers::Worker;
-pub(crate) use offsets::{Committed, Groups};
+pub(crate) use members::Clock;
+pub(crate) use membership::{Committer, Joined, Joining, Leaving, Phase as GroupPhase, Protocol, Synced, Syncing};
+pub(crate) use offsets::Committed;
 pub(crate) use seats::{Seats, Sort, partition as internal_partition};
 pub(crate) use transaction::{Part, Phase, Producer, Transaction};
 
@@ -62,6 +76,9 @@ pub(crate) struct Coordinator {
     wake: Notify,
     /// A transaction is complete.
     completed: Notify,
+    pub(crate) group_config: GroupConfig,
+    /// Groups, or who coordinates them, have changed, for the task that minds the time.
+    groups_changed: Notify,
 }
 
 /// An id and what it takes to end its transaction.
@@ -186,6 +203,11 @@ impl Coordinator {
             self.decided(entry);
             ended
         })
+    }
+
+    /// Other nodes may coordinate groups from now on.
+    pub(crate) fn seats_changed(&self) {
+        self.groups_changed.notify_one();
     }
 
     /// How an id stands.

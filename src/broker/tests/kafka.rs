@@ -4,11 +4,13 @@
 mod committed;
 mod coordinator;
 mod fencing;
+mod groups;
 mod leaders;
 mod transactions;
 
 use super::transactional::until;
 use super::*;
+use crate::broker::GroupConfig;
 use crate::broker::cluster::now_ms;
 use crate::wire::api_versions::{ApiVersions, ApiVersionsRequest};
 use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
@@ -42,10 +44,6 @@ struct Peer<'b> {
 }
 
 impl Client {
-    async fn connect_at(address: &str) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), correlation_id: 0 }
-    }
-
     /// A request that `wire` does not state, since only tests send it; gives the answer's body to `read`.
     async fn raw<T>(
         &mut self,
@@ -407,6 +405,7 @@ async fn observe(address: &str, ours: Option<&Broker>) -> Observed {
         fencing::fencing(&mut peer).await;
         committed::committed_offsets(&mut peer).await;
     }
+    groups::groups(&mut peer).await;
     peer.clean().await
 }
 
@@ -435,7 +434,9 @@ async fn kafka_answers_the_same() {
     };
     let address = brokers.split(',').next().unwrap();
     let transaction_version = transaction_version(&mut Client::connect_at(address).await).await;
-    let broker = broker_with(BrokerConfig { nodes: 2, transaction_version, ..Default::default() }).await;
+    // As `compose/local-kafka` has it.
+    let groups = GroupConfig { initial_rebalance_delay: std::time::Duration::ZERO, ..Default::default() };
+    let broker = broker_with(BrokerConfig { nodes: 2, transaction_version, groups, ..Default::default() }).await;
     let kafka = observe(address, None).await;
     let ours = observe(&broker.addresses()[0], Some(&broker)).await;
     assert_eq!(kafka.len(), ours.len());

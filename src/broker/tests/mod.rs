@@ -6,6 +6,8 @@ mod admin;
 mod coordinator;
 mod faults;
 mod fetch;
+mod grouped;
+mod groups;
 mod kafka;
 mod leaders;
 mod nodes;
@@ -52,6 +54,10 @@ impl Client {
         Self { stream, correlation_id: 0 }
     }
 
+    async fn connect_at(address: &str) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), correlation_id: 0 }
+    }
+
     async fn send<A: Api>(&mut self, version: i16, request: &A::Request<'_>) {
         self.correlation_id += 1;
         let mut out = Vec::new();
@@ -76,6 +82,11 @@ impl Client {
         read: impl FnOnce(&A::Response<'_>) -> T,
     ) -> T {
         self.send::<A>(version, request).await;
+        self.answer::<A, T>(version, read).await
+    }
+
+    /// Reads the answer to the last request.
+    async fn answer<A: Api, T>(&mut self, version: i16, read: impl FnOnce(&A::Response<'_>) -> T) -> T {
         let bytes = self.receive().await.expect("the broker ended the connection");
         let (correlation_id, response) = frame::read_response::<A>(&bytes, version).unwrap();
         assert_eq!(correlation_id, self.correlation_id);
