@@ -163,7 +163,7 @@ impl World {
     }
 }
 
-fn batch(first: i64, count: i64) -> Outgoing {
+pub fn batch(first: i64, count: i64) -> Outgoing {
     let mut writer = BatchWriter::new(Codec::None);
     for number in first..first + count {
         writer.push(number, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();
