@@ -1,28 +1,31 @@
-//! Nothing is allocated for a record: what the merge allocates grows with batches.
+//! Nothing is allocated for a record: what a merge and a consumer allocate grows with batches.
 //!
-//! Broker and merge share this process, and all their threads are counted together; so the bound is one that neither of them
-//! could keep with a single allocation for each record.
+//! Broker and job share this process, and all their threads are counted together; so the bound is one that neither of them
+//! could keep with a single allocation for each record. For the same reason there is one test only here.
 
 #![allow(missing_docs, reason = "a test")]
 
 mod counting;
 
 use counting::allocations;
+use kmerge::base::from_to::FromTo;
 use kmerge::base::shutdown::Shutdown;
 use kmerge::batch::{BatchMut, BatchWriter, Codec};
 use kmerge::broker::{Broker, BrokerConfig};
 use kmerge::client::{Cluster, NewTopic};
+use kmerge::formats::template::Template;
 use kmerge::jobs::JobContext;
+use kmerge::jobs::consume::{self, ConsumeSettings, Format};
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
-use kmerge::keys::{KeyPlan, Order};
+use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
 use std::time::Duration;
 
 const PARTITIONS: i32 = 4;
 const BATCHES: i64 = 20;
 
-/// Merges `BATCHES` batches of so many records from each partition; gives how often was allocated meanwhile.
-async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
+/// A broker with `BATCHES` batches of so many records in each partition of a topic.
+async fn filled(name: &str, codec: Codec, records: i64) -> (Broker, JobContext) {
     let broker = Broker::start(BrokerConfig::default()).await.unwrap();
     let brokers = vec![broker.bootstrap()];
     let timeout = Duration::from_secs(60);
@@ -46,6 +49,20 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
             broker.append_raw(name, partition, &bytes).unwrap();
         }
     }
+    let cx = JobContext {
+        brokers,
+        brokers_in_environment: false,
+        timeout,
+        shutdown: Shutdown::default(),
+        progress: Progress::default(),
+        phases: Default::default(),
+    };
+    (broker, cx)
+}
+
+/// Merges such a topic; gives how often was allocated meanwhile.
+async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
+    let (_broker, cx) = filled(name, codec, records).await;
     let settings = MergeSettings {
         from: vec![name.to_owned()],
         to: "out".to_owned(),
@@ -62,17 +79,35 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
         end: None,
         append: false,
     };
-    let cx = JobContext {
-        brokers,
-        brokers_in_environment: false,
-        timeout,
-        shutdown: Shutdown::default(),
-        progress: Progress::default(),
-        phases: Default::default(),
-    };
     let before = allocations();
     let report = merge::run(&settings, &cx).await.unwrap();
     assert_eq!(report.records, (i64::from(PARTITIONS) * BATCHES * records) as u64);
+    allocations() - before
+}
+
+/// Shows such a topic; gives how often was allocated meanwhile.
+async fn consumed(name: &str, format: Format, conditions: &[&str], codec: Codec, records: i64) -> u64 {
+    let (_broker, cx) = filled(name, codec, records).await;
+    let conditions: Vec<String> = conditions.iter().map(|text| (*text).to_owned()).collect();
+    let settings = ConsumeSettings {
+        topics: vec![name.to_owned()],
+        partitions: Vec::new(),
+        reach: FromTo::default(),
+        exit: true,
+        count: None,
+        filter: Filter::parse(&conditions, 0).unwrap(),
+        format,
+        ordered: None,
+        memory_bytes: 64 << 20,
+        now_ms: 0,
+    };
+    let (blocks, out) = consume::blocks();
+    let writer = std::thread::spawn(move || out.write_to(&mut std::io::sink()));
+    let before = allocations();
+    let (report, ended) = consume::run(&settings, blocks, &cx).await;
+    ended.unwrap();
+    writer.join().unwrap().unwrap();
+    assert_eq!(report.counts.shown, (i64::from(PARTITIONS) * BATCHES * records) as u64);
     allocations() - before
 }
 
@@ -87,6 +122,23 @@ async fn allocations_grow_with_batches_and_not_with_records() {
             assert!(
                 more < records_more / 20,
                 "{key} {codec:?}: {more} allocations more for {records_more} records more"
+            );
+        }
+    }
+    let template = |text: &str| Format::Template(Template::parse(text).unwrap());
+    for (format, conditions) in [
+        (template("%s\n"), &[][..]),
+        (template("%t %p %o %T %k %h %{ts:rfc3339} %{value:hex} %{key:json} %{header:h:base64}\n"), &["value:int>=0"]),
+        (Format::Json { visible: false }, &["header:h", "key*=0", "timestamp>=0"]),
+    ] {
+        for codec in [Codec::None, Codec::Lz4] {
+            let few = consumed("few", format.clone(), conditions, codec, 100).await;
+            let many = consumed("many", format.clone(), conditions, codec, 2_000).await;
+            let records_more = (i64::from(PARTITIONS) * BATCHES * 1_900) as u64;
+            let more = many.saturating_sub(few);
+            assert!(
+                more < records_more / 20,
+                "{format:?} {codec:?}: {more} allocations more for {records_more} records more"
             );
         }
     }

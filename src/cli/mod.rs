@@ -29,6 +29,8 @@ pub mod consume;
 
 pub mod generate;
 
+pub mod produce;
+
 pub mod topic;
 
 pub mod broker;
@@ -61,8 +63,10 @@ pub enum Command {
     Torture(torture::TortureArgs),
     /// Read records and show them as text, as they come or in one total order.
     Consume(consume::ConsumeArgs),
-    /// Make sample data: sorted partitions to merge.
+    /// Make sample data: sorted partitions to merge, or records as a running system writes them.
     Generate(generate::GenerateArgs),
+    /// Write files, or what comes through a pipe, to a topic.
+    Produce(produce::ProduceArgs),
     /// Make, list, describe and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
@@ -85,6 +89,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Torture(args) => args.run(&cx).await,
             Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
+            Command::Produce(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }

@@ -79,4 +79,4 @@ pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
-pub use produce::{Delivery, PartitionWriter, WriteOptions};
+pub use produce::{Acks, Delivery, PartitionWriter, WriteOptions};

@@ -42,6 +42,7 @@ mod part;
 
 pub use error::KeyError;
 pub use filter::{Filter, Verdict};
+pub use json::{Pointer, field};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 

@@ -22,8 +22,16 @@ mod transactions;
 mod reading;
 mod reading_killed;
 
-// Data to try it on.
+// Data to try it on, files and pipes.
 mod generate;
+mod generate_stream;
+mod produce;
+mod produce_faults;
+mod produce_input;
+
+// Records out.
+mod consume;
+mod consume_follow;
 
 // The proof.
 mod check_verify;

@@ -56,6 +56,23 @@ on_both_brokers! {
         assert_eq!(merged.len(), 300_000);
     }
 
+    async fn a_topic_several_times_larger_than_the_memory_is_shown_within_the_memory_and_32_mib(cluster: &Cluster) {
+        let input = cluster.name("in");
+        let args = ["generate", "ints", &input, "--partitions", "10", "--records", RECORDS_64_MIB];
+        cluster.run(&[&args[..], &DENSE].concat()).await.ok();
+        for more in [&[][..], &["--ordered"], &["-J"]] {
+            let args = ["consume", &input, "-e", "--memory", "8MiB", "--output", "json", "--progress", "never"];
+            let mut consume = command(&cluster.brokers, &[&args[..], more].concat());
+            consume.stdout(std::process::Stdio::null());
+            let ended = tokio::task::spawn_blocking(move || consume.stderr(std::process::Stdio::piped()).spawn()?.wait_with_output());
+            let ended = Outcome::from(ended.await.unwrap().unwrap()).ok();
+            let report: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
+            assert_eq!(report["records"].to_string(), RECORDS_64_MIB);
+            let peak = report["peak_memory_bytes"].as_u64().unwrap();
+            assert!(peak <= 8 * MIB + 32 * MIB, "{more:?}: peak {} MiB", peak / MIB);
+        }
+    }
+
     async fn too_little_memory_is_refused_with_what_would_do(cluster: &Cluster) {
         let (input, output) = (cluster.topic("in", 3).await, cluster.topic("out", 1).await);
         for partition in 0..3 {

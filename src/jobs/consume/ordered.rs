@@ -241,7 +241,7 @@ impl Source {
     /// Takes in the next record of a source that was passed over; says whether it comes too late for its place.
     fn comes_back(&mut self, index: usize, merge: &mut StreamingMerge<Key>, keys: &KeyPlan) -> Result<bool, JobError> {
         let before = self.held.record().map(|record| (record.offset, keys.extract(&record), keys.show(&record)));
-        let last = merge.last_emitted().map(|last| last.clone());
+        let last = merge.last_emitted().cloned();
         let Has::Record = self.offer(index, merge, keys)? else { return Ok(false) };
         self.standing = Standing::In;
         let Some(now) = self.held.record() else { return Ok(false) };

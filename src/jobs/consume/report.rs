@@ -133,43 +133,45 @@ impl ConsumeReport {
         for read in self.partitions.iter().filter(|read| read.held_back > 0) {
             let _ = writeln!(
                 out,
-                "{}: {} offset{} at its end {} in transactions that were not finished; nothing of them is shown",
+                "{}: {} at its end {} in transactions that were not finished; nothing of them is shown",
                 read.partition,
-                show_count(read.held_back.unsigned_abs()),
-                if read.held_back == 1 { "" } else { "s" },
+                counted(read.held_back.unsigned_abs(), "offset"),
                 if read.held_back == 1 { "was" } else { "were" },
             );
         }
         if self.counts.unreadable > 0 {
             let _ = writeln!(
                 out,
-                "{} records could not be read as --where wants; they are not shown",
-                show_count(self.counts.unreadable)
+                "{} could not be read as --where wants: not shown",
+                counted(self.counts.unreadable, "record")
             );
         }
         if self.late > 0 {
             let _ = writeln!(
                 out,
-                "{} records came late, after larger ones: their partitions had been passed over (--idle-timeout)",
-                show_count(self.late)
+                "{} came late, after larger ones, from partitions that had been passed over (--idle-timeout)",
+                counted(self.late, "record")
             );
         }
-        let of_read = match self.counts.read == self.counts.shown {
-            true => String::new(),
-            false => format!(" of {}", show_count(self.counts.read)),
+        let records = match self.counts.read == self.counts.shown {
+            true => counted(self.counts.shown, "record"),
+            false => format!("{} of {}", show_count(self.counts.shown), counted(self.counts.read, "record")),
         };
         let _ = write!(
             out,
-            "{}{of_read} records of {} partition{} in {:.1} s ({}/s); stopped: {}",
-            show_count(self.counts.shown),
-            self.partitions.len(),
-            if self.partitions.len() == 1 { "" } else { "s" },
+            "{records} of {} in {:.1} s ({}/s); stopped: {}",
+            counted(self.partitions.len() as u64, "partition"),
             self.seconds,
             show_count((self.counts.read as f64 / self.seconds.max(1e-3)) as u64),
             self.stopped.reason(),
         );
         out
     }
+}
+
+/// `1 record`, `2 records`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 impl PartitionRead {
