@@ -193,3 +193,31 @@ fn what_a_group_decides_itself_cannot_be_said_beside_it() {
     refused(&["consume", "t", "--reset", "earliest"], "--group");
     refused(&["consume", "t", "-g", ""], "a value is required");
 }
+
+/// Retention overtakes a member between its last fetch and the next one.
+#[test]
+fn what_retention_takes_away_underway_ends_it_or_is_passed_over_as_reset_says() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::ApiKey;
+    run_embedded("overtaken", async |cluster| {
+        let broker = cluster.embedded.as_ref().expect("it is embedded");
+        for (reset, expected) in [("earliest", Some(30..40)), ("fail", None)] {
+            let topic = filled(cluster, &format!("overtaken-{reset}"), 1, 20).await;
+            // So that the group has an offset.
+            share(cluster, &topic, &["--reset", "earliest"]).await.ok();
+            more(cluster, &topic, 0, 20..40).await;
+            let held = broker.faults().add(Rule::on(ApiKey::Fetch).partition(&topic, 0), Fault::Hold);
+            let reads = share(cluster, &topic, &["--reset", reset]);
+            let overtaken = async {
+                held.hit().await;
+                broker.set_log_start(&topic, 0, 30).expect("it is there");
+                held.release();
+            };
+            let (outcome, ()) = futures::future::join(reads, overtaken).await;
+            match expected {
+                Some(numbers) => assert_eq!(lines(&outcome.ok()), self::expected(1, numbers)),
+                None => drop(outcome.fails(4, &["offsets 20 to 29 are lost"])),
+            }
+        }
+    });
+}
