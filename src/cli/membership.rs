@@ -1,7 +1,9 @@
 //! Membership in a consumer group, as every command that reads in one takes it.
 
 use clap::{Args, ValueEnum};
+use kmerge::base::units::parse_duration;
 use kmerge::client::group::{Assignor, GroupOptions, GroupProtocol, Reset};
+use std::time::Duration;
 
 /// Who we are in a group.
 #[derive(Debug, Args)]
@@ -22,6 +24,11 @@ pub struct MembershipArgs {
     /// Where to begin where the group has no offset, or one that the log does not hold; fail, if absent.
     #[arg(long, value_name = "WHERE", requires = "group")]
     reset: Option<ResetArg>,
+
+    /// A member that is not heard of for so long is put out of the group, and its partitions go to others; 45s, if absent. By the
+    /// protocol consumer the brokers decide that.
+    #[arg(long, value_name = "TIME", requires = "group", value_parser = parse_duration)]
+    session_timeout: Option<Duration>,
 
     /// Which protocol the group speaks: classic, if absent, or consumer, in which the brokers share out (Kafka 4, KIP-848).
     #[arg(long, value_name = "PROTOCOL", requires = "group")]
@@ -61,6 +68,16 @@ impl MembershipArgs {
             Some(ProtocolArg::Consumer) => GroupProtocol::Consumer,
             Some(ProtocolArg::Classic) | None => GroupProtocol::Classic,
         };
+        if let Some(timeout) = self.session_timeout {
+            if options.protocol == GroupProtocol::Consumer {
+                return Err(
+                    "--session-timeout is for --group-protocol classic: by the other one the brokers decide".to_owned()
+                );
+            }
+            options.session_timeout = timeout;
+            // So that a heartbeat or two may get lost.
+            options.heartbeat_interval = options.heartbeat_interval.min(timeout / 3);
+        }
         if !self.assignor.is_empty() {
             if options.protocol == GroupProtocol::Consumer {
                 return Err(

@@ -1,13 +1,15 @@
-"""members.py BOOTSTRAP TOPIC COUNT JAVA...         the story below; JAVA... is the command of Apache's console consumer
+"""members.py BOOTSTRAP TOPIC COUNT CLIENTS JAVA...  the story below; JAVA... is the command of Apache's console consumer
 members.py member CLIENT BOOTSTRAP TOPIC [NAME]  one member, kafka-python or confluent-kafka, static where it has a NAME
 
-Three clients in one group, named like the topic: Apache's console consumer, kafka-python and librdkafka share its partitions.
-COUNT records are read by them, each once; then kafka-python is killed (-9) and the others take its partitions over; then it is
-back, as a static member, and goes and comes again. Each member says on stdout which records it has read, and commits them. The
-group is left empty, with its offsets.
+Three clients in one group, named like the topic, share its partitions: three of java (Apache's console consumer), kafka-python,
+confluent-kafka (librdkafka) and kmerge (the binary at FOREIGN_KMERGE), with commas between them. COUNT records are read by them,
+each once; then the second is killed (-9) and the others take its partitions over; then it is back, as a static member, and goes
+and comes again. Each member says on stdout which records it has read, and commits them. The group is left empty, with its
+offsets.
 """
 
 import collections
+import os
 import re
 import signal
 import subprocess
@@ -111,10 +113,11 @@ class Member:
 
 
 class Story:
-    def __init__(self, bootstrap, topic, count, java):
+    def __init__(self, bootstrap, topic, count, clients, java):
         from confluent_kafka.admin import AdminClient
 
         self.bootstrap, self.topic, self.count, self.java = bootstrap, topic, count, java
+        self.clients = clients.split(",")
         self.admin = AdminClient({"bootstrap.servers": bootstrap})
         self.members = []
         self.gone = []
@@ -134,6 +137,10 @@ class Story:
                 command += ["--command-property", is_set]
             for shown in ["print.partition=true", "print.offset=true", "print.value=false"]:
                 command += ["--formatter-property", shown]
+        if client == "kmerge":
+            command = [os.environ["FOREIGN_KMERGE"], "consume", self.topic, "--group", self.topic, "--reset", "earliest"]
+            command += ["--brokers", self.bootstrap, "--session-timeout", f"{SESSION_MS}ms"]
+            command += ["--format", "Partition:%p\\tOffset:%o\\n"] + (["--group-instance-id"] if name else [])
         self.members.append(Member(client, command + ([name] if name else [])))
 
     def end(self, client, how):
@@ -209,7 +216,7 @@ class Story:
         from confluent_kafka.admin import NewTopic
 
         self.admin.create_topics([NewTopic(self.topic, records.PARTITIONS, -1)])[self.topic].result()
-        everybody = ["java", "kafka-python", "confluent-kafka"]
+        everybody, (first, victim, third) = self.clients, self.clients
         for client in everybody:
             self.start(client)
         self.shared(everybody)
@@ -219,18 +226,18 @@ class Story:
         if silent:
             raise SystemExit(f"{silent} have read nothing")
 
-        self.end("kafka-python", signal.SIGKILL)
+        self.end(victim, signal.SIGKILL)
         self.write()
         self.read_once("after one was killed")
-        self.shared(["java", "confluent-kafka"])
+        self.shared([first, third])
 
-        self.start("kafka-python", "static")
+        self.start(victim, "static")
         before = self.shared(everybody)
         self.write()
         self.read_once("after one has come back")
-        self.end("kafka-python", signal.SIGTERM)
+        self.end(victim, signal.SIGTERM)
         self.write()
-        self.start("kafka-python", "static")
+        self.start(victim, "static")
         self.read_once("after a static member was away")
         if (after := self.shared(everybody)) != before:
             raise SystemExit(f"a static member that was away should have found its partitions: {before}, then {after}")
@@ -244,8 +251,8 @@ class Story:
 def main():
     if sys.argv[1:2] == ["member"]:
         return be_member(*sys.argv[2:])
-    _, bootstrap, topic, count, *java = sys.argv
-    story = Story(bootstrap, topic, int(count), java)
+    _, bootstrap, topic, count, clients, *java = sys.argv
+    story = Story(bootstrap, topic, int(count), clients, java)
     try:
         story.run()
     finally:

@@ -11,5 +11,8 @@ mod reader;
 // What members do.
 mod membership;
 
+// What goes wrong between them and their coordinator.
+mod faults;
+
 // By chance, many things at once.
 mod storms;

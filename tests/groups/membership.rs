@@ -1,10 +1,12 @@
 //! One member, or two, step by step.
 
-use crate::story::{LONG, World};
+use crate::story::{LONG, World, batch};
 use kmerge::base::kind::Kind;
 use kmerge::base::place::TopicPartition;
-use kmerge::client::ClientError;
 use kmerge::client::group::{Assignor, GroupEvent, GroupMember, GroupProtocol, NotCommitted, Reset, Start};
+use kmerge::client::transactional::Trouble;
+use kmerge::client::{ClientError, WriteOptions};
+use kmerge::wire::ErrorCode;
 use std::time::Duration;
 
 async fn next(member: &mut GroupMember) -> GroupEvent {
@@ -210,6 +212,65 @@ on_both_brokers! {
         assert!(error.contains("INCONSISTENT_GROUP_PROTOCOL") && error.contains("(sticky)"), "{error}");
         assert!(error.contains("--assignor"), "{error}");
         one.leave().await.unwrap();
+    }
+}
+
+on_both_brokers! {
+    async fn offsets_that_move_in_a_transaction_are_fenced_by_who_the_member_is(world: &World) {
+        let topic = world.topic("moves", 2, 20).await;
+        let out = world.topic("moves-out", 2, 0).await;
+        let [output, record] = [0, 1].map(|partition| TopicPartition::new(out.as_str(), partition));
+        let at = |offset| [(TopicPartition::new(topic.as_str(), 0), offset)];
+        let mut options = world.options(&[&topic]);
+        options.assignors = vec![Assignor::CooperativeSticky];
+        let mut member = world.member(&options).await;
+        assert_eq!(partitions(&share(&mut member).await), [0, 1]);
+        let before = member.membership();
+
+        let client = world.client().await;
+        let id = format!("{out}-id");
+        let writer = async |end| {
+            let producer = client.transactional(&id, LONG).await.expect("a transactional id");
+            producer.writer(output.clone(), end, record.clone(), WriteOptions::default())
+        };
+        let mut transaction = writer(0).await;
+        transaction.append(batch(0, 5)).await.unwrap();
+        transaction.flush().await.unwrap();
+        transaction.offsets(&before, &at(5)).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        // Another generation: who says the one before is not heard, and the transaction is void.
+        let mut other = world.member(&options).await;
+        let GroupEvent::Revoked(gone) = next(&mut member).await else { panic!("it gives one up") };
+        assert_eq!(gone.len(), 1);
+        let member = tokio::spawn(async move {
+            while !matches!(next(&mut member).await, GroupEvent::Assigned(_)) {}
+            member
+        });
+        let starts = share(&mut other).await;
+        let member = member.await.unwrap();
+        transaction.append(batch(5, 5)).await.unwrap();
+        transaction.flush().await.unwrap();
+        let refused = transaction.offsets(&before, &at(10)).await.unwrap_err();
+        let Trouble::Doubt(error) = refused else { panic!("{refused:?}") };
+        assert_eq!(error.code(), Some(ErrorCode::IllegalGeneration), "{error}");
+        transaction.into_producer().await.resolve().await.unwrap();
+
+        // Whose it is now says it in time.
+        let theirs = starts.iter().any(|start| start.partition.partition == 0);
+        let owner = if theirs { other.membership() } else { member.membership() };
+        let end = client.offsets(std::slice::from_ref(&output), kmerge::client::OffsetAt::Latest).await.unwrap()[0];
+        let mut transaction = writer(end).await;
+        transaction.append(batch(5, 5)).await.unwrap();
+        transaction.flush().await.unwrap();
+        transaction.offsets(&owner, &at(10)).await.unwrap();
+        transaction.commit().await.unwrap();
+        member.leave().await.unwrap();
+        other.leave().await.unwrap();
+        let mut heir = world.member(&options).await;
+        let starts: Vec<_> = share(&mut heir).await.into_iter().map(|start| start.offset).collect();
+        assert_eq!(starts, [10, 0]);
+        heir.leave().await.unwrap();
     }
 }
 

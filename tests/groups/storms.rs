@@ -99,8 +99,10 @@ on_both_brokers! {
 }
 
 on_kafka! {
-    /// Without deaths: the session of this protocol is the brokers' to say, 45 seconds unless they are told otherwise.
+    /// Without deaths, unless `KMERGE_TEST_SHORT_SESSIONS` says that the brokers were told to have a short
+    /// `group.consumer.session.timeout.ms`: the session of this protocol is theirs to say, 45 seconds otherwise.
     async fn members_by_the_newer_protocol_come_and_go_and_nothing_is_skipped_or_read_again_once_committed(world: &World) {
-        storm(world, 0, |options, _| options.protocol = GroupProtocol::Consumer).await;
+        let kills = if std::env::var_os("KMERGE_TEST_SHORT_SESSIONS").is_some() { KILLS } else { 0 };
+        storm(world, kills, |options, _| options.protocol = GroupProtocol::Consumer).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use kmerge::base::place::TopicPartition;
 use kmerge::batch::{BatchWriter, Codec, Headers};
-use kmerge::broker::{Broker, BrokerConfig};
+use kmerge::broker::{Broker, BrokerConfig, GroupConfig};
 use kmerge::client::group::{GroupMember, GroupOptions, Reset};
 use kmerge::client::{Cluster, Delivery, NewTopic, WriteOptions};
 use kmerge::ports::Outgoing;
@@ -62,14 +62,19 @@ macro_rules! on_kafka {
 pub struct World {
     brokers: Vec<String>,
     name: String,
-    _embedded: Option<Broker>,
+    embedded: Option<Broker>,
 }
 
 pub fn embedded(name: &str, story: impl AsyncFnOnce(&World)) {
     runtime().block_on(async {
-        let broker = Broker::start(BrokerConfig { nodes: 2, ..BrokerConfig::default() }).await.expect("it starts");
-        let brokers = broker.bootstrap().split(',').map(str::to_owned).collect();
-        story(&World { brokers, name: name.to_owned(), _embedded: Some(broker) }).await;
+        story(&World::embedded(name, GroupConfig::default()).await).await;
+    });
+}
+
+/// Runs a story that has the embedded broker to itself, which takes shorter sessions than others do.
+pub fn alone(name: &str, story: impl AsyncFnOnce(&World)) {
+    runtime().block_on(async {
+        story(&World::for_faults(name).await).await;
     });
 }
 
@@ -82,17 +87,39 @@ pub fn kafka(name: &str, story: impl AsyncFnOnce(&World)) {
     runtime().block_on(async {
         let name = format!("groups-{name}-{:08x}", rand::random::<u32>());
         let brokers = brokers.split(',').map(str::to_owned).collect();
-        story(&World { brokers, name, _embedded: None }).await;
+        story(&World { brokers, name, embedded: None }).await;
     });
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 impl World {
+    async fn embedded(name: &str, groups: GroupConfig) -> Self {
+        let config = BrokerConfig { nodes: 2, groups, ..BrokerConfig::default() };
+        let broker = Broker::start(config).await.expect("it starts");
+        let brokers = broker.bootstrap().split(',').map(str::to_owned).collect();
+        Self { brokers, name: name.to_owned(), embedded: Some(broker) }
+    }
+
+    /// On an embedded broker of its own, which takes shorter sessions than others do.
+    pub async fn for_faults(name: &str) -> Self {
+        let groups = GroupConfig { session_timeout_min: Duration::from_millis(100), ..GroupConfig::default() };
+        Self::embedded(name, groups).await
+    }
+
+    /// The embedded broker.
+    pub fn broker(&self) -> &Broker {
+        self.embedded.as_ref().expect("a story on the embedded broker")
+    }
+
     pub async fn client(&self) -> Cluster {
-        Cluster::connect(&self.brokers, LONG / 2).await.expect("the cluster answers")
+        self.client_within(LONG / 2).await
+    }
+
+    pub async fn client_within(&self, timeout: Duration) -> Cluster {
+        Cluster::connect(&self.brokers, timeout).await.expect("the cluster answers")
     }
 
     /// A topic with so many records in each of its partitions.
@@ -136,7 +163,7 @@ impl World {
     }
 }
 
-fn batch(first: i64, count: i64) -> Outgoing {
+pub fn batch(first: i64, count: i64) -> Outgoing {
     let mut writer = BatchWriter::new(Codec::None);
     for number in first..first + count {
         writer.push(number, None, Some(number.to_string().as_bytes()), Headers::EMPTY).unwrap();

@@ -46,6 +46,9 @@ mod reassigning;
 mod scale_topic;
 mod topic_changes;
 
+// Members of groups.
+mod consume_group;
+
 // The command line itself.
 mod cli;
 

@@ -322,7 +322,9 @@ impl Classic {
         self.last = (share.clone(), self.generation);
         self.surplus = self.holdings.take(share);
         self.publish();
-        self.holdings.start();
+        if self.surplus.is_empty() || self.holdings.has_news() {
+            self.holdings.start();
+        }
         self.led = led;
         self.look_later();
         Ok((!self.surplus.is_empty()).then_some(Event::Surplus))

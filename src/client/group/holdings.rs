@@ -84,6 +84,11 @@ impl Holdings {
         surplus
     }
 
+    /// Whether there is something of ours that the caller does not know of.
+    pub(super) fn has_news(&self) -> bool {
+        self.owned.iter().any(|one| !self.handed.contains(one))
+    }
+
     /// Looks for where to begin with what the caller does not know of yet. To be called when those who commit know how we
     /// stand.
     pub(super) fn start(&mut self) {

@@ -32,6 +32,10 @@ use tokio::time::{Instant, sleep_until};
 /// How often what was written is committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
+/// With `exit`, how long an empty share is not believed: where members keep what they have, a new one gets its part only after
+/// the others have heard of it and given something up.
+const SHARE_COMES_WITHIN: Duration = Duration::from_secs(10);
+
 /// What came of a feed, if it has not been ended.
 type Arrived = Result<(Box<Feed>, Result<Option<()>, JobError>), Aborted>;
 
@@ -52,8 +56,8 @@ struct Member {
     ours: BTreeMap<TopicPartition, Ours>,
     /// With `exit`: where partitions ended, and how much behind that was in open transactions.
     ends: BTreeMap<TopicPartition, (i64, i64)>,
-    /// Whether we have been told our share yet.
-    is_told: bool,
+    /// Since when we know our share; `None` while it is being changed.
+    told: Option<Instant>,
     waiting: FuturesUnordered<BoxFuture<'static, Arrived>>,
     shares: Shares,
     slack: ByteBudget,
@@ -82,7 +86,7 @@ impl Reading<'_> {
             reset: options.reset,
             ours: BTreeMap::new(),
             ends: BTreeMap::new(),
-            is_told: false,
+            told: None,
             waiting: FuturesUnordered::new(),
             shares,
             slack: ByteBudget::new(shares.slack_bytes),
@@ -110,7 +114,7 @@ impl Reading<'_> {
         let mut reader = RecordReader::new(group.shares.unfold_bytes);
         let mut due = Instant::now() + COMMIT_EVERY;
         loop {
-            if self.settings.exit && group.is_told && group.ours.values().all(|ours| ours.feed.is_none()) {
+            if self.settings.exit && group.is_read() {
                 return Ok(Stopped::Exit);
             }
             let has_text = !self.printer.block().is_empty();
@@ -176,8 +180,12 @@ impl Reading<'_> {
     async fn heed(&mut self, group: &mut Member, event: GroupEvent) -> Result<Option<Stopped>, JobError> {
         match event {
             GroupEvent::Assigned(starts) => {
-                tracing::info!(partitions = %show(starts.iter().map(|start| &start.partition)), "assigned");
-                group.is_told = true;
+                if !starts.is_empty() {
+                    tracing::info!(partitions = %show(starts.iter().map(|start| &start.partition)), "assigned");
+                } else if group.told.is_none() {
+                    tracing::info!("in the group, without a partition so far");
+                }
+                group.told.get_or_insert_with(Instant::now);
                 self.begin(group, starts).await?;
                 Ok(None)
             }
@@ -292,6 +300,14 @@ impl Reading<'_> {
 }
 
 impl Member {
+    /// Whether everything that the group gives us is read to its end.
+    fn is_read(&self) -> bool {
+        match self.ours.is_empty() {
+            true => self.told.is_some_and(|told| told.elapsed() >= SHARE_COMES_WITHIN),
+            false => self.ours.values().all(|ours| ours.feed.is_none()),
+        }
+    }
+
     /// Waits for more of a partition, if it is still ours.
     fn wait_for(&mut self, feed: Box<Feed>) {
         if let Some(ours) = self.ours.get_mut(&feed.partition) {
@@ -301,8 +317,9 @@ impl Member {
         }
     }
 
-    /// These are ours no more.
+    /// These are ours no more; what is instead we are told next.
     fn end(&mut self, partitions: &[TopicPartition]) {
+        self.told = None;
         for one in partitions {
             if let Some(feed) = self.ours.remove(one).and_then(|ours| ours.feed) {
                 feed.abort();
@@ -317,6 +334,5 @@ fn next_of(feed: Box<Feed>) -> (AbortHandle, BoxFuture<'static, Arrived>) {
 }
 
 fn show<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> String {
-    let shown: Vec<_> = partitions.into_iter().map(ToString::to_string).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    partitions.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
