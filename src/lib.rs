@@ -18,12 +18,13 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `consume` (records out, as text), `stats` (words and rates, batch by batch), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `consume` (records out, as text), `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data),
+//!   `produce` (files and pipes into a topic), `pour` (records into the partitions of a topic).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
-//! - [`formats`]: records as text: `envelope`, the JSON object that `consume -J` writes and `produce -J` reads; `template`, format
-//!   strings.
+//! - [`formats`]: records as text: lines, CSV, JSON, `envelope`, the JSON object that `consume -J` writes and `produce -J` reads, and
+//!   `template`, format strings.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
@@ -34,8 +35,8 @@
 //! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
-//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, and the only place that knows of clap, anyhow
-//! and indicatif.
+//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (`src/cli/generate/` has one for each sort of
+//! data), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!

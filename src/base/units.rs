@@ -52,6 +52,14 @@ pub fn parse_durations(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(sum) }
 }
 
+/// Reads a share of a whole: `10%` or `0.1`.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, whole) = text.trim().strip_suffix('%').map_or((text.trim(), 1.0), |number| (number, 100.0));
+    let share = number.parse::<f64>().ok().map(|number| number / whole);
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is not a share: write it like 10% or 0.1"))
+}
+
 /// A size as people read it: `64 MiB`, `1.5 GiB`, `17 B`.
 pub fn show_size(bytes: u64) -> String {
     let (unit, scale) = match bytes {
@@ -120,6 +128,14 @@ mod tests {
         assert_eq!(parse_durations("1.5s"), Ok(Duration::from_millis(1500)));
         for wrong in ["", "5", "h", "1h-3m", "1h 3m", "1h3", "é", "1é"] {
             assert!(parse_durations(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_lies_between_nothing_and_all() {
+        assert_eq!((parse_share("10%"), parse_share("0.5"), parse_share("100%")), (Ok(0.1), Ok(0.5), Ok(1.0)));
+        for wrong in ["10", "-1%", "101%", "%", "NaN", ""] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -32,6 +32,10 @@ pub mod consume;
 
 pub mod generate;
 
+pub mod produce;
+
+pub mod perf;
+
 pub mod topic;
 
 mod add_node;
@@ -67,8 +71,12 @@ pub enum Command {
     Torture(torture::TortureArgs),
     /// Read records and show them as text, as they come or in one total order.
     Consume(consume::ConsumeArgs),
-    /// Make sample data: sorted partitions to merge.
+    /// Make sample data: sorted partitions to merge, or records as a running system writes them.
     Generate(generate::GenerateArgs),
+    /// Write files, or what comes through a pipe, to a topic.
+    Produce(produce::ProduceArgs),
+    /// Measure what a cluster takes: rates of records over several numbers of partitions.
+    Perf(perf::PerfArgs),
     /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
@@ -80,7 +88,7 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
-            Self::Stats(_) => true,
+            Self::Stats(_) | Self::Perf(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             _ => false,
         }
@@ -91,7 +99,7 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (stats, topic list, describe and config show have one); \
+        let why = "--output csv: this command's report is no table (stats, perf load, topic list, describe and config show have one); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
     }
@@ -108,6 +116,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Torture(args) => args.run(&cx).await,
             Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
+            Command::Produce(args) => args.run(&cx).await,
+            Command::Perf(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }

@@ -27,9 +27,9 @@ resident MEMORY at its end, and the AGE of its records when they were read (half
 Batches are by order of reading: partitions are read in turn, 1,000 records of each, so the same topic and the same --memory
 give the same batches each time. With little memory fewer partitions are in turn at once, in the order of their numbers.
 
-Unique words are exact as long as those seen fit into what --memory leaves for them, three quarters of it: about 25 bytes for a
-word of up to 8 bytes, twice that for one of 20. From then on batches stay exact as long as their own new words fit into an
-eighth of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~
+Unique words are exact as long as those seen fit into what --memory leaves for them, half of it or a little more: about 25 bytes
+for a word of up to 8 bytes, twice that for one of 20. From then on a batch stays exact as long as its own new words fit into a
+third of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~
 and told with the batch it began at.";
 
 /// Count records, words and different words of a topic, batch by batch, with rates, memory and the records' age.

@@ -71,4 +71,4 @@ pub use fetch::{PartitionReader, ReadOptions, Tail};
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
-pub use produce::{Delivery, PartitionWriter, WriteOptions};
+pub use produce::{Acks, Delivery, PartitionWriter, WriteOptions};

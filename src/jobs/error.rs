@@ -7,6 +7,7 @@ use crate::base::units::show_count;
 use crate::batch::BatchError;
 use crate::client::ClientError;
 use crate::client::rskafka::{NotAdjacent, PlainError};
+use crate::formats::Malformed;
 use crate::keys::KeyError;
 
 /// Why a job stopped.
@@ -137,6 +138,43 @@ pub enum JobError {
         /// Records asked for.
         planned: u64,
     },
+    /// A file or a pipe cannot be read.
+    #[error("{name}: {source}")]
+    Input {
+        /// The file, or what stands for it.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file or a pipe does not hold what it should.
+    #[error("{name} {error}")]
+    Malformed {
+        /// The file, or what stands for it.
+        name: String,
+        /// What is wrong, and in which line.
+        error: Malformed,
+    },
+    /// Something was wrong with the input when writing had begun.
+    #[error("{error}. What stands before that: {written}")]
+    InputStopped {
+        /// What.
+        error: Box<JobError>,
+        /// What became of the records before it.
+        written: String,
+    },
+    /// Records that were to be written are not, as far as is known.
+    #[error("{} of {} records were not written: {}", show_count(*failed), show_count(*sent), show_reasons(reasons, error.as_deref()))]
+    NotAllWritten {
+        /// How many.
+        failed: u64,
+        /// Of how many.
+        sent: u64,
+        /// Why, in a few words each.
+        reasons: Vec<String>,
+        /// What ended the writing, if anything did.
+        error: Option<Box<JobError>>,
+    },
     /// A merge that was tortured did what it must not.
     #[error("{0}")]
     Tortured(String),
@@ -150,17 +188,32 @@ impl JobError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
-            Self::RecordTooLarge { .. } | Self::NotAdjacent(_) | Self::OutputClosed | Self::Tortured(_) => Kind::Failed,
+            Self::NotAllWritten { .. }
+            | Self::Input { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::NotAdjacent(_)
+            | Self::OutputClosed
+            | Self::Tortured(_) => Kind::Failed,
             Self::Client(error) => error.kind(),
             Self::Plain(error) => error.kind(),
-            Self::Stopped { error, .. } | Self::HalfMade { error, .. } | Self::Paused { error, .. } => error.kind(),
+            Self::InputStopped { error, .. }
+            | Self::Stopped { error, .. }
+            | Self::HalfMade { error, .. }
+            | Self::Paused { error, .. } => error.kind(),
             Self::Usage(_) => Kind::Usage,
-            Self::Unsorted { .. } | Self::Batch { .. } | Self::Key { .. } | Self::Unfit(_) | Self::Difference(_) => {
-                Kind::Data
-            }
+            Self::Malformed { .. }
+            | Self::Unsorted { .. }
+            | Self::Batch { .. }
+            | Self::Key { .. }
+            | Self::Unfit(_)
+            | Self::Difference(_) => Kind::Data,
             Self::Interrupted(signal) => Kind::Interrupted(*signal),
         }
     }
+}
+
+fn show_reasons(reasons: &[String], error: Option<&JobError>) -> String {
+    error.map_or_else(|| reasons.join("; "), ToString::to_string)
 }
 
 fn show_paused(records: u64, planned: u64, way_on: Option<&str>) -> String {

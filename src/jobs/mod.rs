@@ -8,6 +8,9 @@ pub mod merge;
 
 pub mod generate;
 
+// Files and pipes into a topic.
+pub mod produce;
+
 // Is it sorted? Is the output what the inputs say? A look inside.
 pub mod check;
 
@@ -27,12 +30,21 @@ pub mod torture;
 // Partitions to other brokers.
 pub mod reassign;
 
+// What does a cluster make of a rate of records?
+pub mod load;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 
 pub use ledger::name::check_name as check_job_name;
 
 // What jobs share.
+pub mod pour;
+
+pub mod pace;
+
+mod made;
+
 pub mod cursor;
 
 mod outlet;

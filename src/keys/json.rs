@@ -22,7 +22,7 @@ pub struct Pointer {
 
 impl Pointer {
     /// Reads `/a/0/b`, with `~1` for a slash and `~0` for a tilde. The empty pointer is the whole document.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = text.split('/');
         if parts.next() != Some("") {
             return Err(format!("the JSON pointer {text:?} does not begin with a slash"));
@@ -76,6 +76,18 @@ pub(super) fn find<'a>(document: &'a [u8], pointer: &Pointer) -> serde_json::Res
     let found = Walk(&pointer.names).deserialize(&mut json)?;
     json.end()?;
     Ok(found)
+}
+
+/// What a field of a JSON document is, as bytes: the text of a string, anything else as it is written; `None` where it is null
+/// or not there.
+pub fn field<'a>(document: &'a [u8], pointer: &Pointer) -> Result<Option<Cow<'a, [u8]>>, String> {
+    let no_json = |error: serde_json::Error| format!("no JSON: {error}");
+    match find(document, pointer).map_err(no_json)? {
+        Found::Nowhere | Found::At("null") => Ok(None),
+        Found::At(raw) if raw.starts_with('"') => text(raw).map(Some).map_err(no_json),
+        Found::At(raw) => Ok(Some(Cow::Borrowed(raw.as_bytes()))),
+        Found::Twice => Err(format!("{} leads to two members of one name", pointer.text)),
+    }
 }
 
 /// The text of a JSON string.

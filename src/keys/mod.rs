@@ -43,6 +43,7 @@ mod text;
 
 pub use error::KeyError;
 pub use filter::{Filter, Verdict};
+pub use json::{Pointer, field};
 pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 pub use text::TextSource;

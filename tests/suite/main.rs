@@ -22,8 +22,12 @@ mod transactions;
 mod reading;
 mod reading_killed;
 
-// Data to try it on.
+// Data to try it on, files and pipes.
 mod generate;
+mod generate_stream;
+mod produce;
+mod produce_faults;
+mod produce_input;
 
 // Records out.
 mod consume;
@@ -32,7 +36,8 @@ mod consume_follow;
 // The proof.
 mod check_verify;
 
-// What is in a topic.
+// What is in a topic, and what a cluster takes.
+mod perf_load;
 mod stats;
 
 // The commands around them.

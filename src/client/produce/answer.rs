@@ -2,7 +2,7 @@
 
 use super::flight::{Answer, Stop};
 use super::outgoing::Held;
-use super::{NotAdjacent, PartitionWriter};
+use super::{Acks, NotAdjacent, PartitionWriter};
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::client::address::Address;
@@ -13,8 +13,13 @@ use crate::wire::produce::{TopicProduceData, TopicProduceResponse};
 use crate::wire::{ErrorCode, Uuid};
 use std::time::Duration;
 
-/// All in-sync replicas.
-const ACKS_ALL: i16 = -1;
+/// As a request has it.
+fn number(acks: Acks) -> i16 {
+    match acks {
+        Acks::All => -1,
+        Acks::Leader => 1,
+    }
+}
 
 impl PartitionWriter {
     /// The request for one batch: name and topic id, of which each version takes the one it has.
@@ -22,7 +27,7 @@ impl PartitionWriter {
         let partition = self.partition();
         ProduceRequest {
             transactional_id: self.transaction.as_ref().map(|transaction| transaction.id.to_string()),
-            acks: ACKS_ALL,
+            acks: number(self.acks),
             timeout_ms: i32::try_from(replicas_wait.as_millis()).unwrap_or(i32::MAX),
             topic_data: vec![TopicProduceData {
                 name: partition.topic.to_string(),

@@ -114,10 +114,10 @@ impl Flight {
         Self { next: end, entries, in_flight_max, sole: true, alone: true, trouble, searches: 0 }
     }
 
-    /// The same where others write as well: a batch may land anywhere behind the one before it, one is on its way at a time,
-    /// and what is in doubt is decided by the broker alone.
+    /// The same where others write as well: a batch may land anywhere behind the one before it, and what is in doubt is decided
+    /// by the broker alone.
     pub(super) fn beside_others(mut self) -> Self {
-        (self.sole, self.in_flight_max) = (false, 1);
+        self.sole = false;
         self
     }
 
@@ -190,11 +190,14 @@ impl Flight {
     }
 
     fn stored(&mut self, index: usize, base: i64) -> Result<usize, Stop> {
-        if !self.sole && base > self.next {
+        // Beside others only the order is known: no batch lies before what is certain. Of one behind a batch that failed not
+        // even that is looked at: the other one may have landed before it or behind it.
+        if !self.sole && index == 0 && base > self.next {
             self.next = base;
         }
         let (expected, records) = (self.place(index), self.entries[index].records);
-        if base != expected {
+        let fits = if self.sole || index == 0 { base == expected } else { base >= self.next };
+        if !fits {
             return Err(Stop::NotAdjacent { expected, got: base, records });
         }
         self.entries[index].state = State::Landed;

@@ -73,6 +73,16 @@ impl Delivery {
     }
 }
 
+/// When a batch counts as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// When all replicas in sync have it.
+    #[default]
+    All,
+    /// When the leader has it; it may be lost with the leader. Batches carry no numbers then.
+    Leader,
+}
+
 /// How a partition is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
@@ -84,11 +94,22 @@ pub struct WriteOptions {
     /// default. Longer than a question is tried: a leader that is killed costs 9 to 14 s, a broker's clean restart a minute;
     /// waiting loses nothing, while giving up leaves an output that has to be begun again.
     pub delivery_timeout: Option<Duration>,
+    /// When a batch counts as stored. Only with [`Acks::All`] can batches be numbered.
+    pub acks: Acks,
+    /// Others may write to the partition as well: offsets of theirs between ours are no error, so the guard against repeats
+    /// is the numbers alone.
+    pub beside_others: bool,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { delivery: Delivery::Idempotent, in_flight_max: flight::IN_FLIGHT_MAX, delivery_timeout: None }
+        Self {
+            delivery: Delivery::Idempotent,
+            in_flight_max: flight::IN_FLIGHT_MAX,
+            delivery_timeout: None,
+            acks: Acks::All,
+            beside_others: false,
+        }
     }
 }
 
@@ -97,6 +118,7 @@ impl Default for WriteOptions {
 pub struct PartitionWriter {
     cluster: Cluster,
     delivery_timeout: Duration,
+    acks: Acks,
     identity: Option<Identity>,
     /// The transactions that everything is written in, if any.
     transaction: Option<Transactional>,
@@ -134,9 +156,9 @@ impl Cluster {
         end: i64,
         options: WriteOptions,
     ) -> Result<PartitionWriter, ClientError> {
-        let identity = match options.delivery {
-            Delivery::Idempotent => Some(self.new_producer().await?),
-            Delivery::AtLeastOnce => None,
+        let identity = match (options.delivery, options.acks) {
+            (Delivery::Idempotent, Acks::All) => Some(self.new_producer().await?),
+            (Delivery::AtLeastOnce, _) | (_, Acks::Leader) => None,
         };
         Ok(self.writer_as(partition, end, options, identity, None))
     }
@@ -150,11 +172,14 @@ impl Cluster {
         identity: Option<Identity>,
         transaction: Option<Transactional>,
     ) -> PartitionWriter {
-        let sole = transaction.as_ref().is_none_or(|transaction| transaction.sole);
-        let flight = Flight::new(end, options.in_flight_max, identity.is_some());
+        let sole = transaction.as_ref().map_or(!options.beside_others, |transaction| transaction.sole);
+        // A job record is alone in its transaction.
+        let in_flight_max = if sole || transaction.is_none() { options.in_flight_max } else { 1 };
+        let flight = Flight::new(end, in_flight_max, identity.is_some());
         PartitionWriter {
             cluster: self.clone(),
             delivery_timeout: options.delivery_timeout.unwrap_or(self.timeout() * 4),
+            acks: options.acks,
             flight: if sole { flight } else { flight.beside_others() },
             identity,
             transaction,
@@ -187,6 +212,15 @@ pub(super) struct Transactional {
     pub(super) sole: bool,
 }
 
+impl PartitionWriter {
+    /// Waits until everything taken is stored for certain. What is dropped while it waits does no harm.
+    pub async fn flush(&mut self) -> Result<(), ClientError> {
+        let result = self.try_finish().await;
+        self.stopped |= result.is_err();
+        result
+    }
+}
+
 /// Between transactions.
 impl PartitionWriter {
     /// What follows is written as `identity`: with a new epoch the sequences begin anew. Nothing may be on its way.
@@ -202,13 +236,6 @@ impl PartitionWriter {
     pub(super) fn pass_marker(&mut self) {
         self.flight.pass(1);
         self.appended.pass(1);
-    }
-
-    /// Waits until everything taken is stored for certain.
-    pub(super) async fn flush(&mut self) -> Result<(), ClientError> {
-        let result = self.try_finish().await;
-        self.stopped |= result.is_err();
-        result
     }
 }
 

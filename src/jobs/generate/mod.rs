@@ -5,16 +5,33 @@
 //! ```
 //!
 //! The promise is that each partition is sorted, so a topic that holds records already is refused: what is added would
-//! begin again at the smallest value.
+//! begin again at the smallest value. What comes record by record, without an end if need be, is in `stream.rs`.
 
 pub mod ints;
+
+// At a pace, for as long as it is wanted.
+pub mod stream;
+
+pub mod parity;
+
+pub mod logins;
+
+pub mod events;
+
+// What they share.
+pub mod defects;
+
+mod object;
+
+pub mod random;
 
 use super::JobContext;
 use super::error::JobError;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
 use crate::batch::Codec;
-use crate::client::{ClientError, Cluster, NewTopic, OffsetAt, WriteOptions};
+use crate::client::{Cluster, NewTopic, OffsetAt, WriteOptions};
+use crate::jobs::made::topic_or_new;
 use crate::jobs::merge::message_bytes_max;
 use crate::jobs::outlet::{Cut, Outlet};
 use futures::stream::{StreamExt as _, TryStreamExt as _};
@@ -27,7 +44,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Partitions written at the same time.
 const PARTITIONS_AT_ONCE: usize = 16;
 /// Kafka's own limit is higher; this one keeps a slip of the fingers from costing a cluster its health.
-const PARTITIONS_MAX: u32 = 10_000;
+pub const PARTITIONS_MAX: u32 = 10_000;
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,16 +155,8 @@ struct Looked {
 /// Finds the topic or makes it, sees that it is empty, and tells where each partition ends.
 async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<Looked, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
-    let created = match cluster.topic(&settings.topic).await {
-        Ok(_) => false,
-        Err(ClientError::UnknownTopic { .. }) => {
-            let partitions = settings.partitions.unwrap_or(PARTITIONS_DEFAULT);
-            cluster.create_topic(&new_topic(settings, partitions)).await?;
-            true
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let topic = cluster.topic(&settings.topic).await?;
+    let new = new_topic(settings, settings.partitions.unwrap_or(PARTITIONS_DEFAULT));
+    let (topic, created) = topic_or_new(&cluster, &new).await?;
     let count = topic.partitions.len() as u32;
     if let Some(asked) = settings.partitions
         && asked != count

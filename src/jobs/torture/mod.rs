@@ -37,7 +37,7 @@ pub use report::TortureReport;
 
 use super::JobContext;
 use super::error::JobError;
-use super::generate::ints::SplitMix64;
+use super::generate::random::SplitMix64;
 use super::generate::{self, IntsSettings};
 use crate::batch::Codec;
 use crate::client::Cluster;

@@ -12,7 +12,7 @@ use super::{Stop, TortureSettings, key};
 use crate::base::units::show_count;
 use crate::client::Cluster;
 use crate::jobs::JobContext;
-use crate::jobs::generate::ints::SplitMix64;
+use crate::jobs::generate::random::SplitMix64;
 use crate::jobs::ledger::Ledger;
 use crate::jobs::verify::{self, JobTyped, VerifyReport, VerifySettings};
 use crate::observe::phase::Phase;

@@ -1,6 +1,6 @@
 //! What is done to a merge, in which order: drawn from a seed, every phase as often as the others.
 
-use crate::jobs::generate::ints::SplitMix64;
+use crate::jobs::generate::random::SplitMix64;
 use crate::observe::phase::Phase;
 use std::collections::VecDeque;
 

@@ -4,6 +4,7 @@ mod binary;
 mod cluster;
 mod killable;
 mod peer;
+mod piped;
 mod records;
 mod seed;
 
@@ -11,6 +12,9 @@ pub use binary::{Outcome, command, run};
 pub use cluster::{Cluster, run_embedded, run_on_kafka};
 pub use killable::Killable;
 pub use peer::coordinator;
+#[cfg(unix)]
+pub use piped::signal;
+pub use piped::{begin, ended, run_with};
 pub use records::Rec;
 pub use seed::Seed;
 

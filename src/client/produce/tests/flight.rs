@@ -186,3 +186,42 @@ fn fault_04_to_06_only_an_answer_that_excludes_the_append_leaves_no_doubt() {
         assert_eq!((remedy.search, remedy.refresh), (search, refresh), "{code}");
     }
 }
+
+#[test]
+fn beside_others_batches_land_wherever_there_is_room_and_in_order() {
+    let mut flight = Flight::new(0, 5, true).beside_others();
+    push(&mut flight);
+    send(&mut flight);
+    assert_eq!((flight.answered(Stored(100)), flight.next()), (Ok(1), 110));
+    for _ in 0..3 {
+        push(&mut flight);
+    }
+    assert_eq!(send(&mut flight).len(), 3, "several at once");
+    assert_eq!((flight.answered(Stored(115)), flight.answered(Stored(200))), (Ok(1), Ok(1)));
+    let stop = flight.answered(Stored(150)).unwrap_err();
+    assert_eq!(
+        stop,
+        Stop::NotAdjacent { expected: 210, got: 150, records: 10 },
+        "nothing lands before what is certain"
+    );
+}
+
+#[test]
+fn beside_others_a_batch_in_doubt_is_decided_by_its_number_and_not_by_what_landed_behind_it() {
+    let mut flight = Flight::new(0, 5, true).beside_others();
+    push(&mut flight);
+    send(&mut flight);
+    flight.answered(Stored(0)).unwrap();
+    for _ in 0..2 {
+        push(&mut flight);
+    }
+    send(&mut flight);
+    assert_eq!(flight.answered(Refused(E::RequestTimedOut)), Ok(0));
+    assert_eq!(flight.answered(Stored(57)), Ok(0), "others wrote between");
+    let remedy = flight.remedy().unwrap();
+    assert!(!remedy.search, "a place in the log tells nothing here");
+    flight.begin_round();
+    assert_eq!(send(&mut flight), [0]);
+    // It was there all the time.
+    assert_eq!((flight.answered(Stored(30)), flight.len()), (Ok(2), 0));
+}

@@ -1,8 +1,8 @@
-//! `kmerge generate`: sample data.
+//! `kmerge generate ints`: sorted partitions to merge.
 
-use super::codec::CodecArg;
-use super::context::Context;
-use clap::{Args, Subcommand};
+use crate::cli::codec::CodecArg;
+use crate::cli::context::Context;
+use clap::Args;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::generate::{self, IntsSettings};
 
@@ -19,22 +19,9 @@ without key or headers, all with the time the command began. The same seed gives
 every machine and in every version. A topic that holds records is refused: what is added would not be sorted with them. It is
 written by an idempotent producer: what is repeated on the way is stored once.";
 
-/// Make sample data: sorted partitions to merge.
-#[derive(Debug, Args)]
-pub struct GenerateArgs {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// Integers, ascending in each partition.
-    Ints(IntsArgs),
-}
-
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, allow_negative_numbers = true)]
-struct IntsArgs {
+pub struct IntsArgs {
     /// The topic; made if it is missing.
     #[arg(long, value_name = "TOPIC", required_unless_present = "topic")]
     to: Option<String>,
@@ -80,9 +67,9 @@ struct IntsArgs {
     compression: CodecArg,
 }
 
-impl GenerateArgs {
+impl IntsArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
-        let What::Ints(ints) = self.what;
+        let ints = self;
         let job = cx.job()?;
         let settings = IntsSettings {
             topic: ints.to.or(ints.topic).unwrap_or_default(),

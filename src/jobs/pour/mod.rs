@@ -1,0 +1,389 @@
+//! Records into the partitions of a topic, for every job that makes them: who pushes a record need not know where it goes.
+//!
+//! ```text
+//!            partition?      a batch being filled          a task a partition
+//!  push ──▶ key: murmur2 ──▶ [0] BatchWriter ── full ──▶ inbox ▶ finish ▶ PartitionWriter ──▶ acknowledged ─┐
+//!           none: sticky     [1] BatchWriter   or late          (checksum,                                  ├─▶ tally
+//!           or as it says    [2]   …                            compression)                        failed ─┘
+//! ```
+//!
+//! How it is used:
+//!
+//! ```text
+//! let mut pour = Pour::open(&cluster, "topic", &PourSettings::default(), &cx.progress).await?;
+//! while let Some(line) = pour.meanwhile(lines.next()).await? {      // waiting must not hold batches back
+//!     pour.push(&PourRecord { value: Some(line), ..PourRecord::at(now_ms) }).await?;
+//! }
+//! let poured = pour.finish(None).await;                             // what became of them, whatever happened
+//! ```
+//!
+//! What to know:
+//! - An error from `push`, `flush`, `meanwhile` or `settle` says that nothing more can be written. Why, and what became of the
+//!   rest, `finish` tells; it has to be called either way.
+//! - A record that no batch can hold fails alone. Whatever a broker refuses for good ends the writing to its partition and
+//!   with it the run: what fails once will mostly fail again, and what was sent behind it is out of order.
+//! - `push` waits for nothing unless a batch is full, and then for room: batches on their way are paid for from one budget,
+//!   those being filled take at most half as much again. Everything in it may be dropped while it waits, and called again.
+//! - Others may write to the topic at the same time. So offsets are not compared, as a merge does: that each record is stored
+//!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer.
+//! - Records of one partition are stored in the order in which they were pushed.
+
+mod lane;
+mod partitioner;
+mod tally;
+
+#[cfg(test)]
+mod tests;
+
+pub use partitioner::{murmur2, partition_of_key};
+pub use tally::{Counts, Poured};
+
+use super::error::JobError;
+use super::merge::message_bytes_max;
+use crate::base::budget::ByteBudget;
+use crate::base::place::TopicPartition;
+use crate::base::units::show_size;
+use crate::batch::{BatchWriter, Codec, HEADER_BYTES, Headers};
+use crate::client::{Acks, Cluster, Delivery, WriteOptions};
+use crate::observe::progress::Progress;
+use lane::{Filled, Lane};
+use partitioner::Sticky;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tally::Tally;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Batches that wait for a partition beside those on their way.
+const INBOX: usize = 2;
+/// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
+const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 15;
+/// Enough to make requests rare, not so much that a consumer with little memory could not hold a few.
+pub const BATCH_BYTES_DEFAULT: usize = 128 << 10;
+/// Kafka's own producer takes as much.
+pub const MEMORY_DEFAULT: usize = 32 << 20;
+/// As Kafka's own producer has it since 4.0.
+pub const LINGER_DEFAULT: Duration = Duration::from_millis(5);
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PourSettings {
+    /// How batches are compressed.
+    pub codec: Codec,
+    /// The size that a batch of several records stays below, before compression.
+    pub batch_bytes: usize,
+    /// How long a record may wait for others to share its batch, where there are none at hand.
+    pub linger: Duration,
+    /// What all batches together may take.
+    pub memory_bytes: usize,
+    /// When a batch counts as stored. With [`Acks::All`] the producer is idempotent.
+    pub acks: Acks,
+}
+
+impl Default for PourSettings {
+    fn default() -> Self {
+        Self {
+            codec: Codec::None,
+            batch_bytes: BATCH_BYTES_DEFAULT,
+            linger: LINGER_DEFAULT,
+            memory_bytes: MEMORY_DEFAULT,
+            acks: Acks::All,
+        }
+    }
+}
+
+/// One record on its way in.
+#[derive(Debug, Clone, Copy)]
+pub struct PourRecord<'a> {
+    /// Where it must go; by its key, or anywhere, if absent.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value; null is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: Headers<'a>,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+impl PourRecord<'_> {
+    /// A record of that time with nothing in it, to be filled by `..`.
+    pub fn at(timestamp: i64) -> Self {
+        Self { partition: None, key: None, value: None, headers: Headers::EMPTY, timestamp }
+    }
+
+    fn bytes(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
+    }
+}
+
+/// One partition: the batch being filled, and the way to its task once it has one.
+#[derive(Default)]
+struct Slot {
+    batch: Option<Filling>,
+    inbox: Option<mpsc::Sender<Filled>>,
+}
+
+struct Filling {
+    writer: BatchWriter,
+    /// Keys and values in it.
+    payload_bytes: u64,
+}
+
+/// See the module's head.
+pub struct Pour {
+    cluster: Cluster,
+    topic: Arc<str>,
+    settings: PourSettings,
+    bytes_max: usize,
+    slots: Vec<Slot>,
+    sticky: Sticky,
+    /// Batches that are full, in order.
+    ready: VecDeque<(usize, Filling)>,
+    /// When the first of the records came that are in batches being filled.
+    filling_since: Option<Instant>,
+    filling_bytes: usize,
+    budget: ByteBudget,
+    tally: Arc<Tally>,
+    lanes: JoinSet<()>,
+}
+
+impl Pour {
+    /// A way into all partitions of `topic`, which must be there. What is acknowledged moves `progress`.
+    pub async fn open(
+        cluster: &Cluster,
+        topic: &str,
+        settings: &PourSettings,
+        progress: &Progress,
+    ) -> Result<Self, JobError> {
+        let info = cluster.topic(topic).await?;
+        let bytes_max = message_bytes_max(&cluster.topic_configs(topic).await?);
+        let led = info.partitions.iter().map(|partition| partition.leader >= 0).collect();
+        // Not the whole of what the topic takes: compression may make a batch longer.
+        let batch_bytes = settings.batch_bytes.min(bytes_max - bytes_max / 16);
+        if settings.memory_bytes < 4 * batch_bytes {
+            return Err(JobError::Usage(format!(
+                "batches of {} need --memory {} or more",
+                show_size(batch_bytes as u64),
+                show_size(4 * batch_bytes as u64)
+            )));
+        }
+        Ok(Self {
+            cluster: cluster.clone(),
+            topic: topic.into(),
+            settings: PourSettings { batch_bytes, ..*settings },
+            bytes_max,
+            slots: info.partitions.iter().map(|_| Slot::default()).collect(),
+            sticky: Sticky::new(led),
+            ready: VecDeque::new(),
+            filling_since: None,
+            filling_bytes: 0,
+            budget: ByteBudget::new(settings.memory_bytes / 3 * 2),
+            tally: Arc::new(Tally::new(progress.clone())),
+            lanes: JoinSet::new(),
+        })
+    }
+
+    /// How many partitions the topic has.
+    pub fn partitions(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What became of the records so far.
+    pub fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+
+    /// Takes a record.
+    #[inline]
+    pub async fn push(&mut self, record: &PourRecord<'_>) -> Result<(), JobError> {
+        self.add(record)?;
+        if self.ready.is_empty() { Ok(()) } else { self.hand_over().await }
+    }
+
+    /// Takes a record and waits until it is acknowledged, as [`Self::settle`] does.
+    pub async fn push_and_settle(&mut self, record: &PourRecord<'_>) -> Result<(), JobError> {
+        self.add(record)?;
+        self.settle().await
+    }
+
+    /// The same without waiting, for who pushes many at once: `true` says that [`Self::hand_over`] has to be called before
+    /// the next one.
+    #[inline]
+    pub fn add(&mut self, record: &PourRecord<'_>) -> Result<bool, JobError> {
+        let mut at = self.slot_for(record)?;
+        let bytes = record.bytes() + record.headers.raw().1.len() + RECORD_OVERHEAD_MAX;
+        if let Some(batch) = &self.slots[at].batch
+            && batch.writer.bytes() + bytes > self.settings.batch_bytes
+        {
+            self.cut(at);
+            at = self.slot_for(record)?;
+        }
+        let (tally, settings) = (&self.tally, &self.settings);
+        let batch = self.slots[at].batch.get_or_insert_with(|| Filling {
+            writer: tally.spare().unwrap_or_else(|| BatchWriter::new(settings.codec)),
+            payload_bytes: 0,
+        });
+        let before = batch.writer.bytes();
+        let pushed = batch.writer.push(record.timestamp, record.key, record.value, record.headers);
+        pushed.map_err(|error| unwritable(&self.topic, at, &error))?;
+        batch.payload_bytes += record.bytes() as u64;
+        self.filling_bytes += batch.writer.bytes() - before;
+        self.tally.taken(1);
+        if self.filling_since.is_none() {
+            self.filling_since = Some(Instant::now());
+        }
+        if self.filling_bytes > self.settings.memory_bytes / 3 {
+            // Many partitions at once: none may fill its batch.
+            self.cut_all();
+        }
+        Ok(!self.ready.is_empty())
+    }
+
+    #[inline]
+    fn slot_for(&self, record: &PourRecord<'_>) -> Result<usize, JobError> {
+        let count = self.slots.len();
+        match (record.partition, record.key) {
+            (None, None) => Ok(self.sticky.current()),
+            (None, Some(key)) => Ok(partition_of_key(key, count)),
+            (Some(partition), _) => {
+                let there = usize::try_from(partition).ok().filter(|partition| *partition < count);
+                there.ok_or_else(|| no_such_partition(&self.topic, partition, count))
+            }
+        }
+    }
+
+    /// Sends the batch of one partition on its way, once there is room.
+    fn cut(&mut self, at: usize) {
+        let Some(batch) = self.slots[at].batch.take() else { return };
+        self.filling_bytes -= batch.writer.bytes() - HEADER_BYTES;
+        self.ready.push_back((at, batch));
+        if at == self.sticky.current() {
+            let slots = &self.slots;
+            self.sticky.move_on(|at| slots[at].inbox.as_ref().is_none_or(|inbox| inbox.capacity() > 0));
+        }
+    }
+
+    fn cut_all(&mut self) {
+        (0..self.slots.len()).for_each(|at| self.cut(at));
+        (self.filling_since, self.filling_bytes) = (None, 0);
+    }
+
+    /// Gives full batches to their partitions, waiting for room; and what has waited for its linger along with them.
+    pub async fn hand_over(&mut self) -> Result<(), JobError> {
+        self.hand_over_ready().await?;
+        match self.filling_since {
+            Some(since) if since.elapsed() > self.settings.linger => self.flush().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn hand_over_ready(&mut self) -> Result<(), JobError> {
+        while let Some((at, batch)) = self.ready.front() {
+            let (at, bytes) = (*at, batch.writer.bytes().min(self.budget.total()));
+            // Both waits end: what is on its way is answered, or given up, within the time that a batch is tried.
+            let reserved = self.budget.take(bytes).await.ok_or(JobError::OutputClosed)?;
+            let inbox = self.inbox(at);
+            let permit = inbox.reserve().await.map_err(|_| JobError::OutputClosed)?;
+            if let Some((_, Filling { writer, payload_bytes })) = self.ready.pop_front() {
+                permit.send(Filled { writer, payload_bytes, reserved });
+            }
+        }
+        if self.tally.is_broken() { Err(JobError::OutputClosed) } else { Ok(()) }
+    }
+
+    /// The way to a partition's task, which begins now if there is none yet.
+    fn inbox(&mut self, at: usize) -> mpsc::Sender<Filled> {
+        if let Some(inbox) = &self.slots[at].inbox {
+            return inbox.clone();
+        }
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let partition = TopicPartition::new(self.topic.clone(), at as i32);
+        let delivery = match self.settings.acks {
+            Acks::All => Delivery::Idempotent,
+            Acks::Leader => Delivery::AtLeastOnce,
+        };
+        let options =
+            WriteOptions { delivery, acks: self.settings.acks, beside_others: true, ..WriteOptions::default() };
+        let lane = Lane::new(self.cluster.clone(), partition, options, self.bytes_max, inbox, self.tally.clone());
+        self.lanes.spawn(lane.run());
+        self.slots[at].inbox = Some(sender.clone());
+        sender
+    }
+
+    /// Sends every record on its way, full batch or not.
+    pub async fn flush(&mut self) -> Result<(), JobError> {
+        self.cut_all();
+        self.hand_over_ready().await
+    }
+
+    /// Sends every record on its way and waits until each is acknowledged, or until one has failed.
+    pub async fn settle(&mut self) -> Result<(), JobError> {
+        self.flush().await?;
+        self.tally.settled().await;
+        if self.tally.is_broken() { Err(JobError::OutputClosed) } else { Ok(()) }
+    }
+
+    /// Waits for `event`, sending meanwhile what has waited for its linger.
+    pub async fn meanwhile<T>(&mut self, event: impl Future<Output = T>) -> Result<T, JobError> {
+        let mut event = std::pin::pin!(event);
+        loop {
+            tokio::select! {
+                biased;
+                happened = &mut event => return Ok(happened),
+                sent = self.send_what_is_due() => sent?,
+            }
+        }
+    }
+
+    async fn send_what_is_due(&mut self) -> Result<(), JobError> {
+        if self.ready.is_empty() {
+            match self.filling_since {
+                Some(since) => tokio::time::sleep_until(since + self.settings.linger).await,
+                // Nothing to send; but that nothing can be sent any more is worth knowing.
+                None => self.tally.broken().await,
+            }
+            self.cut_all();
+        }
+        self.hand_over_ready().await
+    }
+
+    /// Sends what is left, waits until everything is certain, and tells what became of it. With `within` the waiting ends
+    /// after that time; what is not certain then has failed.
+    pub async fn finish(mut self, within: Option<Duration>) -> Poured {
+        let deadline = within.map(|within| Instant::now() + within);
+        let wait = async {
+            // Why it cannot be sent, the tally knows.
+            let flushed = self.flush().await;
+            drop(flushed);
+            for slot in &mut self.slots {
+                slot.inbox = None;
+            }
+            while self.lanes.join_next().await.is_some() {}
+        };
+        let in_time = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, wait).await.is_ok(),
+            None => {
+                wait.await;
+                true
+            }
+        };
+        self.tally.end(in_time)
+    }
+}
+
+#[cold]
+fn no_such_partition(topic: &str, partition: i32, count: usize) -> JobError {
+    JobError::Usage(format!("{topic} has {count} partitions, counted from 0: there is no partition {partition}"))
+}
+
+#[cold]
+fn unwritable(topic: &str, at: usize, error: &crate::batch::BatchError) -> JobError {
+    JobError::Refused(format!(
+        "{}: a batch for it cannot be put together: {error}",
+        TopicPartition::new(topic, at as i32)
+    ))
+}

@@ -1,0 +1,116 @@
+//! What goes wrong while records are written: each is stored once, or counted as failed with a reason.
+
+use crate::produce::{produce, values};
+use crate::support::*;
+use kmerge::broker::{Fault, Rule};
+use kmerge::wire::{ApiKey, ErrorCode};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+on_both_brokers! {
+    async fn a_record_that_is_too_large_fails_alone(cluster: &Cluster) {
+        let topic = cluster.topic_with("small", 1, &[("max.message.bytes", "2000")]).await;
+        let input = format!("one\n{}\nthree\n", "x".repeat(3000));
+        let outcome = produce(cluster, &[&topic, "--output", "json"], input).await;
+        let outcome = outcome.fails(1, &["1 of 3 records were not written", "max.message.bytes 2,000"]);
+        let report = outcome.json();
+        assert_eq!((&report["sent"], &report["acknowledged"], &report["failed"]), (&3.into(), &2.into(), &1.into()));
+        assert_eq!(report["failures"][0]["records"], 1);
+        assert_eq!(values(cluster, &topic, 0).await, ["one", "three"]);
+    }
+
+    async fn what_the_broker_refuses_ends_the_run_with_its_reason(cluster: &Cluster) {
+        let topic = cluster.topic_with("compacted", 1, &[("cleanup.policy", "compact")]).await;
+        let outcome = produce(cluster, &[&topic], "no key\nnor here\n").await;
+        outcome.fails(1, &["2 sent, 0 acknowledged, 2 failed", "refused: INVALID_RECORD", "without a key"]);
+        produce(cluster, &[&topic, "-K", ":"], "a:1\nb:2\n").await.ok();
+        assert_eq!(values(cluster, &topic, 0).await, ["1", "2"]);
+    }
+
+    async fn a_line_is_written_while_the_pipe_is_silent_and_a_topic_deleted_underway_is_told(cluster: &Cluster) {
+        let topic = cluster.topic("deleted", 1).await;
+        let mut child = begin(command(&cluster.brokers, &["produce", &topic, "--timeout", "1s"]));
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(b"first\n").unwrap();
+        until(async || values(cluster, &topic, 0).await == ["first"]).await;
+        cluster.run(&["topic", "delete", &topic]).await.ok();
+        pipe.write_all(b"second\n").unwrap();
+        // It ends by itself, though the pipe is open.
+        let outcome = ended(child).await;
+        outcome.fails(1, &["2 sent, 1 acknowledged, 1 failed", "the topic is gone", &topic]);
+        drop(pipe);
+    }
+}
+
+#[cfg(unix)]
+on_both_brokers! {
+    async fn a_signal_sends_what_was_read_and_says_how_far_it_came(cluster: &Cluster) {
+        let topic = cluster.topic("signal", 1).await;
+        let mut child = begin(command(&cluster.brokers, &["produce", &topic, "--linger", "1h"]));
+        let mut pipe = child.stdin.take().unwrap();
+        // More than a block is read, so that something was; the linger holds the rest back.
+        let lines: String = (0..100_000).map(|i| format!("{i}\n")).collect();
+        pipe.write_all(lines.as_bytes()).unwrap();
+        until(async || !cluster.read(&topic, 0).await.is_empty()).await;
+        signal("-INT", &child);
+        let outcome = ended(child).await.fails(130, &["interrupted", "0 failed"]);
+        let stored = values(cluster, &topic, 0).await;
+        assert!(stored.iter().map(String::as_str).eq(lines.lines().take(stored.len())));
+        let acknowledged = kmerge::base::units::show_count(stored.len() as u64);
+        assert!(outcome.stderr.contains(&format!("{acknowledged} acknowledged")), "{acknowledged}: {outcome:?}");
+        drop(pipe);
+    }
+}
+
+async fn until(holds: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never happens");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lines that make many batches, each numbered.
+fn many() -> String {
+    (0..5000).map(|i| format!("line {i}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_and_repeats_on_the_way_store_every_record_once_also_beside_another_writer() {
+    let cluster = Cluster::embedded("produce-faults").await;
+    let topic = cluster.topic("faults", 1).await;
+    let faults = cluster.embedded.as_ref().unwrap().faults();
+    for (after, fault) in [
+        (3, Fault::DropAfter),
+        (11, Fault::DropBefore),
+        (17, Fault::Repeat),
+        (23, Fault::ErrorAfter(ErrorCode::RequestTimedOut)),
+        (31, Fault::Error(ErrorCode::NotLeaderOrFollower)),
+        (37, Fault::Error(ErrorCode::NotEnoughReplicas)),
+    ] {
+        faults.add(Rule::on(ApiKey::Produce).partition(&topic, 0).after(after).once(), fault);
+    }
+    let args = [topic.as_str(), "--batch-bytes", "1KiB"];
+    let (ours, other) =
+        tokio::join!(produce(&cluster, &args, many()), produce(&cluster, &args, "other\n".repeat(5000)));
+    ours.ok();
+    other.ok();
+    let stored = values(&cluster, &topic, 0).await;
+    let own: Vec<&str> = stored.iter().map(String::as_str).filter(|value| *value != "other").collect();
+    assert!(own.iter().copied().eq(many().lines()), "{} of ours", own.len());
+    assert_eq!(stored.len() - own.len(), 5000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_does_not_answer_fails_with_a_reason_and_the_others_are_written() {
+    let cluster = Cluster::embedded("produce-silent").await;
+    let topic = cluster.topic("silent", 2).await;
+    let faults = cluster.embedded.as_ref().unwrap().faults();
+    faults.add(Rule::on(ApiKey::Produce).partition(&topic, 1).always(), Fault::Error(ErrorCode::NotEnoughReplicas));
+    let lines: String = (0..100).map(|i| format!("{i}=>{i}\n")).collect();
+    let outcome = produce(&cluster, &[&topic, "-K", "=>", "--timeout", "1s", "--output", "json"], lines).await;
+    let report = outcome.fails(1, &["not written", "NOT_ENOUGH_REPLICAS"]).json();
+    let stored = cluster.read(&topic, 0).await.len();
+    assert_eq!((&report["acknowledged"], &report["failed"]), (&stored.into(), &(100 - stored).into()));
+    assert!(stored > 20, "{report}");
+}
