@@ -15,12 +15,12 @@ impl LoadReport {
         };
         Chart {
             title: format!(
-                "Load of {} records/s times 1 to {}, records of {} bytes",
+                "{} records/s of {} bytes, and multiples of that",
                 show_count(self.settings.rate.round() as u64),
-                self.settings.times.iter().copied().fold(1.0, f64::max),
                 self.settings.record_bytes
             ),
             x_label: "partitions".to_owned(),
+            x_counts: true,
             panels: vec![
                 panel("read, records/s", false, |trial| Some(trial.read_per_second)),
                 panel("latency p50, ms", true, |trial| trial.latency_ms.p50),
