@@ -1,12 +1,13 @@
 //! `kmerge stats`: what is in a topic, and how fast it comes.
 
 use super::context::Context;
+use super::global::OutputForm;
+use super::output::write_stdout;
 use super::plot::PlotFile;
-use super::table::Table;
 use clap::Args;
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
-use kmerge::jobs::stats::{self, StatsSettings};
+use kmerge::jobs::stats::{self, COLUMNS, COLUMNS_CSV, StatsReport, StatsSettings};
 use kmerge::keys::TextSource;
 use std::path::PathBuf;
 
@@ -88,12 +89,58 @@ impl StatsArgs {
             plot.finish(&report.chart())?;
         }
         cx.say(&report.summary());
-        let (mut text, mut csv) = (Table::new(1, &stats::COLUMNS), Table::new(1, &stats::COLUMNS_CSV));
-        report.rows().into_iter().for_each(|row| text.row(row));
-        report.rows_csv().into_iter().for_each(|row| csv.row(row));
-        let shown = cx.print_table_as(&text.text(), &csv, &report.to_json());
+        let shown = print(&report, cx.global.output);
         // What was stopped was stopped, also where nobody reads the report.
         report.verdict()?;
         shown
     }
+}
+
+/// What is put together before it is written.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Shows the report row by row: a million batches are a table that should never be in memory as a whole.
+fn print(report: &StatsReport, form: OutputForm) -> anyhow::Result<()> {
+    match form {
+        OutputForm::Text => {
+            let mut widths = COLUMNS.map(str::len);
+            for row in report.rows() {
+                widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.len()));
+            }
+            let line = |cells: Vec<String>| {
+                let columns = cells.iter().zip(widths).enumerate();
+                let columns = columns.map(|(column, (cell, width))| match column {
+                    0 => format!("{cell:<width$}"),
+                    _ => format!("  {cell:>width$}"),
+                });
+                columns.collect::<String>().trim_end().to_owned() + "\n"
+            };
+            let heads = COLUMNS.map(str::to_owned).to_vec();
+            write_all(std::iter::once(heads).chain(report.rows()).map(line))
+        }
+        OutputForm::Csv => {
+            // Numbers, names and words of our own: nothing needs to be quoted.
+            let heads = COLUMNS_CSV.map(str::to_owned).to_vec();
+            write_all(std::iter::once(heads).chain(report.rows_csv()).map(|cells| cells.join(",") + "\n"))
+        }
+        OutputForm::Json => {
+            let whole = report.to_json().to_string();
+            let open = whole.strip_suffix('}').unwrap_or(&whole).to_owned() + ",\"batches\":[";
+            let batches = report.batches_json().enumerate();
+            let batches = batches.map(|(index, batch)| format!("{}{batch}", if index == 0 { "" } else { "," }));
+            write_all(std::iter::once(open).chain(batches).chain(["]}\n".to_owned()]))
+        }
+    }
+}
+
+fn write_all(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let mut piece = String::new();
+    for text in texts {
+        piece += &text;
+        if piece.len() >= PIECE_BYTES {
+            write_stdout(&piece)?;
+            piece.clear();
+        }
+    }
+    write_stdout(&piece)
 }
