@@ -72,7 +72,7 @@ async fn a_cluster_that_stalls_is_charged_for_every_record_that_was_due_meanwhil
     // Of two thousand records eight hundred were due while nothing was written, the first of them waited longest.
     let trial = &report["trials"][0];
     assert!(number(trial, "latency_max_ms") >= 780.0 && number(trial, "latency_p99_ms") >= 700.0, "{trial}");
-    assert!(number(trial, "unsent") == 0.0 && number(trial, "written_per_second") > 0.0, "{trial}");
+    assert!(number(trial, "written_per_second") > 0.0, "{trial}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

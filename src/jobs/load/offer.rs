@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A timer's step; waiting less than that takes as long.
 const TICK: Duration = Duration::from_millis(1);
 /// So long after the end what was due before it is still sent. Who is later than that has fallen behind.
-const GRACE: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Sends what the plan says until it ends; gives how many records were sent.
 pub(super) async fn offer(pour: &mut Pour, plan: &Plan, record_bytes: usize) -> Result<u64, JobError> {

@@ -95,7 +95,8 @@ pub(super) async fn run(
         error = readers.failed() => return Err(error),
     };
     let stopped_at = Instant::now();
-    let poured = pour.finish(Some(cx.timeout)).await;
+    // However much is on its way: a cluster that is too slow for the rate is a result, not an error. Each batch has its time.
+    let poured = pour.finish(None).await;
     let counts = poured.counts;
     poured.verdict()?;
     let sent = offered?;
