@@ -19,9 +19,9 @@
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
-//!   `stats` (words and rates, batch by batch), `generate` (sample data), `produce` (files and pipes into a topic), `pour` (records
-//!   into the partitions of a topic), `reassign` (partitions to other
-//!   brokers), `groups` (how far readers are, and where they read on).
+//!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
+//!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `reassign` (partitions to other brokers),
+//!   `groups` (how far readers are, and where they read on).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).

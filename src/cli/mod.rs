@@ -35,6 +35,8 @@ pub mod generate;
 
 pub mod produce;
 
+pub mod perf;
+
 pub mod topic;
 
 pub mod group;
@@ -76,6 +78,8 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Write files, or what comes through a pipe, to a topic.
     Produce(produce::ProduceArgs),
+    /// Measure what a cluster takes: rates of records over several numbers of partitions.
+    Perf(perf::PerfArgs),
     /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
     Topic(topic::TopicArgs),
@@ -90,7 +94,7 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
-            Self::Stats(_) => true,
+            Self::Stats(_) | Self::Perf(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
             _ => false,
@@ -102,7 +106,7 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (those of stats, topic list, topic describe, group list and group lag \
+        let why = "--output csv: this command's report is no table (those of stats, perf load, topic list, topic describe, group list and group lag \
                    are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
@@ -121,6 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Produce(args) => args.run(&cx).await,
+            Command::Perf(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Group(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,

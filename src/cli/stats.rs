@@ -1,12 +1,13 @@
 //! `kmerge stats`: what is in a topic, and how fast it comes.
 
 use super::context::Context;
+use super::global::OutputForm;
+use super::output::write_stdout;
 use super::plot::PlotFile;
-use super::table::Table;
 use clap::Args;
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
-use kmerge::jobs::stats::{self, StatsSettings};
+use kmerge::jobs::stats::{self, COLUMNS, COLUMNS_CSV, StatsReport, StatsSettings};
 use kmerge::keys::TextSource;
 use std::path::PathBuf;
 
@@ -27,9 +28,9 @@ resident MEMORY at its end, and the AGE of its records when they were read (half
 Batches are by order of reading: partitions are read in turn, 1,000 records of each, so the same topic and the same --memory
 give the same batches each time. With little memory fewer partitions are in turn at once, in the order of their numbers.
 
-Unique words are exact as long as those seen fit into what --memory leaves for them, three quarters of it: about 25 bytes for a
-word of up to 8 bytes, twice that for one of 20. From then on batches stay exact as long as their own new words fit into an
-eighth of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~
+Unique words are exact as long as those seen fit into what --memory leaves for them, half of it or a little more: about 25 bytes
+for a word of up to 8 bytes, twice that for one of 20. From then on a batch stays exact as long as its own new words fit into a
+third of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~
 and told with the batch it began at.";
 
 /// Count records, words and different words of a topic, batch by batch, with rates, memory and the records' age.
@@ -88,12 +89,58 @@ impl StatsArgs {
             plot.finish(&report.chart())?;
         }
         cx.say(&report.summary());
-        let (mut text, mut csv) = (Table::new(1, &stats::COLUMNS), Table::new(1, &stats::COLUMNS_CSV));
-        report.rows().into_iter().for_each(|row| text.row(row));
-        report.rows_csv().into_iter().for_each(|row| csv.row(row));
-        let shown = cx.print_table_as(&text.text(), &csv, &report.to_json());
+        let shown = print(&report, cx.global.output);
         // What was stopped was stopped, also where nobody reads the report.
         report.verdict()?;
         shown
     }
+}
+
+/// What is put together before it is written.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Shows the report row by row: a million batches are a table that should never be in memory as a whole.
+fn print(report: &StatsReport, form: OutputForm) -> anyhow::Result<()> {
+    match form {
+        OutputForm::Text => {
+            let mut widths = COLUMNS.map(str::len);
+            for row in report.rows() {
+                widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.len()));
+            }
+            let line = |cells: Vec<String>| {
+                let columns = cells.iter().zip(widths).enumerate();
+                let columns = columns.map(|(column, (cell, width))| match column {
+                    0 => format!("{cell:<width$}"),
+                    _ => format!("  {cell:>width$}"),
+                });
+                columns.collect::<String>().trim_end().to_owned() + "\n"
+            };
+            let heads = COLUMNS.map(str::to_owned).to_vec();
+            write_all(std::iter::once(heads).chain(report.rows()).map(line))
+        }
+        OutputForm::Csv => {
+            // Numbers, names and words of our own: nothing needs to be quoted.
+            let heads = COLUMNS_CSV.map(str::to_owned).to_vec();
+            write_all(std::iter::once(heads).chain(report.rows_csv()).map(|cells| cells.join(",") + "\n"))
+        }
+        OutputForm::Json => {
+            let whole = report.to_json().to_string();
+            let open = whole.strip_suffix('}').unwrap_or(&whole).to_owned() + ",\"batches\":[";
+            let batches = report.batches_json().enumerate();
+            let batches = batches.map(|(index, batch)| format!("{}{batch}", if index == 0 { "" } else { "," }));
+            write_all(std::iter::once(open).chain(batches).chain(["]}\n".to_owned()]))
+        }
+    }
+}
+
+fn write_all(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let mut piece = String::new();
+    for text in texts {
+        piece += &text;
+        if piece.len() >= PIECE_BYTES {
+            write_stdout(&piece)?;
+            piece.clear();
+        }
+    }
+    write_stdout(&piece)
 }

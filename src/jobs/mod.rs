@@ -32,6 +32,9 @@ pub mod reassign;
 
 pub mod groups;
 
+// What does a cluster make of a rate of records?
+pub mod load;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 

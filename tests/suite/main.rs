@@ -36,7 +36,8 @@ mod consume_follow;
 // The proof.
 mod check_verify;
 
-// What is in a topic.
+// What is in a topic, and what a cluster takes.
+mod perf_load;
 mod stats;
 
 // The commands around them.

@@ -96,6 +96,7 @@ struct Memory {
     at_once: usize,
     read: ReadShare,
     words_bytes: usize,
+    batches_max: usize,
 }
 
 impl Memory {
@@ -105,7 +106,6 @@ impl Memory {
         let reading = (all / 4).max((all / 2).min(PARTITION_BYTES));
         let batches = offsets.div_ceil(settings.batch_records.max(1));
         let rows = (batches as usize).saturating_mul(size_of::<Batch>());
-        // A vector that grows takes twice as much; it is asked for at once.
         if rows > all / 4 {
             let batches_max = (all / 4 / size_of::<Batch>()).max(1) as u64;
             return Err(JobError::Refused(format!(
@@ -128,7 +128,7 @@ impl Memory {
                 least >> 20
             )));
         }
-        Ok(Self { at_once, read, words_bytes })
+        Ok(Self { at_once, read, words_bytes, batches_max: batches as usize })
     }
 }
 
@@ -146,7 +146,8 @@ where
     let mut waiting =
         sources.map(|source| memory.read.cursor(Windows::start(source, memory.read.fetch_bytes, None), cx));
     let mut open: Vec<RecordCursor<Windows>> = waiting.by_ref().take(memory.at_once).collect();
-    let mut tally = Tally::new(settings.text.clone(), settings.batch_records.max(1), TURN_RECORDS, memory.words_bytes);
+    let (text, batch_records) = (settings.text.clone(), settings.batch_records.max(1));
+    let mut tally = Tally::new(text, batch_records, memory.batches_max, TURN_RECORDS, memory.words_bytes);
     let mut turn = 0;
     while !open.is_empty() {
         if turn >= open.len() {

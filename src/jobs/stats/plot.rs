@@ -35,6 +35,7 @@ impl StatsReport {
         Chart {
             title: format!("{}: {} a batch{a_point}", self.topic, counted(self.batch_records, batches)),
             x_label: "seconds".to_owned(),
+            x_counts: false,
             panels: vec![panel("records/s", rates), panel("memory, MiB", memory), panel("CPU, % of one core", cpu)],
         }
     }

@@ -191,10 +191,8 @@ impl StatsReport {
     }
 
     /// The batches as a table for people, a row each, and one for all of them; an estimate is marked with a tilde.
-    pub fn rows(&self) -> Vec<Vec<String>> {
+    pub fn rows(&self) -> impl Iterator<Item = Vec<String>> {
         let unique = |unique: Unique| format!("{}{}", if unique.exact { "" } else { "~" }, unique.count);
-        let mut rows: Vec<Vec<String>> =
-            (1..).zip(&self.totals.batches).map(|(number, batch)| batch.row(number, unique)).collect();
         let all = &self.totals;
         let as_batch = Batch {
             records: all.records,
@@ -210,25 +208,26 @@ impl StatsReport {
         };
         let mut total = as_batch.row(0, unique);
         total[0] = "total".to_owned();
-        rows.push(total);
-        rows
+        (1..).zip(&all.batches).map(move |(number, batch)| batch.row(number, unique)).chain([total])
     }
 
     /// The batches as a table for programs.
-    pub fn rows_csv(&self) -> Vec<Vec<String>> {
-        let batches = (1..).zip(&self.totals.batches);
-        let row = |(number, batch): (usize, &Batch)| {
+    pub fn rows_csv(&self) -> impl Iterator<Item = Vec<String>> {
+        (1..).zip(&self.totals.batches).map(|(number, batch)| {
             let mut row = batch.row(number, |unique| unique.count.to_string());
             row.extend([batch.unique_words.exact.to_string(), batch.unique_words_so_far.exact.to_string()]);
             row
-        };
-        batches.map(row).collect()
+        })
     }
 
-    /// The report as one JSON object.
+    /// The batches as JSON objects.
+    pub fn batches_json(&self) -> impl Iterator<Item = Value> {
+        (1..).zip(&self.totals.batches).map(|(number, batch)| batch.to_json(number))
+    }
+
+    /// The report as one JSON object, without its batches: as objects, all of them at once would take many times what they do.
     pub fn to_json(&self) -> Value {
         let all = &self.totals;
-        let batches: Vec<Value> = (1..).zip(&all.batches).map(|(number, batch)| batch.to_json(number)).collect();
         json!({
             "topic": self.topic,
             "partitions": self.partitions,
@@ -259,7 +258,6 @@ impl StatsReport {
                 "offset": unreadable.first.offset,
                 "reason": unreadable.error.to_string(),
             })),
-            "batches": batches,
         })
     }
 

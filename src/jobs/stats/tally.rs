@@ -75,8 +75,14 @@ impl Mark {
 }
 
 impl Tally {
-    /// Counts from now on. `words_bytes` is what the words may take.
-    pub(super) fn new(text: TextSource, batch_records: u64, turn_records: u64, words_bytes: usize) -> Self {
+    /// Counts from now on, at most so many batches. `words_bytes` is what the words may take.
+    pub(super) fn new(
+        text: TextSource,
+        batch_records: u64,
+        batches_max: usize,
+        turn_records: u64,
+        words_bytes: usize,
+    ) -> Self {
         let began = Mark::now();
         Self {
             text,
@@ -93,7 +99,8 @@ impl Tally {
             all_ages: Histogram::default(),
             first: began,
             totals: Totals::default(),
-            batches: Vec::new(),
+            // Growing it would take twice as much.
+            batches: Vec::with_capacity(batches_max),
             without_text: 0,
             unreadable: None,
         }
@@ -118,7 +125,7 @@ impl Tally {
             Ok(None) => self.without_text += 1,
             Err(error) => {
                 let at = partition.at(record.offset);
-                self.unreadable.get_or_insert_with(|| Unreadable { records: 0, first: at, error }).records += 1;
+                self.unreadable.get_or_insert(Unreadable { records: 0, first: at, error }).records += 1;
             }
         }
         self.batch_left -= 1;

@@ -23,7 +23,7 @@ fn report(partitions: &[Vec<Made>], settings: &StatsSettings, at_once: usize, cu
         .enumerate()
         .map(|(index, records)| MemorySource::new("t", index as i32, records).cut(cut.0, cut.1));
     let read = ReadShare::of("stats", at_once << 20, 0, at_once).unwrap();
-    let memory = Memory { at_once, read, words_bytes: 4 << 20 };
+    let memory = Memory { at_once, read, words_bytes: 4 << 20, batches_max: 0 };
     let (totals, stopped) = block_on(count(sources, settings, memory, &context())).unwrap();
     let (topic, text) = (settings.topic.clone(), settings.text.clone());
     StatsReport { topic, partitions: partitions.len(), text, batch_records: settings.batch_records, totals, stopped }
@@ -128,11 +128,11 @@ fn times_of_batches_add_up_and_rows_and_chart_have_them_all() {
     let sum: f64 = all.batches.iter().map(|batch| batch.seconds).sum();
     assert!(sum <= all.seconds && sum > 0.5 * all.seconds, "{sum} of {}", all.seconds);
     assert!(all.batches.is_sorted_by(|a, b| (a.began_seconds + a.seconds - b.began_seconds).abs() < 1e-9));
-    let rows = report.rows();
+    let rows: Vec<_> = report.rows().collect();
     assert_eq!(rows.len(), 7);
     assert!(rows.iter().all(|row| row.len() == COLUMNS.len()));
     assert_eq!((rows[5][1].as_str(), rows[6][0].as_str(), rows[6][1].as_str()), ("500", "total", "5500"));
-    let csv = report.rows_csv();
+    let csv: Vec<_> = report.rows_csv().collect();
     assert!(csv.len() == 6 && csv.iter().all(|row| row.len() == COLUMNS_CSV.len() && row[12] == "true"));
     let chart = report.chart();
     assert!(chart.panels.iter().all(|panel| panel.lines[0].points.len() == 6));
@@ -145,7 +145,7 @@ fn a_wish_to_stop_ends_with_what_was_counted() {
     cx.shutdown.request(Signal::Terminate);
     let read = ReadShare::of("stats", 1 << 20, 0, 1).unwrap();
     let sources = std::iter::once(MemorySource::new("t", 0, &texts(0, 100)));
-    let memory = Memory { at_once: 1, read, words_bytes: 1 << 20 };
+    let memory = Memory { at_once: 1, read, words_bytes: 1 << 20, batches_max: 0 };
     let (totals, stopped) = block_on(count(sources, &settings(10), memory, &cx)).unwrap();
     assert_eq!((totals.records, stopped), (0, Some(Signal::Terminate)));
 }

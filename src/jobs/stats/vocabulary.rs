@@ -67,7 +67,8 @@ impl Vocabulary {
         let bytes = bytes_max.saturating_sub(2 * Sketch::BYTES);
         let front = Front::new(bytes / 8, seed);
         let bytes = bytes.saturating_sub(front.bytes());
-        let own = (bytes / 8).max(WordSet::BYTES_MIN);
+        // Enough for ordinary batches of nothing but new words also where the memory is small.
+        let own = (bytes / 4).max(WordSet::BYTES_MIN);
         Self {
             seed,
             front,

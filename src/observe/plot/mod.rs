@@ -28,6 +28,8 @@ pub struct Chart {
     pub title: String,
     /// What runs from left to right.
     pub x_label: String,
+    /// It is counted, so there is nothing between two whole numbers.
+    pub x_counts: bool,
     /// From top to bottom.
     pub panels: Vec<Panel>,
 }
@@ -58,7 +60,7 @@ impl Chart {
         let height = TOP + self.panels.len() as f64 * (PANEL + BETWEEN) - BETWEEN + BOTTOM;
         let height = height.max(TOP + BOTTOM);
         let xs = self.panels.iter().flat_map(|panel| panel.shown()).map(|(x, _)| x);
-        let x = Scale::linear(xs, LEFT, WIDTH - RIGHT, 10);
+        let x = Scale::linear(xs, LEFT, WIDTH - RIGHT, 10, if self.x_counts { 1.0 } else { 0.0 });
         let mut out = String::new();
         let title = escape(&self.title);
         let _ = write!(
@@ -99,7 +101,7 @@ impl Panel {
         let values = self.shown().map(|(_, y)| y);
         let y = match self.logarithmic {
             true => Scale::logarithmic(values, bottom, top),
-            false => Scale::linear(values, bottom, top, 5),
+            false => Scale::linear(values, bottom, top, 5, 0.0),
         };
         for (value, label) in y.ticks() {
             let at_y = at(y.place(value));
@@ -223,6 +225,7 @@ mod tests {
         Chart {
             title: "rate <of> \"it\" & \u{1b}[31m".into(),
             x_label: "seconds".into(),
+            x_counts: false,
             panels: vec![
                 Panel { y_label: "records/s".into(), lines: vec![line("x")], ..Panel::default() },
                 Panel { y_label: "ms".into(), logarithmic: true, lines: vec![line("p50"), line("p99 <")] },

@@ -14,8 +14,9 @@ pub(super) struct Scale {
 const LARGEST: f64 = 1e15;
 
 impl Scale {
-    /// From zero (or the least number, if it is below) to a round number that is not below the largest, with about so many ticks.
-    pub(super) fn linear(values: impl Iterator<Item = f64>, from: f64, to: f64, ticks: u32) -> Self {
+    /// From zero (or the least number, if it is below) to a round number that is not below the largest, with about so many
+    /// ticks, `step_min` apart or more.
+    pub(super) fn linear(values: impl Iterator<Item = f64>, from: f64, to: f64, ticks: u32, step_min: f64) -> Self {
         let (mut low, mut high) = (0.0_f64, 0.0_f64);
         for value in values {
             (low, high) = (low.min(value), high.max(value));
@@ -24,7 +25,7 @@ impl Scale {
         if high - low < 1e-9 {
             high = low + 1.0;
         }
-        let step = round_step((high - low) / f64::from(ticks));
+        let step = round_step((high - low) / f64::from(ticks)).max(step_min);
         let (first, last) = ((low / step).floor(), (high / step - 1e-9).ceil());
         let ticks = (0..=(last - first) as u32).map(|index| (first + f64::from(index)) * step).collect();
         Self { values: (first * step, last * step), places: (from, to), ticks, logarithmic: false }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     fn linear(values: &[f64]) -> Scale {
-        Scale::linear(values.iter().copied(), 0.0, 100.0, 5)
+        Scale::linear(values.iter().copied(), 0.0, 100.0, 5, 0.0)
     }
 
     #[test]
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(labels(&linear(&[0.0004])), ["0", "0.0001", "0.0002", "0.0003", "0.0004"]);
         assert_eq!(labels(&linear(&[-1.0, 3.0])), ["-1", "0", "1", "2", "3"]);
         assert_eq!(labels(&linear(&[])).first().map(String::as_str), Some("0"));
+        assert_eq!(labels(&Scale::linear([1.0, 3.0].into_iter(), 0.0, 1.0, 10, 1.0)), ["0", "1", "2", "3"]);
         let scale = linear(&[97.0]);
         assert_eq!((scale.place(0.0), scale.place(50.0), scale.place(1e9)), (0.0, 50.0, 100.0));
     }
