@@ -41,7 +41,6 @@ pub mod topic;
 
 pub mod group;
 
-mod add_node;
 pub mod broker;
 mod exec;
 
@@ -96,6 +95,7 @@ impl Command {
         match self {
             Self::Stats(_) | Self::Perf(_) => true,
             Self::Topic(args) => args.tells_a_table(),
+            Self::Broker(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
             _ => false,
         }

@@ -1,5 +1,8 @@
 //! `kmerge broker`: the embedded broker on its own, until Ctrl-C or until the command it runs has ended.
 
+mod add_node;
+mod list;
+
 use super::context::Context;
 use super::{exec, output};
 use anyhow::Context as _;
@@ -64,14 +67,23 @@ pub struct BrokerArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum BrokerCommand {
+    /// List a cluster's brokers, what each leads and holds.
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
     /// Have one more node join an embedded broker that runs, wherever it runs.
-    AddNode(super::add_node::AddNodeArgs),
+    AddNode(add_node::AddNodeArgs),
 }
 
 impl BrokerArgs {
+    pub fn tells_a_table(&self) -> bool {
+        matches!(self.command, Some(BrokerCommand::List(_)))
+    }
+
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
-        if let Some(BrokerCommand::AddNode(args)) = self.command {
-            return args.run(cx).await;
+        match self.command {
+            Some(BrokerCommand::List(args)) => return args.run(cx).await,
+            Some(BrokerCommand::AddNode(args)) => return args.run(cx).await,
+            None => {}
         }
         let (listen, named) = resolve(&self.listen).await?;
         let config = BrokerConfig {

@@ -3,8 +3,8 @@
 //! It goes over the wire, as a change of a setting that only the embedded broker has (see `doors` in `src/broker/`): no signal
 //! and no terminal of that process is needed, so it works from a script, another container and every system alike.
 
-use super::context::Context;
-use super::exit::UsageError;
+use crate::cli::context::Context;
+use crate::cli::exit::UsageError;
 use anyhow::Context as _;
 use clap::Args;
 use kmerge::client::{Change, Cluster, ConfigOf};
@@ -25,10 +25,10 @@ tools; it is told apart and left alone.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct AddNodeArgs {}
+pub(super) struct AddNodeArgs {}
 
 impl AddNodeArgs {
-    pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
+    pub(super) async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let cluster = Cluster::connect(&cx.brokers()?, cx.global.timeout).await?;
         let settings = cluster.settings(&ConfigOf::Brokers).await?;
         let nodes = settings.into_iter().find(|one| one.name == NODES_SETTING).and_then(|one| one.value);
