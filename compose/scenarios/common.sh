@@ -39,22 +39,24 @@ else
   binary=$top/target/release/kmerge
 fi
 
+# For what is waited for; what runs in the background is started as "$binary", so that a signal reaches it.
 kmerge() { "$binary" "$@"; }
 
 clean_up() {
   local status=$?
   trap - EXIT
-  # What runs in the background is ours.
+  # What runs in the background is ours, and may want the broker until it has ended.
   jobs -p | xargs -r kill 2>/dev/null || true
+  wait
   for topic in "${topics[@]}"; do
     kmerge topic delete "$topic" --if-exists --quiet || echo "topic $topic is left behind" >&2
   done
   if [ -n "$broker" ]; then kill "$broker" 2>/dev/null || true; fi
-  wait
   rm -rf "$scratch"
   exit "$status"
 }
 trap clean_up EXIT
+trap 'echo "failed: $BASH_COMMAND (line $LINENO of ${BASH_SOURCE[0]})" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -64,6 +66,7 @@ cluster() { # NODES
   unset KMERGE_BROKERS
   if [ -z "${KAFKA_BOOTSTRAP_SERVERS:-}" ]; then
     own=1
+    : >"$scratch/broker"
     "$binary" broker --port 0 --nodes "$1" --memory 4GiB >"$scratch/broker" 2>"$scratch/broker.log" &
     broker=$!
     disown "$broker"

@@ -1,0 +1,85 @@
+//! The scenarios of `compose/scenarios`: each one's script ends with 0 only if what it promises was checked, so all there is to
+//! do here is to run them. On a cluster of their own, and on real Kafka.
+
+#![cfg(unix)]
+
+use crate::support::{Cluster, Outcome, run_on_kafka};
+use std::process::{Command, Stdio};
+
+/// Runs a script, quickly. Without `cluster` it starts one of its own.
+async fn scenario(name: &str, cluster: Option<&Cluster>) -> Outcome {
+    let mut command = Command::new(format!("{}/compose/scenarios/{name}/run", env!("CARGO_MANIFEST_DIR")));
+    command.arg("--fast").env("KMERGE", env!("CARGO_BIN_EXE_kmerge")).stdin(Stdio::null());
+    for name in ["KMERGE_BROKERS", "KAFKA_BOOTSTRAP_SERVERS", "KMERGE_LOG"] {
+        command.env_remove(name);
+    }
+    let out = format!("{}/scenario-{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    command.env("SCENARIO_OUT", out);
+    if let Some(cluster) = cluster {
+        command.env("KAFKA_BOOTSTRAP_SERVERS", &cluster.brokers).env("SCENARIO_PREFIX", cluster.name(""));
+    }
+    crate::support::run(command).await
+}
+
+#[tokio::test]
+async fn sorted_merge_on_a_cluster_of_its_own() {
+    let ended = scenario("sorted-merge", None).await.ok();
+    assert!(ended.stderr.contains("Whole and sorted."), "{ended:?}");
+}
+
+#[tokio::test]
+async fn even_odd_on_a_cluster_of_its_own() {
+    let ended = scenario("even-odd", None).await.ok();
+    assert!(ended.stderr.contains("numtest1 is gone."), "{ended:?}");
+}
+
+#[tokio::test]
+async fn csv_million_on_a_cluster_of_its_own() {
+    let ended = scenario("csv-million", None).await.ok();
+    assert!(ended.stderr.contains("batches: 10"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn scale_topic_on_a_cluster_of_its_own() {
+    let ended = scenario("scale-topic", None).await.ok();
+    assert!(ended.stderr.contains("the partitions' leaders: 3 3 3"), "{ended:?}");
+}
+
+#[test]
+fn sorted_merge_on_kafka() {
+    run_on_kafka("sorted-merge", async |cluster| _ = scenario("sorted-merge", Some(cluster)).await.ok());
+}
+
+#[test]
+fn even_odd_on_kafka() {
+    run_on_kafka("even-odd", async |cluster| _ = scenario("even-odd", Some(cluster)).await.ok());
+}
+
+#[test]
+fn csv_million_on_kafka() {
+    run_on_kafka("csv-million", async |cluster| _ = scenario("csv-million", Some(cluster)).await.ok());
+}
+
+/// Where there are three brokers it runs; where there are two it says what is missing.
+#[test]
+fn scale_topic_on_kafka() {
+    run_on_kafka("scale-topic", async |cluster| {
+        let ended = scenario("scale-topic", Some(cluster)).await;
+        match cluster.client().await.brokers().len() {
+            0..3 => _ = ended.fails(2, &["this needs three"]),
+            _ => _ = ended.ok(),
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_scenario_says_what_it_does_and_refuses_what_it_does_not_know() {
+    let script = format!("{}/compose/scenarios/even-odd/run", env!("CARGO_MANIFEST_DIR"));
+    let mut help = Command::new(&script);
+    help.arg("--help").env("KMERGE", env!("CARGO_BIN_EXE_kmerge"));
+    let told = crate::support::run(help).await.ok();
+    assert!(told.stdout.contains("run --fast") && told.stdout.contains("C reads both"), "{told:?}");
+    let mut wrong = Command::new(&script);
+    wrong.arg("--slow").env("KMERGE", env!("CARGO_BIN_EXE_kmerge"));
+    crate::support::run(wrong).await.fails(2, &["unknown argument --slow"]);
+}
