@@ -23,7 +23,7 @@
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
-//! - [`formats`]: records as text: lines, CSV, JSON, and `envelope`, the JSON object that `consume -J` writes and `produce -J` reads.
+//! - [`formats`]: records as text: `lines`, `csv`, `json`, and `envelope`, the JSON object that `consume -J` writes and `produce -J` reads.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
