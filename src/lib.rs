@@ -18,21 +18,24 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other brokers), `groups` (how far readers are, and where they read on), `generate` (sample data).
+//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `reassign` (partitions to other
+//!   brokers), `groups` (how far readers are, and where they read on), `generate` (sample data).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
-//! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
-//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
+//! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
+//!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
-//!   `coordinator` keeps transactions and committed offsets.
+//!   `coordinator` keeps transactions, groups with their members (`membership`), and committed offsets; `moving` takes
+//!   partitions to other nodes.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
 //! - [`observe`]: how far a job is, and what the process has used.
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
-//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, and the only place that knows of clap, anyhow
+//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (`src/cli/topic/` and `src/cli/group/` have one for each
+//! of theirs), and the only place that knows of clap, anyhow
 //! and indicatif.
 //!
 //! # What always holds

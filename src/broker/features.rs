@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(of(ApiLevel::V3_9), [11, 4, 99]);
         assert_eq!(of(ApiLevel::V3_5), [9, 3, 3]);
         let version = |level, version| Features::new(level, version).transaction_version();
+        let groups = |level| [ApiKey::DescribeGroups, ApiKey::ListGroups].map(|key| last(level, key));
+        assert_eq!((groups(ApiLevel::V3_9), groups(ApiLevel::V3_5)), ([5, 99], [5, 4]));
         assert_eq!((version(ApiLevel::V4_2, 1), version(ApiLevel::V3_9, 2)), (1, 0));
     }
 }

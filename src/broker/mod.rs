@@ -10,6 +10,7 @@
 //!                         └ faults, throttle     └ coordinator ── markers              who may write, what is decided
 //! ```
 //!
+//! - Nodes join while it runs (`doors`), and partitions are taken to them while they are read and written (`moving`).
 //! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to transactions in
 //!   `coordinator/hooks`, to whole nodes in `nodes`, to requests on their way in `faults`.
 //!

@@ -3,9 +3,10 @@
 use super::context::Context;
 use super::{exec, output};
 use anyhow::Context as _;
-use kmerge::base::units::{parse_size, show_size};
-use kmerge::broker::{Broker, BrokerConfig, NODES_MAX};
+use kmerge::base::units::{parse_duration, parse_size, show_size};
+use kmerge::broker::{Broker, BrokerConfig, GroupConfig, NODES_MAX};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Examples and limits, shown behind the options.
 pub const HELP: &str = "\
@@ -18,7 +19,8 @@ Examples:
 Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec
 that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM
 it has five seconds.
-Everything is in memory and gone at the end; nothing expires; there is one copy of the data. Not for production.";
+Everything is in memory and gone at the end; nothing expires but the sessions of consumer group members; there is one
+copy of the data. Groups speak the classic protocol (group.protocol=classic). Not for production.";
 
 /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop.
 #[derive(Debug, clap::Args)]
@@ -51,6 +53,10 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub memory: usize,
 
+    /// How long the first member of a consumer group waits for others (Kafka's group.initial.rebalance.delay.ms).
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_duration)]
+    pub rebalance_delay: Duration,
+
     /// A command line to run (by sh -c, on Windows cmd /C) with KAFKA_BOOTSTRAP_SERVERS set; its status is ours.
     #[arg(long, value_name = "CMD")]
     pub exec: Option<String>,
@@ -75,6 +81,7 @@ impl BrokerArgs {
             advertise: self.advertise.or(named),
             topics: self.topics,
             memory_bytes: self.memory,
+            groups: GroupConfig { initial_rebalance_delay: self.rebalance_delay, ..GroupConfig::default() },
             ..BrokerConfig::default()
         };
         let broker = Broker::start(config).await.context("start the broker")?;

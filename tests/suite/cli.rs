@@ -14,7 +14,7 @@ async fn kmerge(args: &[&str]) -> Outcome {
 async fn every_command_has_help_with_the_exit_statuses_a_call_away() {
     let help = kmerge(&["--help"]).await.ok();
     assert!(help.stdout.contains("Exit status"), "{help:?}");
-    for command in ["merge", "check", "verify", "torture", "generate", "topic", "broker", "demo"] {
+    for command in ["merge", "check", "verify", "torture", "generate", "topic", "group", "broker", "demo"] {
         assert!(help.stdout.contains(command), "{command} is not in --help");
         assert!(kmerge(&[command, "--help"]).await.ok().stdout.contains("Usage:"), "{command}");
     }

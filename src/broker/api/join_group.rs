@@ -2,7 +2,8 @@
 //!
 //! - Versions: all that `wire` speaks. A member that hangs up while it waits is let go, and stays in the group until its
 //!   session ends; one that joins again meanwhile is answered the second time only (the first connection ends).
-//! - A protocol named twice counts once. A request too many for the broker's memory is COORDINATOR_NOT_AVAILABLE.
+//! - A protocol named twice counts once; more than 256 are INCONSISTENT_GROUP_PROTOCOL (Kafka takes any number). What does
+//!   not fit into the broker's memory is COORDINATOR_NOT_AVAILABLE.
 //! - A static member that comes with an id that was given to a dynamic one is UNKNOWN_MEMBER_ID (Kafka fails there).
 //! - Left out: the reason, which is not kept.
 
@@ -19,6 +20,9 @@ const TOLD_ID_FROM_VERSION: i16 = 4;
 const NULL_PROTOCOL_FROM_VERSION: i16 = 7;
 const SKIP_FROM_VERSION: i16 = 9;
 const REBALANCE_TIMEOUT_FROM_VERSION: i16 = 1;
+
+/// How many protocols a member may know: clients have a handful.
+const PROTOCOLS_MAX: usize = 256;
 
 /// Nothing where the client has hung up, or was overtaken by itself.
 pub(super) async fn handle(call: &Call<'_>, request: JoinGroupRequest<'_>) -> Option<Joined> {
@@ -46,7 +50,11 @@ fn refuse(call: &Call<'_>, request: &JoinGroupRequest<'_>) -> Result<(), (String
     if !timeout.is_some_and(|timeout| allowed.contains(&timeout)) {
         return Err((request.member_id.clone(), ErrorCode::InvalidSessionTimeout));
     }
-    coordinates(call, Sort::Group, &request.group_id).map_err(|error| (String::new(), error))
+    coordinates(call, Sort::Group, &request.group_id).map_err(|error| (String::new(), error))?;
+    if request.protocols.len() > PROTOCOLS_MAX {
+        return Err((request.member_id.clone(), ErrorCode::InconsistentGroupProtocol));
+    }
+    Ok(())
 }
 
 fn read(call: &Call<'_>, request: JoinGroupRequest<'_>) -> (String, Joining) {

@@ -292,6 +292,9 @@ async fn what_groups_hold_is_paid_for_and_given_back() {
     assert_eq!(first.leave(&mut client, 5).await, (0, vec![0]));
     assert_eq!(large("three").join(&mut client, 9).await.code, 0, "the first one's memory is free");
     assert!(broker.memory().0 > before + (600 << 10));
+    let many = (0..257).map(|number| (number.to_string(), Vec::new())).collect();
+    let refused = Member { protocols: many, ..Member::nobody("four") }.join(&mut client, 9).await;
+    assert_eq!(refused.code, ErrorCode::InconsistentGroupProtocol.code());
     // Names that come and go: the broker says no, and lives on.
     let mut codes = Vec::new();
     for number in 0..3_000 {

@@ -4,7 +4,7 @@ use super::super::grouped::*;
 use super::super::transactional::*;
 use super::*;
 use crate::wire::delete_groups::{DeleteGroups, DeleteGroupsRequest};
-use crate::wire::describe_groups::DescribeGroups;
+use crate::wire::describe_groups::{DescribeGroups, DescribeGroupsRequest};
 use crate::wire::heartbeat::Heartbeat;
 use crate::wire::join_group::JoinGroup;
 use crate::wire::leave_group::LeaveGroup;
@@ -71,8 +71,8 @@ impl<'p, 'b> Seen<'p, 'b> {
             let mut described = describe(&mut self.at, version, &self.group).await;
             // Random ids have no order that two clusters share.
             for member in &mut described.members {
-                if let Some((_, name)) = self.names.iter().find(|(id, _)| *id == member.0) {
-                    member.0 = (*name).to_owned();
+                if let Some((_, name)) = self.names.iter().find(|(id, _)| *id == member.id) {
+                    member.id = (*name).to_owned();
                 }
             }
             described.members.sort();
@@ -402,7 +402,7 @@ async fn whole(peer: &mut Peer<'_>) {
     delete_offsets(&mut seen, "it is not there", &group).await;
     delete_offsets(&mut seen, "no group", "").await;
     let mut one = Member { protocols: vec![("range".into(), subscription)], ..Member::nobody(&group) };
-    seen.join("a member", 9, &mut one, "<one>").await;
+    assert_eq!(one.join(&mut seen.at, 9).await.code, 0);
     one.sync(&mut seen.at, 5, &[(&one.id, b"all")]).await;
     assert_eq!(one.commit(&mut seen.at, 8, &topic, 7).await, 0);
     delete(&mut seen, "it has a member", &[&group]).await;
@@ -446,6 +446,16 @@ async fn whole(peer: &mut Peer<'_>) {
     }
     delete(&mut seen, "it is empty", &[&group, &group]).await;
     seen.describe("it was deleted").await;
+    let read = |r: &crate::wire::describe_groups::DescribeGroupsResponse<'_>| {
+        let told = |g: &crate::wire::describe_groups::DescribedGroup<'_>| {
+            (g.error_code, g.group_state.clone(), g.error_message.clone())
+        };
+        r.groups.iter().map(told).collect::<Vec<_>>()
+    };
+    let request = DescribeGroupsRequest { groups: vec![String::new()], include_authorized_operations: false };
+    let told = seen.at.call::<DescribeGroups, _>(6, &request, read).await;
+    // Whether this node would coordinate it is chance.
+    seen.note("describe a group without a name", told.iter().all(|(code, ..)| [0, 16, 69].contains(code)));
     let told = committed(&mut seen.at, 8, &group, (&topic, 0), true).await;
     seen.note("an offset of a deleted group", told);
 }
@@ -459,6 +469,7 @@ async fn silence(peer: &mut Peer<'_>) {
     one.sync(&mut seen.at, 5, &[(&one.id, b"all")]).await;
     // The second is told its id and never comes back: the third has to wait for it.
     two.join_once(&mut seen.at, 9).await;
+    seen.name(&two, "<two>");
     let began = std::time::Instant::now();
     until_state(&mut seen.at, &seen.group, "Empty").await;
     let after = began.elapsed().as_millis();
