@@ -85,7 +85,7 @@ pub(super) struct ResetArgs {
 
 /// Exactly one of these must be typed.
 fn one_of(id: &'static str, args: &[&'static str]) -> ArgGroup {
-    ArgGroup::new(id).args(args).required(true)
+    ArgGroup::new(id).args(args.iter().copied()).required(true)
 }
 
 impl ResetArgs {
