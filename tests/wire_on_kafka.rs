@@ -402,13 +402,20 @@ fn places_of_partitions_are_asked_for_and_changed_at_every_version() {
     for version in topic.leader.versions::<DescribeLogDirs>() {
         let wanted = DescribableLogDirTopic { topic: name.clone(), partitions: vec![0] };
         let request = kmerge::wire::describe_log_dirs::DescribeLogDirsRequest { topics: Some(vec![wanted]) };
-        topic.leader.call::<DescribeLogDirs, _>(version, &request, |response| {
-            let held = response.results.iter().flat_map(|folder| &folder.topics).flat_map(|one| &one.partitions);
-            assert_eq!(held.map(|one| (one.partition_index, one.offset_lag)).collect::<Vec<_>>(), [(0, 0)]);
+        let start = Instant::now();
+        // Metadata may tell of a partition a moment before its leader has made a log for it.
+        while !topic.leader.call::<DescribeLogDirs, _>(version, &request, |response| {
             let folder = &response.results[0];
             assert!(folder.error_code == 0 && folder.log_dir.starts_with('/'), "v{version}: {response:?}");
             assert_eq!(version >= 4, folder.total_bytes > 0, "v{version}: {response:?}");
-        });
+            let held = response.results.iter().flat_map(|folder| &folder.topics).flat_map(|one| &one.partitions);
+            let held: Vec<_> = held.map(|one| (one.partition_index, one.offset_lag)).collect();
+            held == [(0, 0)]
+        }) {
+            assert!(start.elapsed() < DEADLINE, "v{version}: {name} is held by nobody");
+            // A pause between two looks, inside the deadline above.
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
     let connection = &mut topic.connection;
     let replicas = connection.topic(&name).topics[0].partitions[0].replica_nodes.clone();
