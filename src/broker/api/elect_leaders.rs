@@ -6,7 +6,7 @@
 
 use super::Call;
 use crate::base::place::TopicPartition;
-use crate::broker::cluster::now_ms;
+use crate::base::clock::now_ms;
 use crate::broker::topic::{NO_LEADER, Partition};
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;

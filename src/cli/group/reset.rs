@@ -3,13 +3,14 @@
 use crate::cli::context::Context;
 use crate::cli::table::{Table, counted};
 use clap::{ArgGroup, Args};
+use kmerge::base::clock::now_ms;
 use kmerge::base::text::visible;
 use kmerge::base::time::parse_rfc3339;
 use kmerge::base::units::parse_duration;
 use kmerge::client::Cluster;
 use kmerge::jobs::groups::reset::{self, Scope, Target};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,7 @@ Examples:
   kmerge group reset readers --topic events:0,3-5 --shift-by -100 --execute
   kmerge group reset readers --topic events --by-duration 2h --execute
 
-Only while nobody is in the group. What lies outside the log becomes its start or its end, and that is said. Times without a
+Only while nobody is in the group. What lies outside the log becomes its start or its end, and that is said. Times without a \
 zone are UTC; durations are 2h, 90m, 7d or P1DT2H. A group that is not there is made.";
 
 #[derive(Debug, Args)]
@@ -91,8 +92,7 @@ fn one_of(id: &'static str, args: &[&'static str]) -> ArgGroup {
 impl ResetArgs {
     /// clap has seen to it that there is one.
     fn target(&self) -> Target {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ago = |time: Duration| i64::try_from(now().saturating_sub(time).as_millis()).unwrap_or(i64::MAX);
+        let ago = |time: Duration| now_ms().saturating_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)).max(0);
         match (self.to_offset, self.to_datetime, self.by_duration, self.shift_by) {
             (Some(offset), ..) => Target::Offset(offset),
             (_, Some(time), ..) => Target::Time(time),

@@ -32,8 +32,8 @@ Examples:
       proposed and carried out in one go, and then led by the first broker of each list
   kmerge topic reassign --list
 
-Plans are those of kafka-reassign-partitions, to the byte. The brokers do the moving: Ctrl-C during --wait leaves it running.
---execute writes where the partitions were to stderr (or to --rollback-file): the plan that brings them back. --verify ends
+Plans are those of kafka-reassign-partitions, to the byte. The brokers do the moving: Ctrl-C during --wait leaves it running. \
+--execute writes where the partitions were to stderr (or to --rollback-file): the plan that brings them back. --verify ends \
 with status 1 while a partition is not where the plan wants it. Not made here: throttles, and moves between a broker's disks.";
 
 /// No plan of a sane cluster is longer.
