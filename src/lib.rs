@@ -24,10 +24,11 @@
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, and keys as bytes that compare as the keys do.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
-//!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
+//!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
+//!   writer (`produce`), writing all or nothing (`transactional`); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
-//!   `coordinator` keeps transactions, groups with their members (`membership`), and committed offsets; `moving` takes
-//!   partitions to other nodes.
+//!   `coordinator` keeps transactions, groups (`membership`: who is in them), and committed offsets; `moving` takes partitions
+//!   to other nodes.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
