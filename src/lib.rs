@@ -27,19 +27,21 @@
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads.
-//! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
-//!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
-//!   (`group`; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
+//! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
+//!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
+//!   writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups (`group`; `assign` shares out);
+//!   and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
-//!   `coordinator` keeps transactions, groups with their members, and committed offsets.
+//!   `coordinator` keeps transactions, groups (`membership`: who is in them), and committed offsets; `moving` takes partitions
+//!   to other nodes.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
 //! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
-//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (`src/cli/generate/` has one for each sort of
-//! data), and the only place that knows of clap, anyhow and indicatif.
+//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (a folder where a command has several of
+//! its own, as `src/cli/topic/`), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!

@@ -1,4 +1,5 @@
-//! The wire against a real Kafka: every API, at every version that both sides speak, over a plain socket. Runs where
+//! The wire against a real Kafka: every API but those of transactions and groups (the broker's own tests ask those there), at
+//! every version that both sides speak, over a plain socket. Runs where
 //! `KMERGE_TEST_BROKERS` names a cluster. Each answer must be read to its last byte and say what the request implies.
 
 use std::collections::BTreeMap;
@@ -8,6 +9,9 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use kmerge::batch::{BatchWriter, Codec};
+use kmerge::wire::alter_partition_reassignments::{
+    AlterPartitionReassignments, ReassignablePartition, ReassignableTopic,
+};
 use kmerge::wire::api_versions::{ApiVersions, read_any};
 use kmerge::wire::create_partitions::{CreatePartitions, CreatePartitionsTopic};
 use kmerge::wire::create_topics::{CreatableTopic, CreateTopics};
@@ -15,11 +19,14 @@ use kmerge::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, Delete
 use kmerge::wire::delete_topics::{DeleteTopicState, DeleteTopics};
 use kmerge::wire::describe_cluster::DescribeCluster;
 use kmerge::wire::describe_configs::{DescribeConfigs, DescribeConfigsResource, resource_type};
+use kmerge::wire::describe_log_dirs::{DescribableLogDirTopic, DescribeLogDirs};
+use kmerge::wire::elect_leaders::{ElectLeaders, TopicPartitions};
 use kmerge::wire::fetch::{Fetch, FetchPartition, FetchTopic};
 use kmerge::wire::find_coordinator::FindCoordinator;
 use kmerge::wire::incremental_alter_configs::{AlterConfigsResource, AlterableConfig, IncrementalAlterConfigs};
 use kmerge::wire::init_producer_id::InitProducerId;
 use kmerge::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsTopic, timestamp};
+use kmerge::wire::list_partition_reassignments::{ListPartitionReassignments, ListPartitionReassignmentsTopics};
 use kmerge::wire::metadata::{Metadata, MetadataRequestTopic, MetadataResponse};
 use kmerge::wire::produce::{PartitionProduceData, Produce, TopicProduceData};
 use kmerge::wire::{Api, ErrorCode, Uuid, frame};
@@ -384,6 +391,69 @@ fn topics_and_configurations_are_managed_at_every_version() {
             let config = config.expect("every topic has it");
             assert!(!config.synonyms.is_empty());
             assert_eq!(version >= 3, config.documentation.as_ref().is_some_and(|text| !text.is_empty()));
+        });
+    }
+}
+
+#[test]
+fn places_of_partitions_are_asked_for_and_changed_at_every_version() {
+    let Some(address) = brokers() else { return };
+    let mut topic = Topic::new(&address, "places");
+    let name = topic.name.clone();
+    for version in topic.leader.versions::<DescribeLogDirs>() {
+        let wanted = DescribableLogDirTopic { topic: name.clone(), partitions: vec![0] };
+        let request = kmerge::wire::describe_log_dirs::DescribeLogDirsRequest { topics: Some(vec![wanted]) };
+        let start = Instant::now();
+        // Metadata may tell of a partition a moment before its leader has made a log for it.
+        while !topic.leader.call::<DescribeLogDirs, _>(version, &request, |response| {
+            let folder = &response.results[0];
+            assert!(folder.error_code == 0 && folder.log_dir.starts_with('/'), "v{version}: {response:?}");
+            assert_eq!(version >= 4, folder.total_bytes > 0, "v{version}: {response:?}");
+            let held = response.results.iter().flat_map(|folder| &folder.topics).flat_map(|one| &one.partitions);
+            let held: Vec<_> = held.map(|one| (one.partition_index, one.offset_lag)).collect();
+            held == [(0, 0)]
+        }) {
+            assert!(start.elapsed() < DEADLINE, "v{version}: {name} is held by nobody");
+            // A pause between two looks, inside the deadline above.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    let connection = &mut topic.connection;
+    let replicas = connection.topic(&name).topics[0].partitions[0].replica_nodes.clone();
+    for version in connection.versions::<AlterPartitionReassignments>() {
+        for (partition_index, code) in [(0, ErrorCode::None), (7, ErrorCode::UnknownTopicOrPartition)] {
+            // Where it is already: nothing moves.
+            let partition = ReassignablePartition { partition_index, replicas: Some(replicas.clone()) };
+            let topics = vec![ReassignableTopic { name: name.clone(), partitions: vec![partition] }];
+            let request = kmerge::wire::alter_partition_reassignments::AlterPartitionReassignmentsRequest {
+                topics,
+                ..Default::default()
+            };
+            connection.call::<AlterPartitionReassignments, _>(version, &request, |response| {
+                let told = &response.responses[0].partitions[0];
+                assert_eq!((told.partition_index, told.error_code), (partition_index, code.code()), "v{version}");
+            });
+        }
+    }
+    for version in connection.versions::<ListPartitionReassignments>() {
+        let wanted = ListPartitionReassignmentsTopics { name: name.clone(), partition_indexes: vec![0] };
+        let request = kmerge::wire::list_partition_reassignments::ListPartitionReassignmentsRequest {
+            topics: Some(vec![wanted]),
+            ..Default::default()
+        };
+        connection.call::<ListPartitionReassignments, _>(version, &request, |response| {
+            assert_eq!((response.error_code, response.topics.len()), (0, 0), "v{version}: {response:?}");
+        });
+    }
+    for version in connection.versions::<ElectLeaders>() {
+        let wanted = TopicPartitions { topic: name.clone(), partitions: vec![0] };
+        let request = kmerge::wire::elect_leaders::ElectLeadersRequest {
+            topic_partitions: Some(vec![wanted]),
+            ..Default::default()
+        };
+        connection.call::<ElectLeaders, _>(version, &request, |response| {
+            let told = &response.replica_election_results[0].partition_result[0];
+            assert_eq!(told.error_code, ErrorCode::ElectionNotNeeded.code(), "v{version}: {response:?}");
         });
     }
 }

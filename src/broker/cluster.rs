@@ -127,7 +127,7 @@ impl Cluster {
     /// A node answers no more, or again.
     pub(crate) fn set_reachable(&self, node: i32, is_reachable: bool) {
         self.members.set_reachable(node, is_reachable);
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
@@ -145,7 +145,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// The cluster learns that a node is back: it leads what nobody else could lead.
@@ -159,7 +159,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// A node was restarted and knows of producers what it finds in its logs.

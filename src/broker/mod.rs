@@ -10,6 +10,7 @@
 //!                         └ faults, throttle     └ coordinator ── markers              who may write, what is decided
 //! ```
 //!
+//! - Nodes join while it runs (`doors`), and partitions are taken to them while they are read and written (`moving`).
 //! - Everything kept is paid for from `memory`. What tests do to partitions is in `hooks`, to transactions in
 //!   `coordinator/hooks`, to whole nodes in `nodes`, to requests on their way in `faults`.
 //!
@@ -229,9 +230,9 @@ impl Broker {
         }
         let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref())?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
+        let doors = Arc::new(Doors::new(&config));
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
         cluster.set_features(Features::new(config.api_versions, config.transaction_version));
-        let doors = Arc::new(Doors::new(&config));
         cluster.coordinator.group_config = config.groups;
         cluster.doors = Arc::downgrade(&doors);
         let cluster = Arc::new(cluster);

@@ -211,3 +211,26 @@ on_both_brokers! {
         cluster.run(&["group", "describe"]).await.fails(2, &["--all"]);
     }
 }
+
+#[test]
+fn a_coordinator_that_moves_or_loses_its_answer_is_asked_again() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::ApiKey;
+    run_embedded("moved", async |cluster| {
+        let topic = cluster.topic("t", 1).await;
+        let faults = cluster.embedded.as_ref().unwrap().faults();
+        for api in [ApiKey::OffsetCommit, ApiKey::OffsetFetch, ApiKey::DescribeGroups, ApiKey::ListGroups] {
+            faults.add(Rule::on(api), Fault::Error(ErrorCode::NotCoordinator));
+            faults.add(Rule::on(api).after(1), Fault::DropAfter);
+        }
+        faults.add(Rule::on(ApiKey::FindCoordinator).times(2), Fault::Error(ErrorCode::CoordinatorNotAvailable));
+        cluster.run(&["group", "reset", "g", "--topic", &topic, "--to-latest", "--execute"]).await.ok();
+        cluster.run(&["group", "describe", "--all"]).await.ok();
+        // Deleted, and the answer is lost: that it is not there the second time is no error.
+        faults.add(Rule::on(ApiKey::DeleteGroups), Fault::DropAfter);
+        cluster.run(&["group", "delete", "g"]).await.ok();
+        cluster.run(&["group", "describe", "g"]).await.fails(1, &["no group g"]);
+        faults.add(Rule::on(ApiKey::ListGroups).always(), Fault::Error(ErrorCode::ClusterAuthorizationFailed));
+        cluster.run(&["group", "list"]).await.fails(3, &["CLUSTER_AUTHORIZATION_FAILED"]);
+    });
+}

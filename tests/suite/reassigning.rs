@@ -65,6 +65,8 @@ on_both_brokers! {
         cluster.run(&["topic", "reassign", "--topics", &topic, "--broker-list", "1,1"]).await.fails(2, &["twice"]);
         cluster.run(&["topic", "reassign", "--reassignment-json-file", "/no/such/file"]).await.fails(2, &["/no/such/file"]);
         cluster.run(&["topic", "reassign", "--topics", &topic]).await.fails(2, &["--broker-list"]);
+        cluster.run(&["topic", "reassign", "--execute"]).await.fails(2, &["--reassignment-json-file"]);
+        cluster.run(&["topic", "reassign", "--list", "--execute"]).await.fails(2, &["cannot be used with"]);
         let after = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
         assert_eq!(after, before);
     }
@@ -95,6 +97,40 @@ on_both_brokers! {
         assert_eq!(now["partitions"][0]["replicas"], before["partitions"][0]["replicas"]);
         cluster.run(&[&file[..], &["--cancel"]].concat()).await.ok();
     }
+}
+
+#[test]
+fn who_may_not_move_partitions_is_told_so_with_a_status_of_its_own() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::{ApiKey, ErrorCode};
+    run_embedded("denied", async |cluster| {
+        let broker = cluster.embedded.as_ref().unwrap();
+        broker.create_topic("t", 2, &[]).unwrap();
+        let denied = Fault::Error(ErrorCode::ClusterAuthorizationFailed);
+        broker.faults().add(Rule::on(ApiKey::AlterPartitionReassignments).always(), denied);
+        let args = ["topic", "reassign", "--topics", "t", "--broker-list", "2,1", "--execute"];
+        cluster.run(&args).await.fails(3, &["CLUSTER_AUTHORIZATION_FAILED", "t partition"]);
+    });
+}
+
+#[test]
+fn an_answer_about_a_move_that_is_lost_is_asked_for_again() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::ApiKey;
+    run_embedded("lost", async |cluster| {
+        let broker = cluster.embedded.as_ref().unwrap();
+        broker.create_topic("t", 1, &[]).unwrap();
+        broker.elect("t", 0, 1).unwrap();
+        let file = Plan::of("lost", &plan("t", 0, &[2]));
+        let args = ["topic", "reassign", "--reassignment-json-file", file.path()];
+        broker.hold_copies();
+        broker.faults().add(Rule::on(ApiKey::AlterPartitionReassignments), Fault::DropAfter);
+        cluster.run(&[&args[..], &["--execute"]].concat()).await.ok();
+        assert_eq!(broker.replicas("t", 0).unwrap(), [2, 1]);
+        broker.faults().add(Rule::on(ApiKey::AlterPartitionReassignments), Fault::DropAfter);
+        cluster.run(&[&args[..], &["--cancel"]].concat()).await.ok();
+        assert_eq!(broker.replicas("t", 0).unwrap(), [1]);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which node coordinates a group or a transactional id.
 //!
-//! Each key has its node by a hash over the nodes that were there from the start, and while that one is dead the next one that is alive: what it kept is
-//! not lost, as it lies with the cluster (Kafka reads it from a replicated log). Tests can move a key to another node.
+//! Each key has its node by a hash over the nodes that were there from the start, and while that one is dead the next one
+//! that is alive: what it kept is not lost, as it lies with the cluster (Kafka reads it from a replicated log). Tests can move a key to another node.
 
 use crate::broker::cluster::{Cluster, read, write};
 use std::collections::BTreeMap;

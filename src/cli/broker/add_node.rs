@@ -19,8 +19,8 @@ Examples:
   kmerge broker add-node --brokers localhost:9092
   kmerge broker --nodes 2 --exec 'kmerge broker add-node && kmerge topic list'
 
-Prints BROKERS=HOST:PORT,... with the new node in it. The node holds nothing until topics are created on it, or moved to it
-with kmerge topic reassign. With a fixed --port its port follows the last node's. Apache Kafka gets new brokers from its own
+Prints BROKERS=HOST:PORT,... with the new node in it. The node holds nothing until topics are created on it, or moved to it \
+with kmerge topic reassign. With a fixed --port its port follows the last node's. Apache Kafka gets new brokers from its own \
 tools; it is told apart and left alone.";
 
 #[derive(Debug, Args)]

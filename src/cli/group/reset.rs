@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::table::{Table, counted};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use kmerge::base::clock::now_ms;
 use kmerge::base::text::visible;
 use kmerge::base::time::parse_rfc3339;
@@ -20,16 +20,16 @@ Examples:
   kmerge group reset readers --topic events:0,3-5 --shift-by -100 --execute
   kmerge group reset readers --topic events --by-duration 2h --execute
 
-Only while nobody is in the group. What lies outside the log becomes its start or its end, and that is said. Times without a
+Only while nobody is in the group. What lies outside the log becomes its start or its end, and that is said. Times without a \
 zone are UTC; durations are 2h, 90m, 7d or P1DT2H. A group that is not there is made.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
-#[group(id = "target", required = true, args = [
+#[command(group = one_of("target", &[
     "to_earliest", "to_latest", "to_offset", "to_datetime", "by_duration", "shift_by", "to_current",
-])]
-#[group(id = "scope", required = true, args = ["topics", "all_topics"])]
-#[group(id = "name_of", required = true, args = ["name", "group"])]
+]))]
+#[command(group = one_of("scope", &["topics", "all_topics"]))]
+#[command(group = one_of("name_of", &["name", "group"]))]
 pub(super) struct ResetArgs {
     /// The group.
     #[arg(value_name = "NAME")]
@@ -82,6 +82,11 @@ pub(super) struct ResetArgs {
     /// Only show what would be set: the default.
     #[arg(long, conflicts_with = "execute")]
     dry_run: bool,
+}
+
+/// Exactly one of these must be typed.
+fn one_of(id: &'static str, args: &[&'static str]) -> ArgGroup {
+    ArgGroup::new(id).args(args.iter().copied()).required(true)
 }
 
 impl ResetArgs {

@@ -5,7 +5,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::output;
 use crate::cli::table::{Table, counted, ids};
 use anyhow::Context as _;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use kmerge::base::place::TopicPartition;
 use kmerge::base::text::visible;
 use kmerge::client::Cluster;
@@ -32,8 +32,8 @@ Examples:
       proposed and carried out in one go, and then led by the first broker of each list
   kmerge topic reassign --list
 
-Plans are those of kafka-reassign-partitions, to the byte. The brokers do the moving: Ctrl-C during --wait leaves it running.
---execute writes where the partitions were to stderr (or to --rollback-file): the plan that brings them back. --verify ends
+Plans are those of kafka-reassign-partitions, to the byte. The brokers do the moving: Ctrl-C during --wait leaves it running. \
+--execute writes where the partitions were to stderr (or to --rollback-file): the plan that brings them back. --verify ends \
 with status 1 while a partition is not where the plan wants it. Not made here: throttles, and moves between a broker's disks.";
 
 /// No plan of a sane cluster is longer.
@@ -51,8 +51,9 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-#[group(id = "source", required = true, args = ["reassignment_json_file", "topics_to_move_json_file", "topics", "list"])]
-#[group(id = "action", args = ["generate", "execute", "verify", "cancel", "list"])]
+#[command(group = ArgGroup::new("source").required(true)
+    .args(["reassignment_json_file", "topics_to_move_json_file", "topics", "list"]))]
+#[command(group = ArgGroup::new("action").args(["generate", "execute", "verify", "cancel", "list"]))]
 pub(super) struct ReassignArgs {
     /// A plan: {"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[3,1]}]}.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["topics_to_move_json_file", "topics", "broker_list"])]

@@ -159,7 +159,7 @@ fn refused(mut refusals: Vec<ClientError>, of: usize, done: &str) -> Result<(), 
     }
     let count = refusals.len();
     let first = refusals.swap_remove(0);
-    if count == 1 && of == 1 {
+    if count == of {
         return Err(first.into());
     }
     Err(JobError::Refused(format!("{first}; {count} of {of} partitions were refused, the others {done}")))

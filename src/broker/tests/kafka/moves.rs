@@ -42,11 +42,12 @@ impl Stage {
     async fn told(&self, peer: &mut Peer<'_>) -> (String, String, String, i32) {
         peer.metadata(&self.topic, |r| {
             let partition = &r.topics[0].partitions[0];
-            let mut isr = partition.isr_nodes.clone();
+            // Its order says nothing.
+            let mut isr: Vec<String> = partition.isr_nodes.iter().map(|node| self.name(*node)).collect();
             isr.sort_unstable();
             (
                 self.names(&partition.replica_nodes),
-                self.names(&isr),
+                isr.join(","),
                 self.name(partition.leader_id),
                 partition.leader_epoch - self.epoch,
             )
