@@ -30,24 +30,26 @@ Examples:
   kmerge consume orders -g billing --reset earliest -J >> orders.jsonl
       a share of the partitions, as a member of the group billing; start it twice and they share
 
-Where it stops: like kcat and rpk, it begins at the first record there is and follows what is written until it is stopped. -e
-stops where the partitions end at the start, an end (--end, -o A:B, -c) once that is reached. Why it stopped is said on stderr.
+Where it stops: like kcat and rpk, it begins at the first record there is and follows what is written until it is
+stopped. -e stops where the partitions end at the start, an end (--end, -o A:B, -c) once that is reached. Why it
+stopped is said on stderr.
 
-Places (--start, --end): earliest, latest and their other names; N; -N, before the end of each partition; +N; A:B, A:, :B;
-@TIME, @A:B, s@TIME, e@TIME with RFC 3339, a day, milliseconds since 1970 or -2h from now; TOPIC:PARTITION=OFFSET,... An end is
-the first thing that is not read. What the log does not hold any more is refused, never jumped over; a time behind the last
-record is the end as it is now.
+Places (--start, --end): earliest, latest and their other names; N; -N, before the end of each partition; +N;
+A:B, A:, :B; @TIME, @A:B, s@TIME, e@TIME with RFC 3339, a day, milliseconds since 1970 or -2h from now;
+TOPIC:PARTITION=OFFSET,... An end is the first thing that is not read. What the log does not hold any more is
+refused, never jumped over; a time behind the last record is the end as it is now.
 
-Formats (-f): %s value, %S its length, %k key, %K its length, %T timestamp, %h headers, %t topic, %p partition, %o offset, %%;
-\\n \\t \\r \\0 \\\\ \\xNN; and by name %{ts:rfc3339} %{ts:s} %{value:hex} %{value:base64} %{value:json} %{value:len} (key likewise),
-%{header:NAME}, %{headers:json}, %{headers:count}. No line break is added. -J writes kcat's JSON envelope, one object a line, which
-produce -J reads back without loss: a value is nested where it is a JSON object or array, else a string, null for a tombstone,
-base64 (and says so) where it is no text.
+Formats (-f): %s value, %S its length, %k key, %K its length, %T timestamp, %h headers, %t topic, %p partition,
+%o offset, %%; \\n \\t \\r \\0 \\\\ \\xNN; and by name %{ts:rfc3339} %{ts:s} %{value:hex} %{value:base64}
+%{value:json} %{value:len} (key likewise), %{header:NAME}, %{headers:json}, %{headers:count}. No line break is
+added. -J writes kcat's JSON envelope, one object a line, which produce -J reads back without loss: a value is
+nested where it is a JSON object or array, else a string, null for a tombstone, base64 (and says so) where it is
+no text.
 
-Conditions (--where), of which all must hold: a source of the key language alone (it is there and not null), with ! before it
-(it is not), or compared: = and != with a text, *= contains it, and with a type < <= > >= as well: value:json:/n:int>=10,
-timestamp>=2026-01-01. != is the opposite of =, so it holds where there is nothing, too. What cannot be read as its type is not
-shown, and counted.
+Conditions (--where), of which all must hold: a source of the key language alone (it is there and not null), with
+! before it (it is not), or compared: = and != with a text, *= contains it, and with a type < <= > >= as well:
+value:json:/n:int>=10, timestamp>=2026-01-01. != is the opposite of =, so it holds where there is nothing, too.
+What cannot be read as its type is not shown, and counted.
 
 Groups (--group): the partitions are shared with the group's other members, also those of other clients, and reading begins where
 the group stands. A record is committed once its text has been written and flushed (every second, and before a partition goes
@@ -57,15 +59,17 @@ the group has no offset, or one that the log does not hold any more, it ends wit
 it ends: its partitions wait for it until its session of 45 s is over.
 
 What to know:
-  - Only committed records are shown. With -e, and for an end that is latest, that is the last stable offset at the start: what
-    lies behind it in transactions that are still open is not waited for, and the offsets it takes are told. Otherwise a
-    transaction holds its partition up until it ends.
-  - Within a partition the order is that of the offsets; between partitions there is none, except with --ordered: by key, then
-    topic, partition, offset, as a merge writes. Each partition must be sorted by the key; one that is not ends it with
-    status 4. Followed, a record is shown once no other partition can still hold a smaller one: a quiet partition holds up all.
-    --idle-timeout passes one over that its leader has called quiet for so long; what it sends later is shown at once, and
-    where that is smaller than what was shown before, the order is broken there: it is said and counted.
-  - Partitions that are added to a topic are read from their start, as long as all of them are followed and not --ordered.
+  - Only committed records are shown. With -e, and for an end that is latest, that is the last stable offset at
+    the start: what lies behind it in transactions that are still open is not waited for, and the offsets it
+    takes are told. Otherwise a transaction holds its partition up until it ends.
+  - Within a partition the order is that of the offsets; between partitions there is none, except with --ordered:
+    by key, then topic, partition, offset, as a merge writes. Each partition must be sorted by the key; one that
+    is not ends it with status 4. Followed, a record is shown once no other partition can still hold a smaller
+    one: a quiet partition holds up all. --idle-timeout passes one over that its leader has called quiet for so
+    long; what it sends later is shown at once, and where that is smaller than what was shown before, the order
+    is broken there: it is said and counted.
+  - Partitions that are added to a topic are read from their start, as long as all of them are followed and not
+    --ordered.
   - On a terminal control characters in records are shown as escapes (\\x1b); --raw sends them through.
   - stdout is the records' alone: with --output json the report is one JSON object on stderr.";
 
@@ -183,9 +187,10 @@ impl ConsumeArgs {
         drop(shown);
         let Some((report, ended)) = consumed else { return Err(ClosedPipe.into()) };
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(ClosedPipe.into()),
-            written if report.stopped == Stopped::Closed => written.context("write the records")?,
+        match (written, report.stopped) {
+            (_, Stopped::Signal(_)) => {}
+            (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => return Err(ClosedPipe.into()),
+            (written, Stopped::Closed) => written.context("write the records")?,
             _ => {}
         }
         // What was never begun has nothing to tell but its error.
@@ -264,10 +269,15 @@ async fn consume_until_closed(
     blocks: Blocks,
     job: &kmerge::jobs::JobContext,
 ) -> Option<(consume::ConsumeReport, Result<(), kmerge::jobs::error::JobError>)> {
+    let mut run = std::pin::pin!(consume::run(settings, blocks, job));
     tokio::select! {
         biased;
-        consumed = consume::run(settings, blocks, job) => Some(consumed),
-        () = output::reader_gone() => None,
+        consumed = &mut run => Some(consumed),
+        () = output::reader_gone() => match job.shutdown.requested() {
+            // Ctrl-C ends a whole pipeline; that is the reason then, and it is told.
+            Some(_) => Some(run.await),
+            None => None,
+        },
     }
 }
 

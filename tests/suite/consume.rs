@@ -223,7 +223,7 @@ fn what_a_broker_does_not_permit_is_said_with_the_topic() {
         for (api, mode) in [(ApiKey::Fetch, "--exit"), (ApiKey::Fetch, "--follow"), (ApiKey::ListOffsets, "--exit")] {
             let rule = Rule::on(api).partition(&topic, 0).always();
             faults.add(rule, Fault::Error(ErrorCode::TopicAuthorizationFailed));
-            cluster.run(&["consume", &topic, mode]).await.fails(3, &[&topic, "TopicAuthorizationFailed"]);
+            cluster.run(&["consume", &topic, mode]).await.fails(3, &[&topic, "TOPIC_AUTHORIZATION_FAILED"]);
             faults.clear();
         }
     });

@@ -17,5 +17,8 @@ mod shared;
 // A partition, read through every sort of answer.
 mod reads;
 
+// The same at the end of a log that grows.
+mod following;
+
 // The same on Apache Kafka, where one is given.
 mod kafka;

@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const SHORT: Duration = Duration::from_millis(600);
+pub(super) const SHORT: Duration = Duration::from_millis(600);
 
 /// A batch of `count` records from `base_offset` on.
-fn data(base_offset: i64, count: usize) -> Vec<u8> {
+pub(super) fn data(base_offset: i64, count: usize) -> Vec<u8> {
     data_of(base_offset, count, -1, false)
 }
 
@@ -37,7 +37,7 @@ fn data_of(base_offset: i64, count: usize, producer: i64, transactional: bool) -
 
 /// What the broker's log holds: whole batches, answered from the one that holds the offset, as Kafka does.
 #[derive(Clone, Default)]
-struct Log {
+pub(super) struct Log {
     batches: Vec<Vec<u8>>,
     aborted: Vec<AbortedTransaction>,
     last_stable: i64,
@@ -47,7 +47,7 @@ struct Log {
 }
 
 impl Log {
-    fn of(batches: Vec<Vec<u8>>) -> Self {
+    pub(super) fn of(batches: Vec<Vec<u8>>) -> Self {
         let end = batches.last().map_or(0, |bytes| Batch::read(bytes).unwrap().header.last_offset() + 1);
         Self { batches, aborted: Vec::new(), last_stable: end, high_watermark: end, batches_max: usize::MAX }
     }
@@ -60,7 +60,7 @@ impl Log {
         self.batches.iter().filter(holds).take(self.batches_max).flatten().copied().collect()
     }
 
-    fn answer(&self, call: &Call) -> Reply {
+    pub(super) fn answer(&self, call: &Call) -> Reply {
         self.answer_with(call, &self.from(offset(call)))
     }
 
@@ -95,7 +95,7 @@ fn offset(call: &Call) -> i64 {
     call.read::<Fetch>().topics[0].partitions[0].fetch_offset
 }
 
-fn is_fetch(call: &Call) -> bool {
+pub(super) fn is_fetch(call: &Call) -> bool {
     call.key() == Some(ApiKey::Fetch)
 }
 
@@ -109,7 +109,7 @@ async fn reader(fake: &Fake, range: Range<i64>, timeout: Duration, options: Read
 }
 
 /// The base offsets of all batches that a reader gives, in order.
-async fn read_all(reader: &mut PartitionReader) -> Result<Vec<i64>, ClientError> {
+pub(super) async fn read_all(reader: &mut PartitionReader) -> Result<Vec<i64>, ClientError> {
     let (mut window, mut bases) = (Vec::new(), Vec::new());
     while reader.next(&mut window).await?.is_some() {
         assert!(!window.is_empty());
@@ -344,7 +344,7 @@ async fn data_that_comes_late_is_waited_for() {
 }
 
 /// A broker whose log ends at 5 though its high watermark is 9, for a topic with that `cleanup.policy`.
-async fn hollow(policy: &'static str) -> Fake {
+pub(super) async fn hollow(policy: &'static str) -> Fake {
     let log = Log { high_watermark: 9, last_stable: 9, ..Log::of(vec![data(0, 5)]) };
     Fake::start(move |call| match call.key() {
         Some(ApiKey::Fetch) => Some(log.answer(call)),
@@ -386,59 +386,6 @@ async fn a_compacted_log_may_end_before_the_range_and_another_may_not() {
     let error = read_all(&mut reader(&fake, 0..9, SHORT, ReadOptions::default()).await).await.unwrap_err();
     assert!(matches!(&error, ClientError::Stalled(at) if at.position == 5), "{error:?}");
     assert!(error.to_string().contains("though it should have some"), "{error}");
-}
-
-#[tokio::test]
-async fn a_reader_that_follows_waits_where_a_compacted_log_is_hollow_and_not_where_another_owes_data() {
-    for (policy, stalls) in [("compact", false), ("delete", true)] {
-        let fake = hollow(policy).await;
-        let cluster = Cluster::connect(&fake.bootstrap(), SHORT).await.unwrap();
-        let range = 0..i64::MAX;
-        let mut reader = cluster.follower(TopicPartition::new("t", 0), range, ReadOptions::default());
-        let tail = reader.tail().unwrap();
-        let mut window = Vec::new();
-        reader.next(&mut window).await.unwrap().unwrap();
-        assert_eq!(tail.quiet_for(), None);
-        let next = tokio::time::timeout(LONG, async {
-            tokio::select! {
-                next = reader.next(&mut window) => Some(next),
-                () = quiet(&tail) => None,
-            }
-        });
-        match next.await.unwrap() {
-            None => assert!(!stalls, "quiet though data is owed"),
-            Some(next) => {
-                assert!(stalls, "{next:?}");
-                let error = next.unwrap_err();
-                assert!(matches!(&error, ClientError::Stalled(at) if (at.position, at.end) == (5, 9)), "{error:?}");
-            }
-        }
-    }
-}
-
-/// Waits until the leader has said twice that there is nothing.
-async fn quiet(tail: &Tail) {
-    while tail.quiet_for().is_none_or(|quiet| quiet.is_zero()) {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
-async fn a_reader_that_follows_waits_longer_than_its_timeout_and_takes_what_comes_then() {
-    let (before, after) = (Log::of(vec![data(0, 2)]), Log::of(vec![data(0, 2), data(2, 1)]));
-    let waits = Arc::new(Mutex::new(Vec::new()));
-    let (asked, began) = (waits.clone(), Instant::now());
-    let fake = Fake::start(move |call| {
-        is_fetch(call).then(|| {
-            asked.lock().unwrap().push(call.read::<Fetch>().max_wait_ms);
-            if began.elapsed() < 2 * SHORT { before.answer(call) } else { after.answer(call) }
-        })
-    })
-    .await;
-    let cluster = Cluster::connect(&fake.bootstrap(), SHORT).await.unwrap();
-    let mut reader = cluster.follower(TopicPartition::new("t", 0), 0..3, ReadOptions::default());
-    assert_eq!(read_all(&mut reader).await.unwrap(), [0, 2]);
-    assert!(waits.lock().unwrap().iter().all(|wait| *wait > 0), "the broker is asked to wait");
 }
 
 #[tokio::test]

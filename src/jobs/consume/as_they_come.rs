@@ -124,7 +124,7 @@ impl Reading<'_> {
             fetch_bytes_max: shares.window_bytes,
             batch_bytes_max: shares.slack_bytes.max(shares.window_bytes),
         };
-        let larger = Slack::new(slack, move |window, _| shares.way_out(window));
+        let larger = Slack::new(slack, move |window, piece| shares.way_out(window, piece));
         let windows = Windows::start(self.reader(&leg, options), shares.window_bytes, Some(larger));
         let end = leg.end.unwrap_or(i64::MAX);
         Feed { index, partition: leg.partition, first: leg.first, end, windows, window: Vec::new(), _room: room }
@@ -136,7 +136,7 @@ impl Reading<'_> {
                 "{} was added, and what {} partitions take leaves no room for it. {}",
                 leg.partition,
                 self.partitions.len(),
-                shares.way_out(shares.window_bytes)
+                shares.way_out(shares.window_bytes, 0)
             ))
         })
     }
@@ -225,7 +225,7 @@ impl Reading<'_> {
         match error {
             BatchError::OverBudget { what, needed, .. } => JobError::Refused(format!(
                 "{at}: {what} of the compressed batch there takes {needed} bytes in one piece. {}",
-                shares.way_out(needed)
+                shares.way_out(0, needed)
             )),
             error => JobError::Batch { at, error },
         }

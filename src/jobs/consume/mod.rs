@@ -167,7 +167,9 @@ async fn read(
         (None, Some(ordered)) => reading.in_order(legs, ordered).await,
     };
     // What was printed is shown also where the next thing failed.
-    if let Err(Closed) = reading.finish().await {
+    if let Err(Closed) = reading.finish().await
+        && !matches!(ended, Err(JobError::Interrupted(_)))
+    {
         ended = Ok(Stopped::Closed);
     }
     let (stopped, ended) = match ended {

@@ -30,7 +30,14 @@ pub(super) struct Shares {
     pub(super) slack_bytes: usize,
     /// How many partitions are read at once.
     pub(super) at_once: usize,
+    /// What was divided, and among whom.
+    memory_bytes: usize,
+    partitions: usize,
+    followed: bool,
 }
+
+/// Budgets are not looked for beyond two to this many MiB.
+const MIB_BITS_MAX: usize = 20;
 
 impl Shares {
     /// Divides `memory_bytes` among `partitions`, which are all read at once where they are followed.
@@ -50,7 +57,7 @@ impl Shares {
             )));
         }
         let slack_bytes = reading - at_once * WINDOWS * window_bytes;
-        Ok(Self { block_bytes, unfold_bytes, window_bytes, slack_bytes, at_once })
+        Ok(Self { block_bytes, unfold_bytes, window_bytes, slack_bytes, at_once, memory_bytes, partitions, followed })
     }
 
     /// What one more partition takes.
@@ -58,10 +65,34 @@ impl Shares {
         WINDOWS * self.window_bytes
     }
 
-    /// Memory with which a window of so many bytes would fit beside the others.
-    pub(super) fn way_out(&self, window: usize) -> String {
-        let mib = (window.saturating_mul(self.at_once.min(4) + 1).saturating_mul(4) >> 20) + 1;
-        format!("Give --memory {mib}MiB or more")
+    /// The memory with which every partition could hold a window of `window` bytes, all at once, and pieces of `piece` bytes
+    /// could be unfolded; as advice.
+    pub(super) fn way_out(&self, window: usize, piece: usize) -> String {
+        let enough = |mib: usize| {
+            let shares = Self::of(mib << 20, self.partitions, self.followed);
+            shares.is_ok_and(|shares| {
+                let each = window.saturating_sub(shares.window_bytes);
+                // The buffer that a batch unfolds into doubles as it grows.
+                mib << 20 > self.memory_bytes
+                    && each.saturating_mul(shares.at_once) <= shares.slack_bytes
+                    && piece.saturating_mul(2) <= shares.unfold_bytes
+            })
+        };
+        match (0..=MIB_BITS_MAX).map(|bits| 1usize << bits).find(|mib| enough(*mib)) {
+            None => "No memory that can be asked for would do".to_owned(),
+            Some(high) => {
+                let (mut low, mut high) = (high / 2, high);
+                while high - low > 1 {
+                    let middle = low + (high - low) / 2;
+                    if enough(middle) {
+                        high = middle;
+                    } else {
+                        low = middle;
+                    }
+                }
+                format!("Give --memory {high}MiB or more")
+            }
+        }
     }
 }
 
@@ -91,6 +122,21 @@ mod tests {
             let named = error.split("--memory ").nth(1).unwrap().split("KiB").next().unwrap();
             let named: usize = named.parse::<usize>().unwrap() << 10;
             assert!(Shares::of(named, partitions, true).is_ok(), "{partitions}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_did_not_fit_does_with_the_memory_that_is_named() {
+        for (partitions, followed) in [(1, false), (10, true), (100, true), (100, false)] {
+            for (window, piece) in [(3 << 20, 0), (200_000, 9 << 20)] {
+                let little = Shares::of(64 << 20, partitions, followed).unwrap();
+                let named = little.way_out(window, piece);
+                let mib = named.split("--memory ").nth(1).unwrap().split("MiB").next().unwrap();
+                let much = Shares::of(mib.parse::<usize>().unwrap() << 20, partitions, followed).unwrap();
+                assert!(much.memory_bytes > little.memory_bytes, "{named}");
+                assert!(much.at_once * window.saturating_sub(much.window_bytes) <= much.slack_bytes, "{named}");
+                assert!(piece <= much.unfold_bytes, "{named}");
+            }
         }
     }
 
