@@ -232,18 +232,31 @@ pub(super) struct Described {
     pub(super) error: (i16, Option<String>),
     pub(super) state: String,
     pub(super) protocol: (String, String),
-    /// In the order of their ids: id, name, client, host, metadata, share.
-    pub(super) members: Vec<(String, Option<String>, String, String, Vec<u8>, Vec<u8>)>,
+    /// In the order of their ids.
+    pub(super) members: Vec<DescribedMember>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DescribedMember {
+    pub(super) id: String,
+    instance: Option<String>,
+    client: String,
+    host: String,
+    metadata: Vec<u8>,
+    share: Vec<u8>,
 }
 
 pub(super) async fn describe(at: &mut Client, version: i16, group: &str) -> Described {
     let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
     at.call::<DescribeGroups, _>(version, &request, |r| {
         let group = &r.groups[0];
-        let member = |m: &crate::wire::describe_groups::DescribedGroupMember<'_>| {
-            let (client, host) = (m.client_id.clone(), m.client_host.clone());
-            let (metadata, share) = (m.member_metadata.to_vec(), m.member_assignment.to_vec());
-            (m.member_id.clone(), m.group_instance_id.clone(), client, host, metadata, share)
+        let member = |m: &crate::wire::describe_groups::DescribedGroupMember<'_>| DescribedMember {
+            id: m.member_id.clone(),
+            instance: m.group_instance_id.clone(),
+            client: m.client_id.clone(),
+            host: m.client_host.clone(),
+            metadata: m.member_metadata.to_vec(),
+            share: m.member_assignment.to_vec(),
         };
         let mut members: Vec<_> = group.members.iter().map(member).collect();
         members.sort();

@@ -71,8 +71,8 @@ impl<'p, 'b> Seen<'p, 'b> {
             let mut described = describe(&mut self.at, version, &self.group).await;
             // Random ids have no order that two clusters share.
             for member in &mut described.members {
-                if let Some((_, name)) = self.names.iter().find(|(id, _)| *id == member.0) {
-                    member.0 = (*name).to_owned();
+                if let Some((_, name)) = self.names.iter().find(|(id, _)| *id == member.id) {
+                    member.id = (*name).to_owned();
                 }
             }
             described.members.sort();
