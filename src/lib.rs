@@ -27,7 +27,7 @@
 //!   `template`, format strings.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
-//!   (`group`; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
+//!   (`group`, by the `classic` protocol; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions, groups with their members, and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
