@@ -430,4 +430,11 @@ mod tests {
         assert_eq!(Moment::FromNow(-5000).epoch_ms(2000), 0);
         assert_eq!(Moment::Ms(7).epoch_ms(2000), 7);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[@:+=a-zTZ0-9é. -]{0,32}") {
+            let _ = (text.parse::<FromTo>(), text.parse::<Spot>(), text.parse::<Moment>());
+        }
+    }
 }

@@ -381,4 +381,13 @@ mod tests {
             assert_eq!(contains(hay.as_bytes(), needle.as_bytes()), found, "{needle:?} in {hay:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_condition_makes_it_panic(text in "(value|key|header:|timestamp|value:json:/)?[!<>=*:/~a-z0-9é-]{0,24}") {
+            if let Ok(mut filter) = Filter::parse(&[text], 0) {
+                filter.verdict(&Rec { value: Some("{\"a\":1}"), ..Rec::default() });
+            }
+        }
+    }
 }

@@ -44,6 +44,8 @@ use crate::wire::{ErrorCode, Uuid};
 use answer::{Got, Nothing};
 use follow::Following;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -63,6 +65,7 @@ const ANSWER_OVERHEAD_BYTES: usize = 1 << 20;
 
 const READ_COMMITTED: i8 = 1;
 const NO_EPOCH: i32 = -1;
+const NO_NODE: i32 = -1;
 
 /// The version from which a Fetch carries the epoch that was read last.
 const EPOCH_FROM_VERSION: i16 = 12;
@@ -110,6 +113,8 @@ pub struct PartitionReader {
     damaged_tries: u32,
     /// Set where the end of the log is a place to wait.
     following: Option<Following>,
+    /// The node id of the broker that the last answer came from; -1 before the first one.
+    read_from: Arc<AtomicI32>,
 }
 
 impl Cluster {
@@ -131,6 +136,7 @@ impl Cluster {
             fetch_bytes: options.fetch_bytes_max,
             damaged_tries: 0,
             following: None,
+            read_from: Arc::new(AtomicI32::new(NO_NODE)),
         }
     }
 }
@@ -259,6 +265,11 @@ impl Patience {
 }
 
 impl PartitionReader {
+    /// Where the node id of the broker is kept that was read from last; -1 before there is one.
+    pub fn read_from(&self) -> Arc<AtomicI32> {
+        self.read_from.clone()
+    }
+
     /// The next offset to read: everything before it has been handed out or holds nothing.
     pub fn position(&self) -> i64 {
         self.position
@@ -319,6 +330,7 @@ impl PartitionReader {
             return self.out_of_range(&broker).await;
         }
         check(&broker, &self.partition, data.error_code)?;
+        self.read_from.store(leader.node, Relaxed);
         if data.diverging_epoch.end_offset >= 0 || data.diverging_epoch.epoch >= 0 {
             return Err(self.truncated(&broker, Some(data.diverging_epoch.end_offset), self.read_epoch, leader.epoch));
         }

@@ -119,3 +119,18 @@ fn what_comes_from_records_cannot_drive_a_terminal() {
         serde_json::from_str(text[own.len()..].split('\n').nth(1).unwrap().trim().split(' ').next().unwrap()).unwrap();
     assert_eq!(read["a"], "\u{9b}2J\u{202e}\u{7f}", "it is still the same document");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_format_makes_it_panic_and_what_is_read_can_be_written(format in "[%{}\\\\:a-zA-Z0-9é-]{0,24}", value in proptest::collection::vec(0_u8.., 0..24)) {
+        if let Ok(template) = Template::parse(&format) {
+            let mut headers = HeadersBuf::default();
+            headers.push(&value, Some(&value));
+            let record = record(None, Some(&value), headers.headers());
+            let mut out = Vec::new();
+            for visible in [false, true] {
+                template.clone().visible(visible).write(&mut out, &record);
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! any number of partitions; what a partition costs while it is quiet is nothing.
 
 use super::growth::Growth;
-use super::printer::Next;
+use super::printer::{Next, Origin};
 use super::reach::Leg;
 use super::shares::Shares;
 use super::{PartitionRead, Reading, Stopped, known};
@@ -18,6 +18,8 @@ use crate::ports::Source as _;
 use futures::future::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// One partition that is read.
 pub(super) struct Feed {
@@ -28,6 +30,7 @@ pub(super) struct Feed {
     first: i64,
     pub(super) end: i64,
     windows: Windows,
+    read_from: Arc<AtomicI32>,
     /// The window at hand: whole batches.
     window: Vec<u8>,
     /// What a partition that was added underway takes.
@@ -125,9 +128,12 @@ impl Reading<'_> {
             batch_bytes_max: shares.slack_bytes.max(shares.window_bytes),
         };
         let larger = Slack::new(slack, move |window, piece| shares.way_out(window, piece));
-        let windows = Windows::start(self.reader(&leg, options), shares.window_bytes, Some(larger));
+        let reader = self.reader(&leg, options);
+        let read_from = reader.read_from();
+        let windows = Windows::start(reader, shares.window_bytes, Some(larger));
         let end = leg.end.unwrap_or(i64::MAX);
-        Feed { index, partition: leg.partition, first: leg.first, end, windows, window: Vec::new(), _room: room }
+        let (partition, first, window) = (leg.partition, leg.first, Vec::new());
+        Feed { index, partition, first, end, windows, read_from, window, _room: room }
     }
 
     pub(super) fn room_for(&self, leg: &Leg, shares: Shares, slack: &ByteBudget) -> Result<Reserved, JobError> {
@@ -196,6 +202,11 @@ impl Reading<'_> {
     ) -> Result<Pause, JobError> {
         let batch = &feed.window[at.from..at.to];
         let mut position = self.partitions[feed.index].position;
+        let origin = Origin {
+            partition: &feed.partition,
+            timestamp_type: at.timestamp_type,
+            broker: Some(feed.read_from.load(Relaxed)).filter(|node| *node >= 0),
+        };
         let pause = loop {
             let found = match reader.next_in(batch) {
                 Ok(Some(found)) => found,
@@ -209,7 +220,7 @@ impl Reading<'_> {
                 break Ok(Pause::RangeDone);
             }
             position = found.offset + 1;
-            match self.printer.print(&feed.partition, &found, at.timestamp_type) {
+            match self.printer.print(origin, &found) {
                 Next::Go => {}
                 Next::Full => break Ok(Pause::Full),
                 Next::Enough => break Ok(Pause::Enough),

@@ -13,7 +13,7 @@
 //! for. What a source sends after it was passed over is printed at once if it is smaller than what went out before: that is the
 //! one way in which the output runs backwards, and it is counted.
 
-use super::printer::Next;
+use super::printer::{Next, Origin};
 use super::reach::Leg;
 use super::{Ordered, PartitionRead, Reading, Stopped};
 use crate::batch::TimestampType;
@@ -28,6 +28,7 @@ use futures::future::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 const BLOCK_BYTES: usize = 64 << 10;
@@ -45,6 +46,7 @@ struct Source {
     /// The record whose key the heap holds; before the first one, and between two, the one before.
     held: HeldRaw,
     timestamp_type: TimestampType,
+    read_from: Arc<AtomicI32>,
     /// Whether it is followed, and quiet.
     tail: Option<Arc<Tail>>,
     standing: Standing,
@@ -121,11 +123,12 @@ impl Reading<'_> {
 
     fn source(&self, index: usize, leg: &Leg, share: ReadShare) -> Source {
         let reader = self.reader(leg, share.read_options());
-        let tail = reader.tail();
+        let (tail, read_from) = (reader.tail(), reader.read_from());
         let cursor = share.cursor(Windows::start(reader, share.fetch_bytes, None), self.cx);
         let held = HeldRaw::default();
         let standing = Standing::In;
-        Source { index, first: leg.first, cursor, held, timestamp_type: TimestampType::Create, tail, standing }
+        let timestamp_type = TimestampType::Create;
+        Source { index, first: leg.first, cursor, held, timestamp_type, read_from, tail, standing }
     }
 
     fn print_held(&mut self, source: &Source) -> Result<Next, JobError> {
@@ -133,7 +136,9 @@ impl Reading<'_> {
         let Some(record) = source.held.record() else { return Ok(Next::Go) };
         let PartitionRead { partition, position, .. } = &mut self.partitions[source.index];
         *position = record.offset + 1;
-        Ok(self.printer.print(partition, &record, source.timestamp_type))
+        let broker = Some(source.read_from.load(Relaxed)).filter(|node| *node >= 0);
+        let origin = Origin { partition, timestamp_type: source.timestamp_type, broker };
+        Ok(self.printer.print(origin, &record))
     }
 
     /// Waits until the wanted source (or, if none is wanted, any that was passed over) has more at hand or is quiet for long

@@ -32,6 +32,15 @@ pub struct Counts {
     pub unreadable: u64,
 }
 
+/// What a record does not say of itself.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) partition: &'a TopicPartition,
+    pub(super) timestamp_type: TimestampType,
+    /// The node id of the broker that the partition is read from.
+    pub(super) broker: Option<i32>,
+}
+
 /// How to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -57,7 +66,7 @@ impl Printer {
 
     /// Takes the next record.
     #[inline]
-    pub(super) fn print(&mut self, at: &TopicPartition, record: &Record<'_>, timestamp_type: TimestampType) -> Next {
+    pub(super) fn print(&mut self, origin: Origin<'_>, record: &Record<'_>) -> Next {
         self.counts.read += 1;
         if !self.filter.is_empty() {
             match self.filter.verdict(record) {
@@ -73,12 +82,12 @@ impl Printer {
             return Next::Enough;
         }
         let shown = Envelope {
-            topic: &at.topic,
-            partition: at.partition,
+            topic: &origin.partition.topic,
+            partition: origin.partition.partition,
             offset: record.offset,
             timestamp: record.timestamp,
-            timestamp_type,
-            broker: None,
+            timestamp_type: origin.timestamp_type,
+            broker: origin.broker,
             key: record.key,
             value: record.value,
             headers: record.headers,
