@@ -29,7 +29,7 @@
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups
 //!   (`group`, by the `classic` protocol; `assign` shares out); and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
-//!   `coordinator` keeps transactions, groups with their members, and committed offsets.
+//!   `coordinator` keeps transactions, groups (`membership`: who is in them), and committed offsets.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.

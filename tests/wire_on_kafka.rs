@@ -1,4 +1,5 @@
-//! The wire against a real Kafka: every API, at every version that both sides speak, over a plain socket. Runs where
+//! The wire against a real Kafka: every API but those of transactions and groups (the broker's own tests ask those there), at
+//! every version that both sides speak, over a plain socket. Runs where
 //! `KMERGE_TEST_BROKERS` names a cluster. Each answer must be read to its last byte and say what the request implies.
 
 use std::collections::BTreeMap;

@@ -130,7 +130,7 @@ impl Cluster {
             silent.insert(node)
         };
         drop(silent);
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// The cluster learns that a node is dead: what it led is led by another replica that has everything, or by nobody.
@@ -148,7 +148,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// The cluster learns that a node is back: it leads what nobody else could lead.
@@ -162,7 +162,7 @@ impl Cluster {
             drop(state);
             partition.changed.notify_waiters();
         }
-        self.coordinator.seats_changed();
+        self.coordinator.wake_clock();
     }
 
     /// A node was restarted and knows of producers what it finds in its logs.

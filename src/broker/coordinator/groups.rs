@@ -34,6 +34,8 @@ pub(super) struct Group {
 pub(crate) struct Groups {
     pub(super) by_name: HashMap<Arc<str>, Group>,
     turns: u64,
+    /// When the task that minds the time will look next; nothing where it waits to be woken.
+    alarm: Option<Instant>,
     waiting: HashMap<Ticket, oneshot::Sender<Answer>>,
 }
 
@@ -98,12 +100,14 @@ impl Groups {
         self.waiting.remove(&ticket);
     }
 
-    /// One step of a group at the node that coordinates it. Nothing where there is no such group.
+    /// One step of a group at the node that coordinates it. Nothing where there is no such group. `wake` is called where
+    /// the task that minds the time would look too late: not for each heartbeat.
     pub(super) fn step<T>(
         &mut self,
         env: &Env<'_>,
         group: &str,
         node: i32,
+        wake: impl FnOnce(),
         act: impl FnOnce(&mut Membership) -> T,
     ) -> Option<T> {
         let group = self.by_name.get_mut(group)?;
@@ -112,8 +116,12 @@ impl Groups {
         if group.membership.next().is_some_and(|at| at <= env.now) {
             group.membership.tick(env);
         }
+        let (next, is_deserted) = (group.membership.next(), group.membership.is_deserted());
         let answers = group.membership.take_answers();
         self.tell(answers);
+        if is_deserted || next.is_some_and(|next| self.alarm.is_none_or(|alarm| next < alarm)) {
+            wake();
+        }
         Some(done)
     }
 
@@ -146,6 +154,7 @@ impl Groups {
             true
         });
         self.tell(answers);
+        self.alarm = next;
         next
     }
 

@@ -128,7 +128,7 @@ impl Broker {
     pub fn move_group_coordinator(&self, group: &str, node: i32) -> Result<(), BrokerError> {
         self.cluster.node(node).ok_or(BrokerError::UnknownNode(node))?;
         self.cluster.coordinator.seats.move_to(Sort::Group, group, node);
-        self.cluster.coordinator.seats_changed();
+        self.cluster.coordinator.wake_clock();
         Ok(())
     }
 }

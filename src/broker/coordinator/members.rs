@@ -69,10 +69,10 @@ impl Coordinator {
             }
             let (ticket, answer) = groups.ticket();
             let env = self.env(cluster);
-            groups.step(&env, group, node, |membership| membership.join(&env, ticket, joining));
+            let join = |membership: &mut Membership| membership.join(&env, ticket, joining);
+            groups.step(&env, group, node, || self.wake_clock(), join);
             answer
         };
-        self.groups_changed.notify_one();
         match answer.await {
             Ok(Answer::Join(joined)) => Some(joined),
             _ => None,
@@ -91,14 +91,14 @@ impl Coordinator {
             let mut groups = self.groups();
             let (ticket, answer) = groups.ticket();
             let env = self.env(cluster);
-            let stepped = groups.step(&env, group, node, |membership| membership.sync(&env, ticket, syncing));
+            let sync = |membership: &mut Membership| membership.sync(&env, ticket, syncing);
+            let stepped = groups.step(&env, group, node, || self.wake_clock(), sync);
             if stepped.is_none() {
                 groups.give_up(ticket);
                 return Some(Synced::refused(ErrorCode::UnknownMemberId));
             }
             answer
         };
-        self.groups_changed.notify_one();
         match answer.await {
             Ok(Answer::Sync(synced)) => Some(synced),
             _ => None,
@@ -114,8 +114,11 @@ impl Coordinator {
         act: impl FnOnce(&mut Membership, &Env<'_>) -> T,
     ) -> Option<T> {
         let env = self.env(cluster);
-        let done = self.groups().step(&env, group, node, |membership| act(membership, &env));
+        self.groups().step(&env, group, node, || self.wake_clock(), |membership| act(membership, &env))
+    }
+
+    /// The task that minds the time is to look now: groups have changed, or who coordinates them.
+    pub(crate) fn wake_clock(&self) {
         self.groups_changed.notify_one();
-        done
     }
 }

@@ -205,11 +205,6 @@ impl Coordinator {
         })
     }
 
-    /// Other nodes may coordinate groups from now on.
-    pub(crate) fn seats_changed(&self) {
-        self.groups_changed.notify_one();
-    }
-
     /// How an id stands.
     pub(crate) fn look(&self, id: &str) -> Option<Transaction> {
         lock(&self.ids).get(id).map(|entry| entry.transaction.clone())

@@ -51,7 +51,7 @@ use rebalance::JoinTimer;
 /// `consumer`: the protocol type whose members say which topics they read.
 pub(crate) const CONSUMER: &str = "consumer";
 
-/// How groups are kept, in Kafka's words: see [`GroupConfig`](crate::broker::GroupConfig).
+/// How groups are kept; each with the name that Kafka has for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupConfig {
     /// `group.initial.rebalance.delay.ms`: how long the first member of an empty group waits for others, anew with each one

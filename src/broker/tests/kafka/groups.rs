@@ -1,42 +1,41 @@
 //! Groups and their members: every code, and what a group looks like in every state.
 
+mod statics;
+mod whole;
+
 use super::super::grouped::*;
 use super::super::transactional::*;
 use super::*;
-use crate::wire::delete_groups::{DeleteGroups, DeleteGroupsRequest};
 use crate::wire::describe_groups::{DescribeGroups, DescribeGroupsRequest};
 use crate::wire::heartbeat::Heartbeat;
 use crate::wire::join_group::JoinGroup;
 use crate::wire::leave_group::LeaveGroup;
 use crate::wire::list_groups::{ListGroups, ListGroupsRequest};
-use crate::wire::offset_delete::{
-    OffsetDelete, OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
-};
 use crate::wire::sync_group::SyncGroup;
 
 /// One group under observation.
-struct Seen<'p, 'b> {
-    peer: &'p mut Peer<'b>,
-    group: String,
+pub(super) struct Seen<'p, 'b> {
+    pub(super) peer: &'p mut Peer<'b>,
+    pub(super) group: String,
     /// A connection for whoever does not wait.
-    at: Client,
+    pub(super) at: Client,
     /// Member ids, and what they are called here: they are random.
     names: Vec<(String, &'static str)>,
 }
 
 impl<'p, 'b> Seen<'p, 'b> {
-    async fn new(peer: &'p mut Peer<'b>, name: &str) -> Self {
+    pub(super) async fn new(peer: &'p mut Peer<'b>, name: &str) -> Self {
         let group = format!("{}{name}", peer.prefix);
         let at = group_at(&mut peer.bootstrap, &group).await;
         Self { peer, group, at, names: Vec::new() }
     }
 
     /// Another connection to the coordinator.
-    async fn connect(&mut self) -> Client {
+    pub(super) async fn connect(&mut self) -> Client {
         group_at(&mut self.peer.bootstrap, &self.group).await
     }
 
-    fn note(&mut self, what: impl Into<String>, answer: impl std::fmt::Debug) {
+    pub(super) fn note(&mut self, what: impl Into<String>, answer: impl std::fmt::Debug) {
         let mut answer = format!("{answer:?}");
         for (id, name) in self.names.iter().filter(|(id, _)| !id.is_empty()) {
             answer = answer.replace(id.as_str(), name);
@@ -44,12 +43,12 @@ impl<'p, 'b> Seen<'p, 'b> {
         self.peer.note(what.into(), answer);
     }
 
-    fn name(&mut self, member: &Member, name: &'static str) {
+    pub(super) fn name(&mut self, member: &Member, name: &'static str) {
         self.names.push((member.id.clone(), name));
     }
 
     /// A member joins at once, which no other hinders; its id is known by that name from now on.
-    async fn join(&mut self, what: &str, version: i16, member: &mut Member, name: &'static str) {
+    pub(super) async fn join(&mut self, what: &str, version: i16, member: &mut Member, name: &'static str) {
         let mut at = self.connect().await;
         let joined = member.join_once(&mut at, version).await;
         if joined.code == 79 {
@@ -66,7 +65,7 @@ impl<'p, 'b> Seen<'p, 'b> {
     }
 
     /// What the group looks like, at every version.
-    async fn describe(&mut self, when: &str) {
+    pub(super) async fn describe(&mut self, when: &str) {
         for version in DescribeGroups::VERSIONS {
             let mut described = describe(&mut self.at, version, &self.group).await;
             // Random ids have no order that two clusters share.
@@ -89,7 +88,7 @@ impl<'p, 'b> Seen<'p, 'b> {
     }
 
     /// What members may do, at this generation and at others.
-    async fn fencing(&mut self, when: &str, member: &Member, topic: &str) {
+    pub(super) async fn fencing(&mut self, when: &str, member: &Member, topic: &str) {
         let nobody = Member::nobody(&self.group);
         let sorts = [
             ("itself", member.clone()),
@@ -288,176 +287,51 @@ async fn together(peer: &mut Peer<'_>) {
     seen.describe("nobody asked for a share").await;
 }
 
-/// Static members.
-async fn named(peer: &mut Peer<'_>) {
-    let (topic, _) = peer.topic("groups-of-names", &[]).await;
-    let mut seen = Seen::new(peer, "named").await;
-    let mut one = Member::named(&seen.group, "first");
-    let mut two = Member::named(&seen.group, "second");
-    (one.rebalance_ms, two.rebalance_ms) = (1_000, 1_000);
-    let joined = one.join_once(&mut seen.at, 9).await;
-    let is_like_kafkas = joined.member.len() == "first-".len() + 36 && joined.member.starts_with("first-");
-    seen.name(&one, "<one>");
-    seen.note("the id of a static member", is_like_kafkas);
-    seen.note("a static member joins", joined);
+/// What those who wait are told when something comes between.
+async fn interrupted(peer: &mut Peer<'_>) {
+    let (topic, _) = peer.topic("groups-interrupted", &[]).await;
+    let mut seen = Seen::new(peer, "interrupted").await;
+    let nobody = Member::nobody(&seen.group);
+    let (mut one, mut two, mut three) = (nobody.clone(), nobody.clone(), nobody);
+    seen.join("the first", 9, &mut one, "<one>").await;
     one.sync(&mut seen.at, 5, &[(&one.id, b"all")]).await;
-    let mut at_two = seen.connect().await;
-    two.ask_to_join(&mut at_two, 9).await;
+    let (mut at_two, mut at_three) = (seen.connect().await, seen.connect().await);
+    two.ask_to_join(&mut at_two, 3).await;
     until_members(&mut seen.at, &seen.group, 2).await;
     one.join_once(&mut seen.at, 9).await;
-    let joined = two.joined(&mut at_two, 9).await;
+    let joined = two.joined(&mut at_two, 3).await;
     seen.name(&two, "<two>");
-    seen.note("another static member joins", joined);
+    seen.note("the second has joined", joined);
     two.ask_to_sync(&mut at_two, 5, &[]).await;
-    one.sync(&mut seen.at, 5, &[(&one.id, b"first"), (&two.id, b"second")]).await;
-    two.synced(&mut at_two, 5).await;
-    seen.describe("two static members").await;
-    for version in [5, 9] {
-        let name = if version == 5 { "<two, back>" } else { "<two, back again>" };
-        let mut back = Member::named(&seen.group, "second");
-        let joined = back.join_once(&mut at_two, version).await;
-        seen.name(&back, name);
-        seen.note(format!("the follower is back v{version}"), joined);
-        let told = back.sync(&mut at_two, 5, &[]).await;
-        seen.note("its share", told);
-        seen.fencing("its successor is there", &two, &topic).await;
-        let told = two.clone().join_once(&mut at_two, 9).await;
-        seen.note("the fenced one joins", told);
-        let told = two.sync(&mut at_two, 5, &[]).await;
-        seen.note("the fenced one syncs", told);
-        let left = two.leave(&mut seen.at, 5).await;
-        seen.note("the fenced one leaves", left);
-        two = back;
-    }
-    seen.describe("the follower is back").await;
-    for version in [5, 9] {
-        let name = if version == 5 { "<one, back>" } else { "<one, back again>" };
-        let mut back = Member::named(&seen.group, "first");
-        let mut joined = back.join_once(&mut at_two, version).await;
-        seen.name(&back, name);
-        joined.members.sort_by_key(|(_, instance, _)| instance.clone());
-        seen.note(format!("the leader is back v{version}"), joined);
-        let told = back.sync(&mut at_two, 5, &[]).await;
-        seen.note("the leader's share", told);
-        one = back;
-    }
-    // One that misses a rebalance stays, and its successor is fenced in nothing.
-    let mut three = Member { rebalance_ms: 1_000, ..Member::nobody(&seen.group) };
-    three.join_once(&mut at_two, 9).await;
+    three.ask_to_join(&mut at_three, 3).await;
+    let told = two.synced(&mut at_two, 5).await;
+    seen.note("a third comes while the second waits for its share", told);
+    let told = one.sync(&mut seen.at, 5, &[(&two.id, b"too late")]).await;
+    seen.note("the leader is too late", told);
+    seen.fencing("a third has come", &one, &topic).await;
+    one.ask_to_join(&mut seen.at, 9).await;
+    let joined = two.join_once(&mut at_two, 9).await;
+    seen.note("the second is in the next generation", joined);
+    let joined = three.joined(&mut at_three, 3).await;
     seen.name(&three, "<three>");
-    three.ask_to_join(&mut at_two, 9).await;
-    until_members(&mut seen.at, &seen.group, 3).await;
-    let mut joined = three.joined(&mut at_two, 9).await;
-    joined.members.sort_by_key(|(_, instance, _)| instance.clone());
-    seen.note("a rebalance that static members have missed", (joined.code, joined.generation, &joined.members));
-    seen.describe("static members have missed a rebalance").await;
-    let group = seen.group.clone();
-    let mut left = leave(&mut seen.at, 3, &group, &[("", Some("second")), ("", Some("nobody"))]).await;
-    seen.note("an administrator removes static members", left);
-    left =
-        leave(&mut seen.at, 5, &group, &[(&two.id, Some("first")), (&one.id, None), (&three.id, Some("first"))]).await;
-    seen.note("by names and ids that do not belong together", left);
-    left = leave(&mut seen.at, 5, &group, &[(&three.id, None), (&one.id, Some("first"))]).await;
-    seen.note("the rest leaves", left);
-    seen.describe("all have left").await;
-}
-
-/// Groups as a whole.
-async fn whole(peer: &mut Peer<'_>) {
-    let (topic, _) = peer.topic("groups-deleted", &[]).await;
-    let subscription =
-        [&[0, 0, 0, 0, 0, 1], &(topic.len() as i16).to_be_bytes()[..], topic.as_bytes(), &[0; 4]].concat();
-    let mut seen = Seen::new(peer, "whole").await;
-    let delete = async |seen: &mut Seen<'_, '_>, what: &str, groups: &[&str]| {
-        for version in DeleteGroups::VERSIONS {
-            let groups_names = groups.iter().map(|group| (*group).to_owned()).collect();
-            let read = |r: &crate::wire::delete_groups::DeleteGroupsResponse| {
-                r.results.iter().map(|result| (result.group_id.clone(), result.error_code)).collect::<Vec<_>>()
-            };
-            let request = DeleteGroupsRequest { groups_names };
-            let told = seen.at.call::<DeleteGroups, _>(version, &request, read).await;
-            seen.note(format!("delete groups v{version}, {what}"), told);
-        }
-    };
-    let delete_offsets = async |seen: &mut Seen<'_, '_>, what: &str, group: &str| {
-        let of = |name: &str, partitions: &[i32]| OffsetDeleteRequestTopic {
-            name: name.into(),
-            partitions: partitions.iter().map(|p| OffsetDeleteRequestPartition { partition_index: *p }).collect(),
-        };
-        let request =
-            OffsetDeleteRequest { group_id: group.into(), topics: vec![of(&topic, &[0]), of("no-such-topic", &[0])] };
-        let told = seen.at.call::<OffsetDelete, _>(0, &request, |r| {
-            let codes = |t: &crate::wire::offset_delete::OffsetDeleteResponseTopic| {
-                (t.name.clone(), t.partitions.iter().map(|p| (p.partition_index, p.error_code)).collect::<Vec<_>>())
-            };
-            let mut topics: Vec<_> = r.topics.iter().map(codes).collect();
-            topics.sort();
-            (r.error_code, topics)
-        });
-        let told = told.await;
-        seen.note(format!("delete offsets, {what}"), told);
-    };
-    let group = seen.group.clone();
-    delete(&mut seen, "it is not there", &[&group]).await;
-    delete_offsets(&mut seen, "it is not there", &group).await;
-    delete_offsets(&mut seen, "no group", "").await;
-    let mut one = Member { protocols: vec![("range".into(), subscription)], ..Member::nobody(&group) };
-    assert_eq!(one.join(&mut seen.at, 9).await.code, 0);
-    one.sync(&mut seen.at, 5, &[(&one.id, b"all")]).await;
-    assert_eq!(one.commit(&mut seen.at, 8, &topic, 7).await, 0);
-    delete(&mut seen, "it has a member", &[&group]).await;
-    delete_offsets(&mut seen, "it has a member that reads it", &group).await;
-    one.protocols = vec![("range".into(), READS_T.to_vec())];
-    one.join_once(&mut seen.at, 9).await;
-    delete_offsets(&mut seen, "it has a member that reads something else", &group).await;
-    let told = committed(&mut seen.at, 8, &group, (&topic, 0), true).await;
-    seen.note("an offset that was deleted", told);
-    one.protocols = vec![("range".into(), b"odd".to_vec())];
-    one.join_once(&mut seen.at, 9).await;
-    delete_offsets(&mut seen, "its member does not say what it reads", &group).await;
-    one.leave(&mut seen.at, 5).await;
-    let mut other = Member { protocol_type: "connect".into(), ..Member::nobody(&group) };
-    seen.join("a member of another type", 9, &mut other, "<other>").await;
-    delete_offsets(&mut seen, "its member is of another type", &group).await;
-    other.leave(&mut seen.at, 5).await;
-    assert_eq!(Member::nobody(&group).commit(&mut seen.at, 8, &topic, 7).await, 0);
-    for (what, version, states, types) in [
-        ("all", 5, vec![], vec![]),
-        ("empty ones", 4, vec!["Empty"], vec![]),
-        ("empty ones in another case", 5, vec![" eMPTY "], vec![]),
-        ("stable ones", 5, vec!["Stable"], vec![]),
-        ("no such state", 5, vec!["Nonsense"], vec![]),
-        ("classic ones", 5, vec![], vec!["Classic"]),
-        ("newer ones", 5, vec![], vec!["consumer"]),
-        ("no such type", 5, vec![], vec!["nonsense"]),
-        ("no such type and a classic one", 5, vec!["Empty"], vec!["nonsense", "classic"]),
-    ] {
-        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        let request = ListGroupsRequest { states_filter: owned(states), types_filter: owned(types) };
-        let listed = seen.at.call::<ListGroups, _>(version, &request, |r| {
-            let mine = r.groups.iter().filter(|listed| listed.group_id == group);
-            let told = |g: &crate::wire::list_groups::ListedGroup| {
-                (g.protocol_type.clone(), g.group_state.clone(), g.group_type.clone())
-            };
-            (r.error_code, mine.map(told).collect::<Vec<_>>())
-        });
-        let listed = listed.await;
-        seen.note(format!("list {what}"), listed);
-    }
-    delete(&mut seen, "it is empty", &[&group, &group]).await;
-    seen.describe("it was deleted").await;
-    let read = |r: &crate::wire::describe_groups::DescribeGroupsResponse<'_>| {
-        let told = |g: &crate::wire::describe_groups::DescribedGroup<'_>| {
-            (g.error_code, g.group_state.clone(), g.error_message.clone())
-        };
-        r.groups.iter().map(told).collect::<Vec<_>>()
-    };
-    let request = DescribeGroupsRequest { groups: vec![String::new()], include_authorized_operations: false };
-    let told = seen.at.call::<DescribeGroups, _>(6, &request, read).await;
-    // Whether this node would coordinate it is chance.
-    seen.note("describe a group without a name", told.iter().all(|(code, ..)| [0, 16, 69].contains(code)));
-    let told = committed(&mut seen.at, 8, &group, (&topic, 0), true).await;
-    seen.note("an offset of a deleted group", told);
+    seen.note("so is the third", joined);
+    let joined = one.joined(&mut seen.at, 9).await;
+    seen.note("so is the first", (joined.generation, joined.members.len()));
+    one.sync(&mut seen.at, 5, &[(&one.id, b"1"), (&two.id, b"2"), (&three.id, b"3")]).await;
+    two.protocols = vec![("range".into(), b"new".to_vec())];
+    two.ask_to_join(&mut at_two, 9).await;
+    until_state(&mut seen.at, &seen.group, "PreparingRebalance").await;
+    let left = two.leave(&mut seen.at, 5).await;
+    seen.note("one that waits to join is taken out", left);
+    let told = two.joined(&mut at_two, 9).await;
+    seen.note("and is told", told);
+    // An id that was given to a dynamic member comes with a name.
+    let mut four = Member::nobody(&seen.group);
+    four.join_once(&mut at_two, 9).await;
+    seen.name(&four, "<four>");
+    four.instance = Some("four".into());
+    let told = four.join_once(&mut at_two, 9).await;
+    seen.note("join of a dynamic member's id with a name", told);
 }
 
 /// What time does. A session lasts six seconds at least, so this takes as long.
@@ -484,7 +358,9 @@ async fn silence(peer: &mut Peer<'_>) {
 pub(super) async fn groups(peer: &mut Peer<'_>) {
     alone(peer).await;
     together(peer).await;
-    named(peer).await;
-    whole(peer).await;
+    interrupted(peer).await;
     silence(peer).await;
+    statics::named(peer).await;
+    whole::whole(peer).await;
+    whole::elsewhere(peer).await;
 }
