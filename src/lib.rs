@@ -29,7 +29,7 @@
 //!   writes and `produce -J` reads.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
 //!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
-//!   writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups (`group`; `assign` shares out);
+//!   writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups (`group`, by the `classic` protocol or the newer one; `assign` shares out);
 //!   and in `rskafka.rs` the foreign client of the plain merge.
 //! - [`broker`]: is a cluster: the embedded Kafka, in memory, with faults on request; `api` has one file per API,
 //!   `coordinator` keeps transactions, groups (`membership`: who is in them), and committed offsets; `moving` takes partitions

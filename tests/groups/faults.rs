@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// Shorter than any broker would allow that is not a test's: so a member that was left behind holds nobody up for long.
-const SESSION: Duration = Duration::from_millis(1500);
+const SESSION: Duration = Duration::from_millis(2500);
 
 /// Two members, of which the second joins while the first reads, with `trouble` in force from the start or from then on.
 async fn two_read_on(world: &World, assignor: Assignor, late: bool, trouble: impl Fn(&Broker, &str)) {

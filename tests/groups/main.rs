@@ -8,6 +8,10 @@ mod story;
 
 mod reader;
 
+#[path = "../suite/support/killable.rs"]
+#[allow(dead_code, reason = "the suite's stories need more of it")]
+mod killable;
+
 // What members do.
 mod membership;
 
@@ -16,3 +20,6 @@ mod faults;
 
 // By chance, many things at once.
 mod storms;
+
+// On Apache Kafka whose brokers are killed, where one is given.
+mod killed;

@@ -109,6 +109,11 @@ impl World {
         Self::embedded(name, groups).await
     }
 
+    /// On a cluster that is there.
+    pub fn at(brokers: Vec<String>) -> Self {
+        Self { brokers, name: format!("groups-{:08x}", rand::random::<u32>()), embedded: None }
+    }
+
     /// The embedded broker.
     pub fn broker(&self) -> &Broker {
         self.embedded.as_ref().expect("a story on the embedded broker")

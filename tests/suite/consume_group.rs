@@ -77,6 +77,19 @@ impl Member {
         }
     }
 
+    /// Asks it to stop, and gives its exit status and all that it has printed.
+    #[cfg(unix)]
+    async fn stop(mut self) -> (Option<i32>, Vec<String>) {
+        let pid = self.child.id().to_string();
+        let asked = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.expect("kill is there").success());
+        let mut child = self.child;
+        // On a thread of its own, so that an embedded broker in this process goes on answering.
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().expect("it ends");
+        self.seen.extend(self.lines.iter());
+        (ended.code(), self.seen)
+    }
+
     /// Kills it, and gives all that it has printed.
     async fn kill(mut self) -> Vec<String> {
         self.child.kill().expect("it runs");
@@ -145,6 +158,18 @@ on_both_brokers! {
         assert!(heir.is_disjoint(&expected(4, 0..100)), "what was committed is printed again");
     }
 
+    async fn a_member_that_is_asked_to_stop_commits_and_leaves_at_once(cluster: &Cluster) {
+        let topic = filled(cluster, "stopped", 2, 40).await;
+        let mut member = Member::start(cluster, &topic, &["--reset", "earliest"]);
+        member.has(80).await;
+        let (status, printed) = member.stop().await;
+        assert_eq!((status, printed.len()), (Some(143), 80));
+        // Nobody waits for its session to end, and nothing of what it has printed comes again.
+        let started = Instant::now();
+        assert_eq!(share(cluster, &topic, &[]).await.ok().stdout, "");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
     async fn two_members_share_and_nothing_is_printed_twice(cluster: &Cluster) {
         let topic = filled(cluster, "two", 4, 30).await;
         let mut one = Member::start(cluster, &topic, &["--reset", "earliest"]);
@@ -207,7 +232,8 @@ fn what_retention_takes_away_underway_ends_it_or_is_passed_over_as_reset_says() 
             share(cluster, &topic, &["--reset", "earliest"]).await.ok();
             more(cluster, &topic, 0, 20..40).await;
             let held = broker.faults().add(Rule::on(ApiKey::Fetch).partition(&topic, 0), Fault::Hold);
-            let reads = share(cluster, &topic, &["--reset", reset]);
+            let args = ["--reset", reset];
+            let reads = share(cluster, &topic, &args);
             let overtaken = async {
                 held.hit().await;
                 broker.set_log_start(&topic, 0, 30).expect("it is there");

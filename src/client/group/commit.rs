@@ -5,7 +5,8 @@
 //!   the partition. So it is waited for how the member stands, and tried again as long as the partition is its own. If it
 //!   is not, nothing is committed, and the caller is told so: somebody else reads it from the offset before.
 //! - A commit that was not answered is sent again, the same one; the same offset twice is the same offset. The caller is
-//!   not told that it is done before it is answered, and sends no other one meanwhile.
+//!   not told that it is done before it is answered, and sends no other one meanwhile. What the protocol cannot exclude: a
+//!   copy that is still on its way when its connection is given up, and arrives after the next commit, sets the group back.
 
 use super::coordinator::{Coordinator, ask};
 use super::machine::passes;

@@ -251,9 +251,11 @@ impl Kip848 {
         }
         self.holdings.take(wanted);
         self.publish();
-        self.holdings.start();
         if !unknown {
             self.share = None;
+        }
+        if !unknown || self.holdings.has_news() {
+            self.holdings.start();
         }
         self.say_owned = true;
         self.next = Instant::now();

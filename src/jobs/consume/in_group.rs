@@ -32,6 +32,9 @@ use tokio::time::{Instant, sleep_until};
 /// How often what was written is committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the last commit may take.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(10);
+
 /// With `exit`, how long an empty share is not believed: where members keep what they have, a new one gets its part only after
 /// the others have heard of it and given something up.
 const SHARE_COMES_WITHIN: Duration = Duration::from_secs(10);
@@ -96,10 +99,17 @@ impl Reading<'_> {
         let ended = match read {
             // What nobody has taken is not committed.
             Ok(Stopped::Closed) => Ok(Stopped::Closed),
-            read => match self.commit(&mut group, None).await {
-                Ok(closed) => read.map(|read| closed.unwrap_or(read)),
+            // Who wants to end does not want to wait for the end of a rebalance.
+            read => match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit(&mut group, None)).await {
+                Ok(Ok(closed)) => read.map(|read| closed.unwrap_or(read)),
                 // The first error says more.
-                Err(error) => read.and(Err(error)),
+                Ok(Err(error)) => read.and(Err(error)),
+                Err(_) => {
+                    tracing::warn!(
+                        "what was written last could not be committed in time: another member writes it again"
+                    );
+                    read
+                }
             },
         };
         let Member { member, waiting, .. } = group;

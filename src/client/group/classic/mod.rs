@@ -1,18 +1,19 @@
 //! A member by the classic protocol: the machine's actions, carried out. One task, in which nothing waits for anything but
 //! the next event: an answer, a heartbeat's, the caller's, a look at the topics.
 
+mod asking;
+
 use super::assign::{Assignor, Counts};
-use super::coordinator::{Content, Coordinator, Joined, Told};
+use super::coordinator::{Content, Coordinator, Told};
 use super::heart::Heart;
 use super::holdings::Holdings;
-use super::leading::{lead, look};
+use super::leading::look;
 use super::machine::{Action, Event, Gone, State, step};
-use super::subscription::{Ours, read_share};
+use super::subscription::read_share;
 use super::waits::{quits, running};
 use crate::base::place::TopicPartition;
-use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
-use crate::client::retry::{Retry, Verdict, verdict};
+use crate::client::retry::Retry;
 use crate::wire::ErrorCode;
 use futures::future::BoxFuture;
 use std::collections::BTreeSet;
@@ -228,82 +229,6 @@ impl Classic {
         }
     }
 
-    fn told(&mut self, told: Told) -> Result<Event, ClientError> {
-        match told {
-            Ok((code, content)) => {
-                if code == ErrorCode::None {
-                    self.retry = None;
-                }
-                let api = match self.asked {
-                    Asked::Join => "JoinGroup",
-                    Asked::Sync => "SyncGroup",
-                    Asked::Leave => "LeaveGroup",
-                };
-                self.failure = (code != ErrorCode::None).then(|| self.coordinator.refusal(api, code));
-                self.content = content;
-                Ok(Event::Answered(code))
-            }
-            Err(error) if self.asked != Asked::Leave && verdict(&error) == Verdict::Stop => Err(error),
-            Err(error) => {
-                self.failure = Some(error);
-                Ok(Event::NoAnswer)
-            }
-        }
-    }
-
-    fn join(&mut self) -> Result<(), ClientError> {
-        (self.heart, self.looking, self.led) = (None, None, None);
-        let ours = Ours {
-            topics: self.coordinator.options.topics.clone(),
-            owned: self.holdings.owned().iter().cloned().collect(),
-            last: self.last.0.clone(),
-            generation: self.last.1,
-            rack: None,
-        };
-        let mut protocols = Vec::new();
-        for assignor in &self.coordinator.options.assignors {
-            let bytes = ours.bytes(*assignor).map_err(|error| ClientError::Group {
-                group: self.coordinator.options.group.clone(),
-                what: format!("the subscription cannot be written: {error}"),
-            })?;
-            protocols.push((assignor.name(), bytes));
-        }
-        self.asked = Asked::Join;
-        self.asking = Some(Box::pin(self.coordinator.clone().join(self.member.clone(), protocols)));
-        Ok(())
-    }
-
-    fn sync(&mut self, joined: Joined) -> Result<(), ClientError> {
-        let assignors = &self.coordinator.options.assignors;
-        let Some(assignor) = assignors.iter().copied().find(|one| one.name() == joined.protocol) else {
-            return Err(ClientError::Group {
-                group: self.coordinator.options.group.clone(),
-                what: format!("its coordinator chose the assignor {:?}, which was not offered", joined.protocol),
-            });
-        };
-        (self.member, self.generation, self.assignor) = (joined.member.as_str().into(), joined.generation, assignor);
-        self.heart = Some(Heart::start(&self.coordinator, &self.member, self.generation, &self.hurry));
-        (self.asked, self.leading) = (Asked::Sync, joined.is_leader);
-        self.asking = Some(match self.leading {
-            true => Box::pin(lead(self.coordinator.clone(), joined, assignor)),
-            false => self.ask_for_the_share(),
-        });
-        Ok(())
-    }
-
-    fn ask_for_the_share(&self) -> BoxFuture<'static, Told> {
-        let (member, generation) = (self.member.clone(), self.generation);
-        Box::pin(self.coordinator.clone().sync(member, generation, self.assignor.name(), Vec::new()))
-    }
-
-    /// A leader that asks without shares has all members get none; so it joins again, and makes them anew.
-    fn ask_again_for_the_share(&mut self) {
-        self.asking = Some(match self.leading {
-            true => Box::pin(async { Ok((ErrorCode::RebalanceInProgress, Content::Nothing)) }),
-            false => self.ask_for_the_share(),
-        });
-    }
-
     fn take(&mut self) -> Result<Option<Event>, ClientError> {
         let Content::Share { share, led } = std::mem::replace(&mut self.content, Content::Nothing) else {
             return Err(self.defect("a share without an answer"));
@@ -353,19 +278,6 @@ impl Classic {
 
     fn publish(&self) {
         self.holdings.publish(self.generation, &self.member);
-    }
-
-    /// Before the same is asked again.
-    async fn pause(&mut self) -> Result<(), ClientError> {
-        let cluster = &self.coordinator.cluster;
-        // As long as the heart, which is patient for a session.
-        let patience = cluster.timeout().max(self.coordinator.options.session_timeout);
-        let retry = self.retry.get_or_insert_with(|| cluster.retry_until(Deadline::after(patience)));
-        let error = self.failure.take().unwrap_or_else(|| ClientError::Group {
-            group: self.coordinator.options.group.clone(),
-            what: "its coordinator does not know this member any more".to_owned(),
-        });
-        retry.after_verdict(error, Verdict::Again).await.map(|_| ())
     }
 
     fn defect(&self, what: &str) -> ClientError {
