@@ -226,7 +226,7 @@ impl Broker {
         let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref())?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
         let mut cluster = Cluster::new(nodes, config.memory_bytes);
-        cluster.features = Features::new(config.api_versions, config.transaction_version);
+        cluster.set_features(Features::new(config.api_versions, config.transaction_version));
         let doors = Arc::new(Doors::new(&config));
         cluster.doors = Arc::downgrade(&doors);
         let cluster = Arc::new(cluster);

@@ -15,8 +15,8 @@ Examples:
   kmerge broker add-node --brokers localhost:9092
       one more node for the broker that runs there
 
-Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec
-that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM
+Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec \
+that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM \
 it has five seconds.
 Everything is in memory and gone at the end; nothing expires; there is one copy of the data. Not for production.";
 
