@@ -192,13 +192,13 @@ mod tests {
         text.feed(block(b"ab\ncd"), 5);
         assert_eq!(text.take(3), HEADROOM..HEADROOM + 3);
         text.feed(block(b"ef"), 2);
-        assert_eq!((text.unread(), text.line()), (&b"cdef"[..], 2));
+        assert_eq!((text.line(), text.unread()), (2, &b"cdef"[..]));
         text.feed(block(&long), long.len());
         text.feed(block(b"\nend"), 4);
         let expected = [b"cdef", &long[..], b"\nend"].concat();
         assert_eq!(text.unread(), expected);
         text.take(expected.len() - 3);
-        assert_eq!((text.unread(), text.line()), (&b"end"[..], 3));
+        assert_eq!((text.line(), text.unread()), (3, &b"end"[..]));
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         assert!(!text.rewind(), "more may come");
         text.end();
         assert!(text.rewind());
-        assert_eq!((text.unread(), text.line()), (&b"a\nb\n"[..], 1));
+        assert_eq!((text.line(), text.unread()), (1, &b"a\nb\n"[..]));
         text.restart();
         text.feed(block(b"a\n"), 2);
         text.take(2);

@@ -62,12 +62,15 @@ impl PartitionWriter {
         }
     }
 
-    /// A batch in an error: where it was to land, and its size.
+    /// A batch in an error: where it was to land, if that is known, and its size.
     pub(super) fn show_batch(&self, index: usize, expected: i64) -> String {
-        let at = self.partition().at(expected);
+        let at = match self.flight.is_sole() {
+            true => self.partition().at(expected).to_string(),
+            false => self.partition().to_string(),
+        };
         match self.held.get(index) {
             Some(held) => format!("{at} (a batch of {} records, {} bytes)", held.records, held.len),
-            None => at.to_string(),
+            None => at,
         }
     }
 }

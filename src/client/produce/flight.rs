@@ -121,6 +121,11 @@ impl Flight {
         self
     }
 
+    /// Whether nobody else writes there, so that each batch has its place.
+    pub(super) fn is_sole(&self) -> bool {
+        self.sole
+    }
+
     /// The next batch goes alone until it is certain.
     pub(super) fn begin_alone(&mut self) {
         self.alone = true;

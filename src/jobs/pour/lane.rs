@@ -63,7 +63,7 @@ impl Lane {
                 Ok(()) => return,
                 Err(error) => {
                     let (appended, _) = writer.close().await;
-                    self.count(&appended);
+                    self.count_stored(&appended);
                     error
                 }
             },
@@ -87,7 +87,7 @@ impl Lane {
                     biased;
                     filled = self.inbox.recv() => filled,
                     flushed = writer.flush() => {
-                        self.count(&writer.appended());
+                        self.count(writer);
                         flushed?;
                         continue;
                     }
@@ -95,28 +95,29 @@ impl Lane {
             };
             let Some(filled) = filled else {
                 let flushed = writer.flush().await;
-                self.count(&writer.appended());
+                self.count(writer);
                 return Ok(flushed?);
             };
-            if let Some(batch) = self.close(filled, writer.spare().unwrap_or_default())? {
+            if let Some(batch) = self.close(filled)? {
                 let appended = writer.append(batch).await;
-                self.count(&writer.appended());
+                self.count(writer);
                 appended?;
             }
         }
     }
 
     /// The batch as it goes out; `None` if it is a record that the topic does not take.
-    fn close(&mut self, filled: Filled, mut bytes: Vec<u8>) -> Result<Option<Outgoing>, JobError> {
+    fn close(&mut self, filled: Filled) -> Result<Option<Outgoing>, JobError> {
         let Filled { mut writer, payload_bytes, reserved } = filled;
         let records = writer.record_count() as u32;
+        let mut bytes = self.tally.buffers.take().unwrap_or_default();
         let len = writer.finish_into(&mut bytes).map_err(|error| {
             JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.partition))
         });
         // It counts as outstanding first: what fails from here on is counted as such.
         self.outstanding.push_back(Outstanding { records: records.into(), payload_bytes, _reserved: reserved });
         let len = len?;
-        self.tally.give_back(writer);
+        self.tally.writers.give_back(writer);
         if len > self.bytes_max && records == 1 {
             self.outstanding.pop_back();
             self.tally.failed(1, &too_large(self.bytes_max));
@@ -125,8 +126,15 @@ impl Lane {
         Ok(Some(Outgoing { bytes, len, records }))
     }
 
-    /// Lets go of what is stored for certain.
-    fn count(&mut self, appended: &Appended) {
+    /// Lets go of what is stored for certain, and of its buffers.
+    fn count(&mut self, writer: &mut PartitionWriter) {
+        while let Some(buffer) = writer.spare() {
+            self.tally.buffers.give_back(buffer);
+        }
+        self.count_stored(&writer.appended());
+    }
+
+    fn count_stored(&mut self, appended: &Appended) {
         let mut stored = appended.records().saturating_sub(self.counted);
         let (mut records, mut bytes) = (0, 0);
         while let Some(batch) = self.outstanding.front()

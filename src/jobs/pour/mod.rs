@@ -22,8 +22,8 @@
 //!   rest, `finish` tells; it has to be called either way.
 //! - A record that no batch can hold fails alone. Whatever a broker refuses for good ends the writing to its partition and
 //!   with it the run: what fails once will mostly fail again, and what was sent behind it is out of order.
-//! - `push` waits for nothing unless a batch is full, and then for room: batches on their way are paid for from one budget,
-//!   those being filled take at most half as much again. Everything in it may be dropped while it waits, and called again.
+//! - `push` waits for nothing unless a batch is full, and then for room. Of the memory, half is for batches on their way, a
+//!   quarter for those being filled, the rest for buffers to be used again. What is dropped while it waits may be called again.
 //! - Others may write to the topic at the same time. So offsets are not compared, as a merge does: that each record is stored
 //!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer.
 //! - Records of one partition are stored in the order in which they were pushed.
@@ -131,6 +131,15 @@ struct Filling {
     writer: BatchWriter,
     /// Keys and values in it.
     payload_bytes: u64,
+    /// When its first record came.
+    since: Instant,
+}
+
+impl Slot {
+    /// Nothing waits for its task.
+    fn is_idle(&self) -> bool {
+        self.inbox.as_ref().is_none_or(|inbox| inbox.capacity() == INBOX)
+    }
 }
 
 /// See the module's head.
@@ -143,8 +152,6 @@ pub struct Pour {
     sticky: Sticky,
     /// Batches that are full, in order.
     ready: VecDeque<(usize, Filling)>,
-    /// When the first of the records came that are in batches being filled.
-    filling_since: Option<Instant>,
     filling_bytes: usize,
     budget: ByteBudget,
     tally: Arc<Tally>,
@@ -179,10 +186,9 @@ impl Pour {
             slots: info.partitions.iter().map(|_| Slot::default()).collect(),
             sticky: Sticky::new(led),
             ready: VecDeque::new(),
-            filling_since: None,
             filling_bytes: 0,
-            budget: ByteBudget::new(settings.memory_bytes / 3 * 2),
-            tally: Arc::new(Tally::new(progress.clone())),
+            budget: ByteBudget::new(settings.memory_bytes / 2),
+            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8 / batch_bytes.max(1))),
             lanes: JoinSet::new(),
         })
     }
@@ -224,8 +230,9 @@ impl Pour {
         }
         let (tally, settings) = (&self.tally, &self.settings);
         let batch = self.slots[at].batch.get_or_insert_with(|| Filling {
-            writer: tally.spare().unwrap_or_else(|| BatchWriter::new(settings.codec)),
+            writer: tally.writers.take().unwrap_or_else(|| BatchWriter::new(settings.codec)),
             payload_bytes: 0,
+            since: Instant::now(),
         });
         let before = batch.writer.bytes();
         let pushed = batch.writer.push(record.timestamp, record.key, record.value, record.headers);
@@ -233,12 +240,9 @@ impl Pour {
         batch.payload_bytes += record.bytes() as u64;
         self.filling_bytes += batch.writer.bytes() - before;
         self.tally.taken(1);
-        if self.filling_since.is_none() {
-            self.filling_since = Some(Instant::now());
-        }
-        if self.filling_bytes > self.settings.memory_bytes / 3 {
+        if self.filling_bytes > self.settings.memory_bytes / 4 {
             // Many partitions at once: none may fill its batch.
-            self.cut_all();
+            self.cut_where(|_, _| true);
         }
         Ok(!self.ready.is_empty())
     }
@@ -267,18 +271,22 @@ impl Pour {
         }
     }
 
-    fn cut_all(&mut self) {
-        (0..self.slots.len()).for_each(|at| self.cut(at));
-        (self.filling_since, self.filling_bytes) = (None, 0);
+    fn cut_where(&mut self, is_to_go: impl Fn(&Slot, &Filling) -> bool) {
+        for at in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            if slot.batch.as_ref().is_some_and(|batch| is_to_go(slot, batch)) {
+                self.cut(at);
+            }
+        }
     }
 
-    /// Gives full batches to their partitions, waiting for room; and what has waited for its linger along with them.
+    /// Gives full batches to their partitions, waiting for room; and along with them what has waited for its linger, where
+    /// the partition has nothing else to do.
     pub async fn hand_over(&mut self) -> Result<(), JobError> {
         self.hand_over_ready().await?;
-        match self.filling_since {
-            Some(since) if since.elapsed() > self.settings.linger => self.flush().await,
-            _ => Ok(()),
-        }
+        let (now, linger) = (Instant::now(), self.settings.linger);
+        self.cut_where(|slot, batch| batch.since + linger <= now && slot.is_idle());
+        self.hand_over_ready().await
     }
 
     async fn hand_over_ready(&mut self) -> Result<(), JobError> {
@@ -288,7 +296,7 @@ impl Pour {
             let reserved = self.budget.take(bytes).await.ok_or(JobError::OutputClosed)?;
             let inbox = self.inbox(at);
             let permit = inbox.reserve().await.map_err(|_| JobError::OutputClosed)?;
-            if let Some((_, Filling { writer, payload_bytes })) = self.ready.pop_front() {
+            if let Some((_, Filling { writer, payload_bytes, .. })) = self.ready.pop_front() {
                 permit.send(Filled { writer, payload_bytes, reserved });
             }
         }
@@ -316,7 +324,7 @@ impl Pour {
 
     /// Sends every record on its way, full batch or not.
     pub async fn flush(&mut self) -> Result<(), JobError> {
-        self.cut_all();
+        self.cut_where(|_, _| true);
         self.hand_over_ready().await
     }
 
@@ -341,12 +349,15 @@ impl Pour {
 
     async fn send_what_is_due(&mut self) -> Result<(), JobError> {
         if self.ready.is_empty() {
-            match self.filling_since {
-                Some(since) => tokio::time::sleep_until(since + self.settings.linger).await,
+            let linger = self.settings.linger;
+            let due = self.slots.iter().filter_map(|slot| slot.batch.as_ref()).map(|batch| batch.since + linger).min();
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
                 // Nothing to send; but that nothing can be sent any more is worth knowing.
                 None => self.tally.broken().await,
             }
-            self.cut_all();
+            let now = Instant::now();
+            self.cut_where(|_, batch| batch.since + linger <= now);
         }
         self.hand_over_ready().await
     }

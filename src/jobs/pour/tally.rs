@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// So many writers are kept to be used again; more than that are never idle at once for long.
-const SPARES_MAX: usize = 32;
 /// So many reasons are told apart.
 const REASONS_MAX: usize = 20;
 
@@ -89,8 +87,34 @@ pub(super) struct Tally {
     ended: Mutex<Ended>,
     broken: AtomicBool,
     changed: Notify,
-    spares: Mutex<Vec<BatchWriter>>,
     progress: Progress,
+    /// Writers without a batch in them.
+    pub(super) writers: Pool<BatchWriter>,
+    /// Buffers of batches that are stored.
+    pub(super) buffers: Pool<Vec<u8>>,
+}
+
+/// What may be used again.
+pub(super) struct Pool<T> {
+    spares: Mutex<Vec<T>>,
+    limit: usize,
+}
+
+impl<T> Pool<T> {
+    fn new(limit: usize) -> Self {
+        Self { spares: Mutex::new(Vec::new()), limit }
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    pub(super) fn give_back(&self, spare: T) {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < self.limit {
+            spares.push(spare);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -103,14 +127,16 @@ struct Ended {
 }
 
 impl Tally {
-    pub(super) fn new(progress: Progress) -> Self {
+    /// At most `spares` of each sort are kept to be used again.
+    pub(super) fn new(progress: Progress, spares: usize) -> Self {
         Self {
             taken: AtomicU64::new(0),
             ended: Mutex::default(),
             broken: AtomicBool::new(false),
             changed: Notify::new(),
-            spares: Mutex::default(),
             progress,
+            writers: Pool::new(spares),
+            buffers: Pool::new(spares),
         }
     }
 
@@ -191,22 +217,6 @@ impl Tally {
         Poured { counts, bytes: ended.bytes, failed: ended.failed, error: ended.error }
     }
 
-    /// A writer that has no batch in it.
-    pub(super) fn spare(&self) -> Option<BatchWriter> {
-        self.spares().pop()
-    }
-
-    pub(super) fn give_back(&self, writer: BatchWriter) {
-        let mut spares = self.spares();
-        if spares.len() < SPARES_MAX {
-            spares.push(writer);
-        }
-    }
-
-    fn spares(&self) -> MutexGuard<'_, Vec<BatchWriter>> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Ended> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn records_of_unknown_fate_have_failed_and_reasons_are_counted() {
-        let tally = Tally::new(Progress::default());
+        let tally = Tally::new(Progress::default(), 1);
         tally.taken(10);
         tally.acknowledged(4, 40);
         tally.failed(2, "too large");
@@ -240,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_reasons_do_not_take_much_memory() {
-        let tally = Tally::new(Progress::default());
+        let tally = Tally::new(Progress::default(), 1);
         tally.taken(100);
         (0..100).for_each(|reason| tally.failed(1, &format!("reason {reason}")));
         let poured = tally.end(true);
@@ -249,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_hears_of_the_last_record_and_of_the_end() {
-        let tally = std::sync::Arc::new(Tally::new(Progress::default()));
+        let tally = std::sync::Arc::new(Tally::new(Progress::default(), 1));
         tally.taken(2);
         let waiting = tokio::spawn({
             let tally = tally.clone();

@@ -60,7 +60,7 @@ async fn batches_of_many_partitions_stay_within_the_memory_and_all_are_written()
         let key = number.to_string();
         pour.push(&PourRecord { key: Some(key.as_bytes()), ..value(&text) }).await.unwrap();
         let filling: usize = pour.slots.iter().flat_map(|slot| &slot.batch).map(|batch| batch.writer.bytes()).sum();
-        assert!(filling <= 100_000 + 64 * HEADER_BYTES + 1000, "{filling} bytes wait");
+        assert!(filling <= 75_000 + 64 * HEADER_BYTES + 1000, "{filling} bytes wait");
     }
     let poured = pour.finish(None).await;
     poured.verdict().unwrap();
