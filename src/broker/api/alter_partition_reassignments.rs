@@ -8,7 +8,7 @@
 
 use super::Call;
 use super::create_topics::check_replicas;
-use crate::broker::cluster::now_ms;
+use crate::base::clock::now_ms;
 use crate::broker::moving::NotTakenBack;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;

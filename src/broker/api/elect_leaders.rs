@@ -5,8 +5,8 @@
 //! - An unclean election lets the first replica that is alive lead a partition without a leader; what its copy lacks is lost.
 
 use super::Call;
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
-use crate::broker::cluster::now_ms;
 use crate::broker::topic::{NO_LEADER, Partition};
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;

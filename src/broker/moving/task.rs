@@ -4,8 +4,9 @@
 //! on piece by piece, by a node that is alive and answers. Readers and writers go on meanwhile, at the old leader, and learn of
 //! the new one as in Kafka, by being refused.
 
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
-use crate::broker::cluster::{Cluster, lock, now_ms};
+use crate::broker::cluster::{Cluster, lock};
 use crate::broker::topic::Partition;
 use std::collections::BTreeSet;
 use std::pin::pin;

@@ -6,6 +6,7 @@
 
 use super::report::{Ages, Batch, Totals, Unreadable};
 use super::vocabulary::Vocabulary;
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::batch::RawRecord;
 use crate::jobs::cursor::size;
@@ -13,7 +14,7 @@ use crate::keys::TextSource;
 use crate::observe::histogram::Histogram;
 use crate::observe::usage::Usage;
 use std::ops::ControlFlow;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Why no more records are taken for the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,8 +193,4 @@ impl Tally {
             ..self.totals
         }
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
