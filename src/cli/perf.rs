@@ -18,18 +18,18 @@ Examples:
   kmerge perf load --partitions 1,3 --times 1,2,3,5 --rate 50000 --record-bytes 500 --plot load.svg
   kmerge perf load --rate 5000 --duration 30s --output csv > load.csv
 
-Each trial makes a topic of its own, whose name begins with kmerge-perf-, offers it the rate, reads it at the same time with a
-reader for each partition, and deletes it. Records have no key: as with Kafka's own producers, one partition at a time gets them,
+Each trial makes a topic of its own, whose name begins with kmerge-perf-, offers it the rate, reads it at the same time with a \
+reader for each partition, and deletes it. Records have no key: as with Kafka's own producers, one partition at a time gets them, \
 a batch or the linger's time long.
 
-The load is open: records are due by a plan that waits for nobody. LATENCY (P50, P99, P99.9, MAX) is the time from the moment a
-record was due until it was read, not from when there was room to send it; one that was due and never sent, because the trial
-had ended, counts with the time it had waited. LAG is how many records were acknowledged and not read yet, at most and at the end;
-UNWRITTEN, how many were due and not acknowledged at the end. A trial KEEPS-UP if at its end no more than half a second of
-records (a tenth of --duration, if that is less) was due and not read. CPU-% is what this process itself took: where writer,
+The load is open: records are due by a plan that waits for nobody. LATENCY (P50, P99, P99.9, MAX) is the time from the moment a \
+record was due until it was read, not from when there was room to send it; one that was due and never sent, because the trial \
+had ended, counts with the time it had waited. LAG is how many records were acknowledged and not read yet, at most and at the end; \
+UNWRITTEN, how many were due and not acknowledged at the end. A trial KEEPS-UP if at its end no more than half a second of \
+records (a tenth of --duration, if that is less) was due and not read. CPU-% is what this process itself took: where writer, \
 reader and brokers share a machine they also share that.
 
-Memory: 32 MiB for batches on their way, 32 MiB for what is fetched.";
+Memory: 32 MiB for batches on their way, as much for what is fetched (64 KiB a partition at least).";
 
 /// Measure what a cluster takes.
 #[derive(Debug, Args)]

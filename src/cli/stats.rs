@@ -18,19 +18,19 @@ Examples:
   kmerge stats logins --text value:json:/device_type --batch-records 100000 --output csv > logins.csv
   kmerge stats orders --start @2026-01-01T00:00:00Z --plot orders.svg --output json
 
-A word is what stands between white space. White space is Unicode's and the separators U+001C to U+001F, which is what Python's
+A word is what stands between white space. White space is Unicode's and the separators U+001C to U+001F, which is what Python's \
 str.split() parts text by; bytes that are no UTF-8 are part of a word. Words are the same if their bytes are.
 
-Of each batch: RECORDS, BYTES (of keys and values), WORDS, UNIQUE words in it and in all batches up to it (UNIQUE-SO-FAR),
-SECONDS from the end of the batch before, RECORDS/S in that time, the processor time this process took in it (100 % is one core),
+Of each batch: RECORDS, BYTES (of keys and values), WORDS, UNIQUE words in it and in all batches up to it (UNIQUE-SO-FAR), \
+SECONDS from the end of the batch before, RECORDS/S in that time, the processor time this process took in it (100 % is one core), \
 resident MEMORY at its end, and the AGE of its records when they were read (half and 99 % of them were no older).
 
-Batches are by order of reading: partitions are read in turn, 1,000 records of each, so the same topic and the same --memory
+Batches are by order of reading: partitions are read in turn, 1,000 records of each, so the same topic and the same --memory \
 give the same batches each time. With little memory fewer partitions are in turn at once, in the order of their numbers.
 
-Unique words are exact as long as those seen fit into what --memory leaves for them, half of it or a little more: about 25 bytes
-for a word of up to 8 bytes, twice that for one of 20. From then on a batch stays exact as long as its own new words fit into a
-third of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~
+Unique words are exact as long as those seen fit into what --memory leaves for them, half of it or a little more: about 25 bytes \
+for a word of up to 8 bytes, twice that for one of 20. From then on a batch stays exact as long as its own new words fit into a \
+third of that, and the total is an estimate (HyperLogLog, standard error 0.8 % of the words that did not fit), marked with a ~ \
 and told with the batch it began at.";
 
 /// Count records, words and different words of a topic, batch by batch, with rates, memory and the records' age.

@@ -1,10 +1,11 @@
 //! The sender: each record when it is due, or as soon after that as there is room.
 
 use super::plan::{Plan, latency_us};
+use crate::base::clock::now_ms;
 use crate::jobs::error::JobError;
 use crate::jobs::pour::{Pour, PourRecord};
 use crate::observe::histogram::Histogram;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A timer's step; waiting less than that takes as long.
@@ -15,7 +16,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Sends what the plan says until it ends; gives how many records were sent.
 pub(super) async fn offer(pour: &mut Pour, plan: &Plan, record_bytes: usize) -> Result<u64, JobError> {
     let mut value = filler(record_bytes);
-    let (clock, epoch_ms) = (Instant::now(), epoch_ms());
+    let (clock, epoch_ms) = (Instant::now(), now_ms());
     let mut sent = 0;
     while sent < plan.records {
         let now = Instant::now();
@@ -58,10 +59,6 @@ pub(super) fn add_unsent(latencies_us: &mut Histogram, plan: &Plan, sent: u64, z
 fn filler(bytes: usize) -> Vec<u8> {
     const WORDS: &[u8] = b"order 4711 user 815 paid 12.50 EUR by card at 2026-01-01T00:00:00Z, shipped from store 23; ";
     WORDS.iter().copied().cycle().take(bytes).collect()
-}
-
-fn epoch_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 #[cfg(test)]

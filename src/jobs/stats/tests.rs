@@ -2,6 +2,7 @@
 
 use super::super::testing::{Made, MemorySource, block_on, context};
 use super::*;
+use crate::base::clock::now_ms;
 use crate::base::shutdown::Signal;
 use std::collections::HashSet;
 
@@ -112,7 +113,7 @@ fn records_without_text_and_with_broken_text_are_counted_and_the_first_is_named(
 
 #[test]
 fn ages_are_those_of_records_that_have_a_time() {
-    let now = crate::base::clock::now_ms();
+    let now = now_ms();
     let stamped = |timestamp| Made { timestamp, ..Made::value("x") };
     let of = |records: Vec<Made>| report(&[records], &settings(100), 1, (10, 1)).totals.ages;
     assert_eq!(of(vec![stamped(-1)]), Ages { p50_ms: None, p99_ms: None });
