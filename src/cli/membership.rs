@@ -5,6 +5,9 @@ use kmerge::base::units::parse_duration;
 use kmerge::client::group::{Assignor, GroupOptions, GroupProtocol, Reset};
 use std::time::Duration;
 
+/// More often than this, looking for new partitions would be a load.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
 /// Who we are in a group.
 #[derive(Debug, Args)]
 pub struct MembershipArgs {
@@ -29,6 +32,10 @@ pub struct MembershipArgs {
     /// protocol consumer the brokers decide that.
     #[arg(long, value_name = "TIME", requires = "group", value_parser = parse_duration)]
     session_timeout: Option<Duration>,
+
+    /// How often the member that shares out looks whether the topics have more partitions by now; 30s, if absent.
+    #[arg(long, value_name = "TIME", requires = "group", value_parser = parse_duration)]
+    metadata_max_age: Option<Duration>,
 
     /// Which protocol the group speaks: classic, if absent, or consumer, in which the brokers share out (Kafka 4, KIP-848).
     #[arg(long, value_name = "PROTOCOL", requires = "group")]
@@ -77,6 +84,14 @@ impl MembershipArgs {
             options.session_timeout = timeout;
             // So that a heartbeat or two may get lost.
             options.heartbeat_interval = options.heartbeat_interval.min(timeout / 3);
+        }
+        if let Some(age) = self.metadata_max_age {
+            if options.protocol == GroupProtocol::Consumer {
+                return Err(
+                    "--metadata-max-age is for --group-protocol classic: by the other one the brokers look".to_owned()
+                );
+            }
+            options.look_interval = age.max(LOOK_INTERVAL_MIN);
         }
         if !self.assignor.is_empty() {
             if options.protocol == GroupProtocol::Consumer {

@@ -54,3 +54,6 @@ mod consume_group;
 mod cli;
 
 mod signals;
+
+// All of it together, as scripts.
+mod scenarios;
