@@ -2,6 +2,7 @@
 
 pub mod appended;
 pub mod budget;
+pub mod clock;
 pub mod ends;
 pub mod kind;
 pub mod place;

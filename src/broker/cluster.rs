@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::producers::Expiry;
 use super::throttle::Quotas;
 use super::topic::{NO_LEADER, Partition, Topic};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::wire::Uuid;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,7 +35,7 @@ pub(crate) struct Cluster {
     pub(crate) memory: Memory,
     pub(crate) faults: Faults,
     pub(crate) quotas: Quotas,
-    pub(crate) features: Features,
+    features: RwLock<Features>,
     /// Transactions and committed offsets.
     pub(crate) coordinator: Coordinator,
     /// The nodes that are known to be dead.
@@ -82,7 +83,7 @@ impl Cluster {
             memory: Memory::new(memory_bytes),
             faults: Faults::default(),
             quotas: Quotas::default(),
-            features: Features::default(),
+            features: RwLock::default(),
             coordinator: Coordinator::default(),
             dead: RwLock::default(),
             silent: RwLock::default(),
@@ -99,6 +100,15 @@ impl Cluster {
 
     pub(crate) fn node(&self, id: i32) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// What the cluster has settled on by now.
+    pub(crate) fn features(&self) -> Features {
+        *read(&self.features)
+    }
+
+    pub(crate) fn set_features(&self, features: Features) {
+        *write(&self.features) = features;
     }
 
     /// The node that is told as the controller. Any node does its work.
@@ -276,12 +286,6 @@ pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Milliseconds since the epoch, as Kafka writes times.
-pub(crate) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -64,6 +64,11 @@ impl Features {
         Self { level, transaction_version }
     }
 
+    /// The same brokers after the cluster has settled on another `transaction.version`.
+    pub(crate) fn switched_to(self, transaction_version: i16) -> Self {
+        Self { transaction_version, ..self }
+    }
+
     /// `transaction.version`; 0 where the brokers do not know of it.
     pub(crate) fn transaction_version(self) -> i16 {
         if self.level >= ApiLevel::V4_2 { self.transaction_version } else { 0 }

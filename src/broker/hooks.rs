@@ -1,13 +1,13 @@
 //! What tests do to topics and partitions behind the protocol's back: prepared batches, gaps, retention, elections, lost
 //! tails, lagging copies, forgotten producers, quotas. What is done to whole nodes is in `nodes`, to requests in `faults`.
 
-use super::cluster::now_ms;
 use super::configs::{Change, TopicConfig};
 use super::log::{BATCH_OVERHEAD_BYTES, Block};
 use super::producers::Expiry;
 use super::topic::{Partition, State};
 use super::transactions::Aborted;
 use super::{Broker, BrokerError, refused};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, Batches};
 use crate::wire::{ApiKey, Uuid};

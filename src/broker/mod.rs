@@ -211,8 +211,8 @@ impl Broker {
         }
         let bound = listen::bind(config.listen, config.port, config.nodes, config.advertise.as_deref()).await?;
         let nodes = bound.iter().map(|(node, _)| node.clone()).collect();
-        let mut cluster = Cluster::new(nodes, config.memory_bytes);
-        cluster.features = Features::new(config.api_versions, config.transaction_version);
+        let cluster = Cluster::new(nodes, config.memory_bytes);
+        cluster.set_features(Features::new(config.api_versions, config.transaction_version));
         let cluster = Arc::new(cluster);
         let markers = Worker::start(&cluster);
         let broker = Self { cluster, listeners: Listeners::default(), _markers: markers };

@@ -13,8 +13,8 @@ Examples:
   kmerge broker --port 9092 --topic data-input:10 --topic data-output:1
   kmerge broker --topic t:3 --exec 'kcat -L -b $KAFKA_BOOTSTRAP_SERVERS'
 
-Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec
-that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM
+Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec \
+that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM \
 it has five seconds.
 Everything is in memory and gone at the end; nothing expires; there is one copy of the data. Not for production.";
 

@@ -13,8 +13,8 @@ Examples:
   kmerge check orders --key value:json:/at:time --key key:string
   kmerge check orders --key timestamp --partition 3,4 --start @2026-01-01T00:00:00Z --output json
 
-Each partition is read once, in bounded memory. An inversion is a record whose key is below that of the record before it in the
-same partition; the first one of each partition is shown with both offsets and keys. Exit status 0 if there is none, 4 if there
+Each partition is read once, in bounded memory. An inversion is a record whose key is below that of the record before it in the \
+same partition; the first one of each partition is shown with both offsets and keys. Exit status 0 if there is none, 4 if there \
 is one or if a key cannot be read.";
 
 /// Is a topic sorted by a key, partition by partition?

@@ -32,8 +32,8 @@ const BROKER_BYTES_MIN: u64 = 256 << 20;
 /// Take the tour: an embedded cluster, sample data, the merge, the proof. Needs nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-It starts a two-node broker inside this process (loopback, in memory), makes the topics data-input with 10 partitions and
-data-output with 1, fills the first with sorted integers, merges, and verifies the result record by record. With --keep the
+It starts a two-node broker inside this process (loopback, in memory), makes the topics data-input with 10 partitions and \
+data-output with 1, fills the first with sorted integers, merges, and verifies the result record by record. With --keep the \
 broker stays up afterwards, and any Kafka client can look at it.")]
 pub struct DemoArgs {
     /// How many records to generate and merge.

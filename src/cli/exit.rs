@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 /// Shown at the end of `--help`.
 pub const HELP: &str = "\
-Exit status: 0 done; 1 failed; 2 wrong usage or configuration; 3 cluster unreachable, refused or timed out;
-4 the data is not what was promised (unsorted, unreadable, gone, different); 5 another instance has taken over;
+Exit status: 0 done; 1 failed; 2 wrong usage or configuration; 3 cluster unreachable, refused or timed out; \
+4 the data is not what was promised (unsorted, unreadable, gone, different); 5 another instance has taken over; \
 130/143 stopped by Ctrl-C or SIGTERM.";
 
 /// What was typed, or what is configured, cannot be meant.

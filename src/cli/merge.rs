@@ -21,38 +21,38 @@ Examples:
   kmerge merge --from data-input --to data-output --strategy count
       the inputs need not be sorted, if the records are nothing but their number
 
-What it does: the partitions of the input topics (topics in the order given, partitions ascending) are read up to their ends
-at the start; records go out by key, records of equal keys by source and offset. Every input partition must be sorted by the
+What it does: the partitions of the input topics (topics in the order given, partitions ascending) are read up to their ends \
+at the start; records go out by key, records of equal keys by source and offset. Every input partition must be sorted by the \
 key already; one that is not stops the merge (kmerge check finds the places).
 
 What to know:
-  - Key, value, headers and timestamp of every record arrive as they were. Where an input topic stamps records itself
+  - Key, value, headers and timestamp of every record arrive as they were. Where an input topic stamps records itself \
     (LogAppendTime), that is the timestamp which goes on.
-  - Only committed records are merged. A transaction that is open below the end is waited for, for --timeout; then the merge
+  - Only committed records are merged. A transaction that is open below the end is waited for, for --timeout; then the merge \
     is refused and names the producer that holds it open.
-  - --delivery exactly-once (the default): output and progress are committed together, in transactions. Killed at any
-    instant, the same command goes on where it was, and the output, read with read_committed, is what an uninterrupted run
-    would have written. The merge is a job: its name (--job, or merge:FROM:TO) is what its record is kept under, in the
-    compacted topic --jobs-topic on the output's cluster, and it is its transactional id as well: started twice, the later one
+  - --delivery exactly-once (the default): output and progress are committed together, in transactions. Killed at any \
+    instant, the same command goes on where it was, and the output, read with read_committed, is what an uninterrupted run \
+    would have written. The merge is a job: its name (--job, or merge:FROM:TO) is what its record is kept under, in the \
+    compacted topic --jobs-topic on the output's cluster, and it is its transactional id as well: started twice, the later one \
     takes over and the earlier one ends with status 5. The ends of the inputs are those of the first start. What can go wrong:
-    where the output is not as the job left it (deleted, truncated, somebody else wrote to it), or the inputs were created
-    anew, it stops and says what it found; it never begins again by itself (--restart does, on an empty output). Whoever reads
+    where the output is not as the job left it (deleted, truncated, somebody else wrote to it), or the inputs were created \
+    anew, it stops and says what it found; it never begins again by itself (--restart does, on an empty output). Whoever reads \
     uncommitted records sees what was voided, too. It needs Kafka 3.6 or later.
-  - --delivery idempotent: each batch is numbered, and the broker stores one that is sent twice once. What can go wrong: a
-    broker forgets a producer whose records are old (their timestamps decide: a day behind, by default) or when it restarts,
-    and then stores a repeat; kmerge looks for a batch in the log before it sends it again, and compares every acknowledged
+  - --delivery idempotent: each batch is numbered, and the broker stores one that is sent twice once. What can go wrong: a \
+    broker forgets a producer whose records are old (their timestamps decide: a day behind, by default) or when it restarts, \
+    and then stores a repeat; kmerge looks for a batch in the log before it sends it again, and compares every acknowledged \
     offset, so a repeat stops the merge instead of passing unseen. A merge that was stopped begins again, on an empty output.
-  - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was
+  - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was \
     lost may be in the log twice; the offsets show it, and stop the merge.
-  - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at
-    most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how
+  - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at \
+    most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how \
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
-  - The output keeps the records' timestamps, and brokers delete by those: a topic whose retention would take records as old
-    as the input's, or as many, is refused (retention.ms=-1 keeps them; --allow-retention-loss lets them go). So are a
+  - The output keeps the records' timestamps, and brokers delete by those: a topic whose retention would take records as old \
+    as the input's, or as many, is refused (retention.ms=-1 keeps them; --allow-retention-loss lets them go). So are a \
     compacted topic, and one that stamps records itself (--allow-append-time).
   - --strategy count writes all records with one timestamp, the time the merge was planned.
-  - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: several times slower,
-    at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process
+  - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: several times slower, \
+    at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process \
     peaks at up to one and a half times --memory plus 24 MiB.";
 
 /// Merge the sorted partitions of topics into one totally ordered partition.

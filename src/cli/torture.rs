@@ -16,18 +16,18 @@ Examples:
   kmerge torture --seed 42 --keep
       the same records and kills as another time; the topics stay for a look
 
-What it does: makes topics of its own (kmerge-torture-...-in, -out, -jobs), fills the first with sorted integers, and merges
-them with --delivery exactly-once in a process of its own. That is killed (SIGKILL) again and again, and started again: at
-random moments, while fetching, while producing, before the job record, between job record and EndTxn, just after EndTxn. With
---pairs some of the kills come while two instances run: the later one takes over, the earlier one must end with status 5; half
-of the earlier ones are stopped meanwhile (SIGSTOP) and woken afterwards, and must not have changed anything. In the end the
-merge runs undisturbed, while an earlier instance stands still, and the output is verified record by record. A merge that is
+What it does: makes topics of its own (kmerge-torture-...-in, -out, -jobs), fills the first with sorted integers, and merges \
+them with --delivery exactly-once in a process of its own. That is killed (SIGKILL) again and again, and started again: at \
+random moments, while fetching, while producing, before the job record, between job record and EndTxn, just after EndTxn. With \
+--pairs some of the kills come while two instances run: the later one takes over, the earlier one must end with status 5; half \
+of the earlier ones are stopped meanwhile (SIGSTOP) and woken afterwards, and must not have changed anything. In the end the \
+merge runs undisturbed, while an earlier instance stands still, and the output is verified record by record. A merge that is \
 complete before all kills are done is verified, and the rest is done to another one.
 
 What to know:
   - No other topic is touched. The topics are deleted at the end, after Ctrl-C as well; what cannot be deleted is named.
   - The merge is slowed down, by small batches and little memory: this is no benchmark.
-  - kills counts those that happened; resumes are all starts but the first, resumes_after_first_commit those that found a
+  - kills counts those that happened; resumes are all starts but the first, resumes_after_first_commit those that found a \
     commit and went on behind it. Exit status 4 if an output is not what it should be, 1 if a merge did what it must not.";
 
 /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.

@@ -18,10 +18,10 @@ Examples:
   kmerge verify --job merge:data-input:data-output
       what a merge with --delivery exactly-once has done, by its record
 
-Inputs and output are walked in lockstep, in bounded memory, comparing key, value, headers and timestamp. The first output
-offset that is wrong is shown, with what is there and what should be; then both sides are read to their ends and what is
-missing and what is extra is counted (exactly for few differences; \"at least\" for many). Give the same --from, --key and
---order as the merge had; or its name, with --job: then inputs, ends, key, order and the output's start are those of the job's
+Inputs and output are walked in lockstep, in bounded memory, comparing key, value, headers and timestamp. The first output \
+offset that is wrong is shown, with what is there and what should be; then both sides are read to their ends and what is \
+missing and what is extra is counted (exactly for few differences; \"at least\" for many). Give the same --from, --key and \
+--order as the merge had; or its name, with --job: then inputs, ends, key, order and the output's start are those of the job's \
 record, and nothing that is typed may contradict it. Exit status 0 if the output is what it should be, 4 if not.";
 
 /// Prove that an output is the merge of its inputs, record by record.

@@ -243,6 +243,21 @@ async fn fault_56_on_kafka_the_controller_killed_and_started_again_costs_a_merge
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_29_on_kafka_transaction_version_switched_down_and_up_again_under_a_merge_costs_it_nothing() {
+    let Some(story) = Story::begin("transaction.version switched under a merge").await else { return };
+    let mut merge = story.merge(&[]);
+    for (way, version) in [("downgrade", 1), ("upgrade", 2)] {
+        story.moves_on_by(GOES_ON, &mut merge).await;
+        story.kafka.switch_transaction_version(way, version).await;
+        merge.runs("when transaction.version was switched").await;
+    }
+    story.moves_on_by(GOES_ON, &mut merge).await;
+    let ended = merge.ended().await.ok();
+    assert_eq!((&ended.json()["records"], &ended.json()["resumed_at"]), (&RECORDS.into(), &0.into()), "{ended:?}");
+    story.is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_kafka_a_cluster_killed_for_longer_than_its_deadline_stops_a_merge_that_the_same_command_goes_on_with() {
     let Some(story) = Story::begin("all brokers killed under a merge").await else { return };
     let hasty = ["--timeout", "2s"];

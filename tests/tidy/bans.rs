@@ -12,6 +12,9 @@ const BANNED: &[(&[&str], &str)] = &[
     (&["#", "[", "ignore"], "a test that needs something absent says \"skipped\" on stderr and returns"),
 ];
 
+/// The one file that asks for the time of day.
+const CLOCK: &str = "src/base/clock.rs";
+
 /// Whose folders a path begins with when it only holds on one machine.
 const MACHINE: &[&str] = &["work", "root", "home", "Users"];
 
@@ -36,6 +39,19 @@ pub(crate) fn banned(source: &Source) -> Vec<String> {
         }
     }
     found
+}
+
+/// Asking for the time of day, which may jump while somebody waits by it.
+pub(crate) fn wall_clocks(source: &Source) -> Vec<String> {
+    let asked = (0..source.tokens.len()).filter(|&at| source.stands(at, &["SystemTime"]) && source.path != CLOCK);
+    asked
+        .map(|at| {
+            format!(
+                "{}:{}: no SystemTime: wait by Instant, date by base::clock::now_ms",
+                source.path, source.tokens[at].line
+            )
+        })
+        .collect()
 }
 
 /// Sleeping in tests: either too short for a slow machine or too long for every other one.
@@ -92,6 +108,13 @@ mod tests {
             assert_eq!(banned(&source("src/a.rs", bad)).len(), 1, "{bad}");
         }
         assert_eq!(banned(&source("src/a.rs", "// todo!()\nlet x = \"dbg!\"; ignore();")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn who_asks_for_the_time_of_day_is_found_but_not_the_clock() {
+        let text = "fn f() { std::time::SystemTime::now(); }";
+        assert_eq!(wall_clocks(&source("src/client/retry.rs", text)).len(), 1);
+        assert_eq!(wall_clocks(&source(CLOCK, text)).len(), 0);
     }
 
     #[test]

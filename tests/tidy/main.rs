@@ -61,6 +61,11 @@ fn nothing_is_left_unfinished_ignored_or_printed() {
 }
 
 #[test]
+fn fault_72_only_the_clock_knows_the_time_of_day() {
+    holds(sources("src").iter().flat_map(bans::wall_clocks));
+}
+
+#[test]
 fn tests_wait_for_conditions_and_do_not_sleep() {
     holds(
         ["src", "tests", "benches"].iter().flat_map(|folder| sources(folder)).flat_map(|source| bans::sleeps(&source)),

@@ -28,12 +28,12 @@ pub(super) fn handle(call: &Call<'_>, request: ApiVersionsRequest) -> ApiVersion
     let error = call.forced(None).or(nameless.then_some(ErrorCode::InvalidRequest));
     match error {
         Some(error) => ApiVersionsResponse { error_code: error.code(), ..Default::default() },
-        None => with_features(call, served::all(call.cluster.features).map(tell).collect()),
+        None => with_features(call, served::all(call.cluster.features()).map(tell).collect()),
     }
 }
 
 fn with_features(call: &Call<'_>, api_keys: Vec<ApiVersion>) -> ApiVersionsResponse {
-    let features = call.cluster.features;
+    let features = call.cluster.features();
     let mut response = ApiVersionsResponse { api_keys, ..Default::default() };
     if features.level < ApiLevel::V4_2 || call.version < FEATURES_FROM_VERSION {
         return response;

@@ -5,8 +5,8 @@
 //!   cannot ask for a list many times over.
 
 use super::{Call, Role, hosted};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
-use crate::broker::cluster::now_ms;
 use crate::broker::producers::Described;
 use crate::broker::topic::check_name;
 use crate::wire::ErrorCode;

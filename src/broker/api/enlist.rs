@@ -111,7 +111,7 @@ pub(super) async fn enlist(call: &Call<'_>, request: &ProduceRequest<'_>) -> Adm
     let admission = if adds { Admission::Fresh } else { Admission::Verified };
     let answers = match *producers {
         _ if parts.is_empty() => Vec::new(),
-        _ if !call.cluster.features.verifies() => vec![Ok(()); parts.len()],
+        _ if !call.cluster.features().verifies() => vec![Ok(()); parts.len()],
         [producer] => {
             let knows_abortable = call.version >= ABORTABLE_FROM_VERSION;
             let unavailable = ErrorCode::NotEnoughReplicas;

@@ -4,7 +4,7 @@
 //! - An empty filter lets everything through; names of states that do not exist are told.
 
 use super::Call;
-use crate::broker::cluster::now_ms;
+use crate::base::clock::now_ms;
 use crate::broker::coordinator::{Phase, Sort, Transaction};
 use crate::wire::list_transactions::{ListTransactionsRequest, ListTransactionsResponse, TransactionState};
 

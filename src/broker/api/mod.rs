@@ -148,11 +148,11 @@ pub(crate) async fn answer(
     let mut ahead = Reader::new(bytes, false);
     let (code, version, correlation_id) = (ahead.i16()?, ahead.i16()?, ahead.i32()?);
     let not_served = RequestError::NotServed { key: code, version };
-    let Some(served) = served::find(cluster.features, code) else { return Err(not_served) };
+    let Some(served) = served::find(cluster.features(), code) else { return Err(not_served) };
     let key = served.key;
     let spoken = (served.first..=served.last).contains(&version);
     if !spoken && key == ApiKey::ApiVersions {
-        let response = api_versions::unsupported(cluster.features);
+        let response = api_versions::unsupported(cluster.features());
         frame::write_response::<crate::wire::api_versions::ApiVersions>(out, 0, correlation_id, &response)?;
         return Ok(Outcome::Answer);
     }

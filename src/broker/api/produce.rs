@@ -14,9 +14,9 @@
 
 use super::enlist::{Admission, enlist, has_transactional};
 use super::{Call, Role, hosted, leader_hint, resolve};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
-use crate::broker::cluster::now_ms;
 use crate::broker::log::{BATCH_OVERHEAD_BYTES, Block};
 use crate::broker::producers::{Stamp, Verdict};
 use crate::broker::topic::{Partition, State};

@@ -36,6 +36,11 @@ impl Broker {
         self.cluster.coordinator.wake.notify_one();
     }
 
+    /// Switches the cluster's `transaction.version`, as Kafka's features tool does under running clients.
+    pub fn switch_transaction_version(&self, transaction_version: i16) {
+        self.cluster.set_features(self.cluster.features().switched_to(transaction_version));
+    }
+
     /// The time of an id's open transaction is up: it is aborted, at a higher epoch than its producer has. `false` where
     /// none is open.
     pub fn expire_transaction(&self, transactional_id: &str) -> bool {
@@ -44,7 +49,7 @@ impl Broker {
         let Some(entry) = ids.get_mut(transactional_id).filter(|entry| entry.transaction.expires_ms().is_some()) else {
             return false;
         };
-        entry.transaction.fence(self.cluster.features.raises_epochs());
+        entry.transaction.fence(self.cluster.features().raises_epochs());
         coordinator.decided(entry);
         true
     }

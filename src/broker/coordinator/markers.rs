@@ -5,9 +5,10 @@
 //! is done. A deleted partition needs no marker.
 
 use super::transaction::{Part, Phase, Transaction};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::batch::control::{ControlType, marker};
-use crate::broker::cluster::{Cluster, lock, now_ms};
+use crate::broker::cluster::{Cluster, lock};
 use crate::broker::log::{BATCH_OVERHEAD_BYTES, Block};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -73,7 +74,7 @@ fn expire(cluster: &Cluster) {
     let mut ids = lock(&coordinator.ids);
     for (id, entry) in ids.iter_mut() {
         if entry.transaction.expires_ms().is_some_and(|at| at <= now_ms) && coordinator.reachable(cluster, id).is_ok() {
-            entry.transaction.fence(cluster.features.raises_epochs());
+            entry.transaction.fence(cluster.features().raises_epochs());
             coordinator.decided(entry);
         }
     }

@@ -24,8 +24,9 @@ mod transaction;
 #[cfg(test)]
 mod tests;
 
-use super::cluster::{Cluster, lock, now_ms};
+use super::cluster::{Cluster, lock};
 use super::memory::Paid;
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,7 +110,7 @@ impl Coordinator {
             ids.insert(id.into(), Entry::new(transaction, paid));
         }
         let entry = ids.get_mut(id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let raises = cluster.features.raises_epochs();
+        let raises = cluster.features().raises_epochs();
         let given = entry.transaction.init(expected, timeout_ms, raises, || cluster.next_producer_id());
         self.decided(entry);
         given

@@ -9,7 +9,7 @@ mod transactions;
 
 use super::transactional::until;
 use super::*;
-use crate::broker::cluster::now_ms;
+use crate::base::clock::now_ms;
 use crate::wire::api_versions::{ApiVersions, ApiVersionsRequest};
 use crate::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
 use crate::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};

@@ -38,7 +38,7 @@ async fn code_of(client: &mut Client, sequence: i32) -> Result<i64, i16> {
 
 /// The times of records that are fresh by the wall clock.
 fn fresh() -> i64 {
-    crate::broker::cluster::now_ms()
+    crate::base::clock::now_ms()
 }
 
 fn fresh_batch(sequence: i32) -> Vec<u8> {

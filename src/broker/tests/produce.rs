@@ -1,8 +1,8 @@
 //! What is stored and what is refused. The codes are those a live Kafka 4.2 gave.
 
 use super::*;
+use crate::base::clock::now_ms;
 use crate::batch::{Batch, RecordReader};
-use crate::broker::cluster::now_ms;
 use crate::wire::init_producer_id::{InitProducerId, InitProducerIdRequest};
 use crate::wire::{ErrorCode, Uuid};
 

@@ -163,7 +163,7 @@ impl Id {
 pub(super) fn records_of(who: Who, sequence: i32, records: usize, transactional: bool) -> Vec<u8> {
     let mut writer = BatchWriter::new(Codec::None);
     for _ in 0..records {
-        writer.push(crate::broker::cluster::now_ms(), Some(b"k"), Some(b"value"), Headers::EMPTY).unwrap();
+        writer.push(crate::base::clock::now_ms(), Some(b"k"), Some(b"value"), Headers::EMPTY).unwrap();
     }
     writer.producer(who.0, who.1, sequence).transactional(transactional);
     writer.finish().unwrap().to_vec()

@@ -27,6 +27,7 @@ pub mod random;
 
 use super::JobContext;
 use super::error::JobError;
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
 use crate::batch::Codec;
@@ -39,7 +40,7 @@ use ints::{SortedInts, share_out};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Partitions written at the same time.
 const PARTITIONS_AT_ONCE: usize = 16;
@@ -106,7 +107,7 @@ pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateRep
     };
     let partitions = ends.len() as u32;
     cx.progress.begin("generate", settings.records);
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let now_ms = now_ms();
     let counts = share_out(settings.records, partitions, settings.skew);
     let cut = Cut { batch_bytes: settings.batch_bytes, bytes_max, codec: settings.codec };
     let fills = counts.into_iter().zip(ends).zip(0..).map(|((count, end), partition)| {

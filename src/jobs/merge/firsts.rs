@@ -3,9 +3,10 @@
 //! One short fetch a partition. The size of an input is an estimate from its first batches: a broker tells the true one only
 //! to those who may describe its disks.
 
-use super::keeping::{Keeping, now_ms};
+use super::keeping::Keeping;
 use super::plan::Source;
 use super::{MergeSettings, Strategy};
+use crate::base::clock::now_ms;
 use crate::base::place::Place;
 use crate::batch::{Batches, RecordReader};
 use crate::client::{Cluster, ReadOptions};

@@ -8,13 +8,13 @@
 //! all of it is too old. A record without a timestamp (-1) is as old as its segment's file, and never refused.
 
 use super::Allow;
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::base::time::show_epoch_ms;
 use crate::base::units::{show_count, show_size};
 use crate::client::TopicInfo;
 use crate::jobs::error::JobError;
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a record's timestamp is where it has none.
 const NO_TIMESTAMP: i64 = -1;
@@ -218,10 +218,6 @@ impl Retention {
         }
         Ok(())
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// A span of time in the largest unit that fits it.

@@ -10,9 +10,10 @@
 use super::aborted::refuse_aborted;
 use super::floor;
 pub(super) use super::floor::Floor;
-use super::keeping::{Keeping, now_ms};
+use super::keeping::Keeping;
 use super::plan::{Plan, Source, least_memory};
 use super::{Client, Delivery, MergeSettings, OutputCodec, Strategy, firsts, job, ranges};
+use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
 use crate::client::{Cluster, Need, OffsetAt, TopicInfo};

@@ -84,6 +84,14 @@ impl Killable {
         assert!(self.local_kafka("start", &[node]).status().await.unwrap().success(), "start {node}");
     }
 
+    /// Switches the cluster's `transaction.version` by Kafka's own tool.
+    pub async fn switch_transaction_version(&self, way: &str, version: i16) {
+        let feature = format!("transaction.version={version}");
+        let words = ["FeatureCommand", "--bootstrap-server", &self.addresses()[0], way, "--feature", &feature];
+        let switched = self.local_kafka("tool", &words).output().await.unwrap();
+        assert!(switched.status.success(), "{way} to {feature}: {switched:?}");
+    }
+
     fn local_kafka(&self, verb: &str, words: &[&str]) -> tokio::process::Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose/local-kafka");
         let mut command = tokio::process::Command::new(script);

@@ -1,9 +1,9 @@
 //! The job record as it moves on with each commit.
 
 use crate::base::appended::Appended;
+use crate::base::clock::now_ms;
 use crate::jobs::error::JobError;
 use crate::jobs::ledger::{JobPlan, JobProgress, JobState, Ledger, Tail};
-use crate::jobs::merge::keeping::now_ms;
 use crate::ports::{Outgoing, Reached};
 
 /// Puts together what is written with each commit.

@@ -1,6 +1,7 @@
 //! Doubts that a run meets and gets over by itself: it aborts, asks whether it is still the one, reads what stands, goes on.
 
 use super::world::World;
+use crate::base::clock;
 use crate::base::kind::Kind;
 use crate::base::shutdown::Signal;
 use crate::batch::{BatchWriter, Codec, Headers};
@@ -8,6 +9,7 @@ use crate::broker::{ApiLevel, BrokerConfig, Fault, Rule};
 use crate::jobs::error::JobError;
 use crate::keys::{KeyPlan, Order};
 use crate::wire::{ApiKey, ErrorCode};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 const JOB: &str = "merge:in:out";
@@ -94,6 +96,57 @@ async fn fault_24_on_the_explicit_way_such_a_run_cannot_tell_it_from_being_fence
     assert!(text.contains("another instance") && text.contains("longer than its timeout"), "{text}");
     world.start().ended().await.unwrap();
     assert!(world.is_whole().await);
+}
+
+#[tokio::test]
+async fn fault_29_transaction_version_switched_under_a_run_at_any_commit_changes_nothing() {
+    for (before, after) in [(2, 1), (2, 0), (1, 2), (0, 2)] {
+        for commit in 0..3 {
+            for fault in [Fault::Hold, Fault::HoldAnswer] {
+                let when = format!("{before} to {after} at commit {commit}, {fault:?}");
+                let config = BrokerConfig { transaction_version: before, ..BrokerConfig::default() };
+                let world = World::on(config).await;
+                let faults = world.broker.faults();
+                let rule = faults.add(Rule::on(ApiKey::EndTxn).after(commit), fault);
+                let run = world.start_until(&rule).await;
+                assert_eq!(rule.hits(), 1, "{when}");
+                world.broker.switch_transaction_version(after);
+                faults.remove(&rule);
+                run.ended().await.unwrap_or_else(|error| panic!("{when}: {error}"));
+                assert!(world.is_whole().await, "{when}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn fault_29_who_was_killed_goes_on_the_way_that_the_cluster_speaks_by_then() {
+    for (before, after) in [(2, 1), (1, 2)] {
+        let world = World::on(BrokerConfig { transaction_version: before, ..BrokerConfig::default() }).await;
+        let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::Hold);
+        world.start_until(&rule).await.kill().await;
+        world.broker.switch_transaction_version(after);
+        let report = world.start().ended().await.unwrap();
+        assert!(report.resumed_at > 0 && world.is_whole().await, "{before} to {after}");
+    }
+}
+
+#[tokio::test]
+async fn fault_72_a_clock_that_jumps_by_years_under_a_run_and_its_successor_changes_nothing() {
+    for world in both().await {
+        let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::Hold);
+        let run = world.until(&rule, world.start_there(|| drop(clock::wrong::begin()))).await;
+        if rule.hits() == 0 {
+            panic!("{:?}", run.ended().await);
+        }
+        run.kill().await;
+        world.check_prefix("killed").await;
+        let (tell, asked) = std::sync::mpsc::channel();
+        let run = world.start_there(move || tell.send(clock::wrong::begin()).unwrap());
+        let report = run.ended().await.unwrap();
+        assert!(report.resumed_at > 0 && world.is_whole().await);
+        assert!(asked.recv().unwrap().load(Relaxed) > 3, "nobody has looked at that clock");
+    }
 }
 
 #[tokio::test]

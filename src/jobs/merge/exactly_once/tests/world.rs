@@ -143,10 +143,16 @@ impl World {
 
     /// Starts the job.
     pub(super) fn start(&self) -> Run {
+        self.start_there(|| {})
+    }
+
+    /// The same on a thread that `prepare` has prepared.
+    pub(super) fn start_there(&self, prepare: impl FnOnce() + Send + 'static) -> Run {
         let (settings, sabotage) = (self.settings.clone(), self.sabotage);
         let cx = self.context();
         let (kill, killed) = oneshot::channel();
         let thread = std::thread::spawn(move || {
+            prepare();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 tokio::select! {
@@ -172,7 +178,11 @@ impl World {
 
     /// Starts the job and waits until a rule has struck, or it is over.
     pub(super) async fn start_until(&self, rule: &RuleHandle) -> Run {
-        let run = self.start();
+        self.until(rule, self.start()).await
+    }
+
+    /// Waits until a rule has struck, or the run is over.
+    pub(super) async fn until(&self, rule: &RuleHandle, run: Run) -> Run {
         while rule.hits() == 0 && !run.is_over() {
             // The run is on a thread of its own, so there is nothing to wait for that both know.
             tokio::time::sleep(Duration::from_millis(1)).await;
