@@ -10,6 +10,7 @@
 use super::events::{Events, EventsSettings};
 use super::logins::{Logins, LoginsSettings};
 use super::parity::{Parity, ParitySettings};
+use crate::base::clock::now_ms;
 use crate::base::shutdown::Signal;
 use crate::base::units::{show_count, show_size};
 use crate::client::{Cluster, NewTopic};
@@ -19,7 +20,7 @@ use crate::jobs::made::topic_or_new;
 use crate::jobs::pace::Pace;
 use crate::jobs::pour::{Pour, PourRecord, PourSettings, Poured};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What makes records, one after the other.
@@ -155,10 +156,6 @@ async fn fill(
 fn virtual_ms(pace: Pace, before: u64) -> i64 {
     let ms = pace.after(before).map_or(u128::from(before), |after| after.as_millis());
     i64::try_from(ms).unwrap_or(i64::MAX)
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 impl StreamReport {

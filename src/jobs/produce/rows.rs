@@ -2,6 +2,7 @@
 
 use super::input::Input;
 use super::{Mode, ProduceSettings, feed};
+use crate::base::clock::now_ms;
 use crate::base::text::excerpt;
 use crate::base::time::parse_rfc3339;
 use crate::batch::{Headers, HeadersBuf};
@@ -14,7 +15,6 @@ use crate::jobs::error::JobError;
 use crate::jobs::pour::PourSettings;
 use crate::keys::{Pointer, field};
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,8 +248,7 @@ impl Clock {
 
     #[inline]
     pub(super) fn now_ms(&mut self) -> i64 {
-        let look = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-        *self.now_ms.get_or_insert_with(look)
+        *self.now_ms.get_or_insert_with(now_ms)
     }
 }
 
