@@ -33,7 +33,7 @@ Examples:
   kmerge generate logins --to logins --records 1000 --seed 7 --start-time 2026-01-01T00:00:00Z
       the same records each time, times included
 
-A login: {\"user_id\", \"app_version\", \"device_type\", \"ip\", \"locale\", \"device_id\", \"timestamp\"}, the timestamp in seconds since
+A login: {\"user_id\", \"app_version\", \"device_type\", \"ip\", \"locale\", \"device_id\", \"timestamp\"}, the timestamp in seconds since \
 1970. A user keeps id, device and locale. The key is the user's id, also where the value lacks it.";
 
 const EVENTS_EXAMPLES: &str = "\
@@ -42,8 +42,8 @@ Examples:
       events of orders, 200 a second, until Ctrl-C
   kmerge generate events --to orders --records 100000 --missing amount=2% --missing country=5% --broken 0.5%
 
-An event: {\"event_id\", \"order_id\", \"type\", \"customer_id\", \"country\", \"currency\", \"amount\", \"items\", \"channel\",
-\"occurred_at\"}. An order is created, paid, shipped and delivered; some are cancelled or returned. The key is the order's id, so
+An event: {\"event_id\", \"order_id\", \"type\", \"customer_id\", \"country\", \"currency\", \"amount\", \"items\", \"channel\", \
+\"occurred_at\"}. An order is created, paid, shipped and delivered; some are cancelled or returned. The key is the order's id, so \
 its events lie in one partition, in order.";
 
 /// What all of them take.
