@@ -15,7 +15,7 @@ use kmerge::broker::{Broker, BrokerConfig};
 use kmerge::client::{Cluster, NewTopic};
 use kmerge::formats::template::Template;
 use kmerge::jobs::JobContext;
-use kmerge::jobs::consume::{self, ConsumeSettings, Format};
+use kmerge::jobs::consume::{self, ConsumeSettings};
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 use kmerge::jobs::pace::Pace;
 use kmerge::jobs::pour::PourSettings;
@@ -89,7 +89,7 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
 }
 
 /// Shows such a topic; gives how often was allocated meanwhile.
-async fn consumed(name: &str, format: Format, conditions: &[&str], codec: Codec, records: i64) -> u64 {
+async fn consumed(name: &str, format: consume::Format, conditions: &[&str], codec: Codec, records: i64) -> u64 {
     let (_broker, cx) = filled(name, codec, records).await;
     let conditions: Vec<String> = conditions.iter().map(|text| (*text).to_owned()).collect();
     let settings = ConsumeSettings {
@@ -129,23 +129,6 @@ async fn allocations_grow_with_batches_and_not_with_records() {
             assert!(
                 more < records_more / 20,
                 "{key} {codec:?}: {more} allocations more for {records_more} records more"
-            );
-        }
-    }
-    let template = |text: &str| Format::Template(Template::parse(text).unwrap());
-    for (format, conditions) in [
-        (template("%s\n"), &[][..]),
-        (template("%t %p %o %T %k %h %{ts:rfc3339} %{value:hex} %{key:json} %{header:h:base64}\n"), &["value:int>=0"]),
-        (Format::Json { visible: false }, &["header:h", "key*=0", "timestamp>=0"]),
-    ] {
-        for codec in [Codec::None, Codec::Lz4] {
-            let few = consumed("few", format.clone(), conditions, codec, 100).await;
-            let many = consumed("many", format.clone(), conditions, codec, 2_000).await;
-            let records_more = (i64::from(PARTITIONS) * BATCHES * 1_900) as u64;
-            let more = many.saturating_sub(few);
-            assert!(
-                more < records_more / 20,
-                "{format:?} {codec:?}: {more} allocations more for {records_more} records more"
             );
         }
     }
@@ -202,5 +185,27 @@ async fn what_produce_allocates_does_not_grow_with_records() {
         let (few, many) = (produced(format, key, 1_000).await, produced(format, key, 101_000).await);
         let more = many.saturating_sub(few);
         assert!(more < 100_000 / 20, "{format:?} {key:?}: {more} allocations more for 100,000 records more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_consume_allocates_does_not_grow_with_records() {
+    let _alone = ALONE.lock().await;
+    let template = |text: &str| consume::Format::Template(Template::parse(text).unwrap());
+    for (format, conditions) in [
+        (template("%s\n"), &[][..]),
+        (template("%t %p %o %T %k %h %{ts:rfc3339} %{value:hex} %{key:json} %{header:h:base64}\n"), &["value:int>=0"]),
+        (consume::Format::Json { visible: false }, &["header:h", "key*=0", "timestamp>=0"]),
+    ] {
+        for codec in [Codec::None, Codec::Lz4] {
+            let few = consumed("few", format.clone(), conditions, codec, 100).await;
+            let many = consumed("many", format.clone(), conditions, codec, 2_000).await;
+            let records_more = (i64::from(PARTITIONS) * BATCHES * 1_900) as u64;
+            let more = many.saturating_sub(few);
+            assert!(
+                more < records_more / 20,
+                "{format:?} {codec:?}: {more} allocations more for {records_more} records more"
+            );
+        }
     }
 }
