@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod describe;
 mod list;
+mod moves;
 mod reassign;
 
 use super::context::Context;

@@ -1,9 +1,9 @@
 //! `kmerge topic reassign`: what was typed, and what is shown of a plan on its way.
 
+use super::moves::{cancel, changes_text, generated, list, report, verify};
 use crate::cli::context::Context;
 use crate::cli::exit::UsageError;
-use crate::cli::output;
-use crate::cli::table::{Table, counted, ids};
+use crate::cli::table::{counted, ids};
 use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use kmerge::base::place::TopicPartition;
@@ -13,7 +13,7 @@ use kmerge::jobs::error::JobError;
 use kmerge::jobs::reassign::plan::{Plan, parse_topics};
 use kmerge::jobs::reassign::propose::{Candidate, propose};
 use kmerge::jobs::reassign::{self, Checked, Standing};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -40,11 +40,11 @@ with status 1 while a partition is not where the plan wants it. Not made here: t
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Between two looks at a move.
-const LOOK_FIRST: Duration = Duration::from_millis(50);
+pub(super) const LOOK_FIRST: Duration = Duration::from_millis(50);
 const LOOK_LAST: Duration = Duration::from_secs(1);
 
 /// How long a broker may tell of the time before.
-const HEARSAY: Duration = Duration::from_secs(5);
+pub(super) const HEARSAY: Duration = Duration::from_secs(5);
 
 /// How often a wait says what it waits for.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -256,7 +256,7 @@ async fn watch(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<(
 }
 
 /// Nothing moves any more: is all of it where it should be?
-fn arrived(standing: &BTreeMap<TopicPartition, Standing>) -> anyhow::Result<()> {
+pub(super) fn arrived(standing: &BTreeMap<TopicPartition, Standing>) -> anyhow::Result<()> {
     let elsewhere = standing.iter().find_map(|(at, one)| match one {
         Standing::Elsewhere(replicas) => Some((at, replicas)),
         _ => None,
@@ -269,91 +269,6 @@ fn arrived(standing: &BTreeMap<TopicPartition, Standing>) -> anyhow::Result<()> 
         ))
         .into()),
     }
-}
-
-/// A plan on stdout, alone, so that it can be kept; what it means on stderr.
-fn generated(checked: &Checked, cx: &Context) -> anyhow::Result<()> {
-    let moves = checked.changes().count();
-    cx.say(changes_text(checked).trim_end());
-    cx.say(&format!("{} would move; nothing was changed: --execute carries the plan out", counted(moves, "partition")));
-    match cx.global.output {
-        crate::cli::global::OutputForm::Json => output::write_stdout(&format!("{}\n", report(checked, "proposed"))),
-        _ => output::write_stdout(&format!("{}\n", checked.plan.to_json())),
-    }
-}
-
-fn report(checked: &Checked, state: &str) -> Value {
-    json!({
-        "state": state, "moves": checked.changes().count(), "partitions": checked.plan.partitions.len(),
-        "current": checked.current.to_json(), "proposed": checked.plan.to_json(),
-    })
-}
-
-/// What moves from where to where, as a table; nothing where nothing does.
-fn changes_text(checked: &Checked) -> String {
-    let mut table = Table::new(1, &["TOPIC", "PARTITION", "FROM", "TO"]);
-    for (at, from, to) in checked.changes() {
-        table.row([at.topic.to_string(), at.partition.to_string(), ids(from), ids(to)]);
-    }
-    if checked.changes().next().is_some() { table.text() } else { String::new() }
-}
-
-async fn list(cluster: &Cluster, cx: &Context) -> anyhow::Result<()> {
-    let moving = cluster.reassignments().await?;
-    let mut table = Table::new(1, &["TOPIC", "PARTITION", "REPLICAS", "ADDING", "REMOVING"]);
-    let mut list = Vec::new();
-    for (at, one) in &moving {
-        let topic = at.topic.to_string();
-        table.row([topic, at.partition.to_string(), ids(&one.replicas), ids(&one.adding), ids(&one.removing)]);
-        list.push(json!({
-            "topic": &*at.topic, "partition": at.partition, "replicas": one.replicas, "adding": one.adding,
-            "removing": one.removing,
-        }));
-    }
-    cx.print_table(&table, &json!({ "moving": list }))
-}
-
-async fn verify(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
-    let mut standing = reassign::standing(cluster, plan).await?;
-    let began = Instant::now();
-    // What has just ended is known to the controller first, and a broker may tell of the time before.
-    while arrived(&standing).is_err() && began.elapsed() < HEARSAY / 5 {
-        tokio::time::sleep(LOOK_FIRST).await;
-        standing = reassign::standing(cluster, plan).await?;
-    }
-    let mut table = Table::new(1, &["TOPIC", "PARTITION", "REPLICAS", "PLAN", "STATE"]);
-    let (mut list, mut missing) = (Vec::new(), 0);
-    for (at, one) in &standing {
-        let target = plan.partitions.get(at).cloned().unwrap_or_default();
-        let (replicas, state) = match one {
-            Standing::There => (&target, "there"),
-            Standing::Moving(moving) => (&moving.replicas, "moving"),
-            Standing::Elsewhere(replicas) => (replicas, "elsewhere"),
-        };
-        missing += usize::from(*one != Standing::There);
-        table.row([at.topic.to_string(), at.partition.to_string(), ids(replicas), ids(&target), state.to_owned()]);
-        list.push(json!({
-            "topic": &*at.topic, "partition": at.partition, "replicas": replicas, "plan": target, "state": state,
-        }));
-    }
-    cx.print_table(&table, &json!({ "complete": missing == 0, "partitions": list }))?;
-    match missing {
-        0 => Ok(()),
-        _ => {
-            let of = counted(standing.len(), "partition");
-            Err(JobError::Refused(format!("{missing} of {of} not where the plan wants them")).into())
-        }
-    }
-}
-
-async fn cancel(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
-    let taken = reassign::take_back(cluster, plan).await?;
-    let list: Vec<Value> = taken.iter().map(|at| json!({ "topic": &*at.topic, "partition": at.partition })).collect();
-    let summary = match taken.len() {
-        0 => "none of the plan's partitions moves".to_owned(),
-        count => format!("{} taken back", counted(count, "move")),
-    };
-    cx.finish(&summary, &json!({ "cancelled": list }))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
