@@ -23,7 +23,7 @@
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
-//! - [`formats`]: records as text: lines, CSV, JSON; `envelope`, the JSON object that `consume -J` writes and `produce -J` reads;
+//! - [`formats`]: records as text: `lines`, `csv`, `json`; `envelope`, the JSON object that `consume -J` writes and `produce -J` reads;
 //!   `template`, format strings.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration, a reader of
 //!   raw batches (`fetch`), an idempotent writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups

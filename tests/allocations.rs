@@ -1,7 +1,7 @@
-//! Nothing is allocated for a record: what a merge and a consumer allocate grows with batches.
+//! Nothing is allocated for a record: what the merge, `produce` and `consume` allocate grows with batches.
 //!
 //! Broker and job share this process, and all their threads are counted together; so the bound is one that neither of them
-//! could keep with a single allocation for each record. For the same reason there is one test only here.
+//! could keep with a single allocation for each record.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -15,8 +15,11 @@ use kmerge::broker::{Broker, BrokerConfig};
 use kmerge::client::{Cluster, NewTopic};
 use kmerge::formats::template::Template;
 use kmerge::jobs::JobContext;
-use kmerge::jobs::consume::{self, ConsumeSettings, Format};
+use kmerge::jobs::consume::{self, ConsumeSettings};
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
+use kmerge::jobs::pace::Pace;
+use kmerge::jobs::pour::PourSettings;
+use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
 use std::time::Duration;
@@ -86,7 +89,7 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
 }
 
 /// Shows such a topic; gives how often was allocated meanwhile.
-async fn consumed(name: &str, format: Format, conditions: &[&str], codec: Codec, records: i64) -> u64 {
+async fn consumed(name: &str, format: consume::Format, conditions: &[&str], codec: Codec, records: i64) -> u64 {
     let (_broker, cx) = filled(name, codec, records).await;
     let conditions: Vec<String> = conditions.iter().map(|text| (*text).to_owned()).collect();
     let settings = ConsumeSettings {
@@ -98,6 +101,7 @@ async fn consumed(name: &str, format: Format, conditions: &[&str], codec: Codec,
         filter: Filter::parse(&conditions, 0).unwrap(),
         format,
         ordered: None,
+        group: None,
         memory_bytes: 64 << 20,
         now_ms: 0,
     };
@@ -111,8 +115,12 @@ async fn consumed(name: &str, format: Format, conditions: &[&str], codec: Codec,
     allocations() - before
 }
 
+/// All threads are counted together, so one test runs at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn allocations_grow_with_batches_and_not_with_records() {
+    let _alone = ALONE.lock().await;
     for key in ["timestamp", "value:int", "key:string", "header:h:bytes"] {
         for codec in [Codec::None, Codec::Lz4] {
             let few = merged("few", key, codec, 100).await;
@@ -125,11 +133,70 @@ async fn allocations_grow_with_batches_and_not_with_records() {
             );
         }
     }
-    let template = |text: &str| Format::Template(Template::parse(text).unwrap());
+}
+
+/// Writes so many rows of a CSV; gives how often was allocated meanwhile.
+async fn produced(format: Format, key: Option<&str>, rows: u64) -> u64 {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    broker.create_topic("in", PARTITIONS, &[]).unwrap();
+    let text: String = (0..rows).map(|row| format!("{row},\"a \"\"field\"\"\",plain {row}\n")).collect();
+    let path = std::env::temp_dir().join(format!("kmerge-allocations-{}-{rows}", std::process::id()));
+    std::fs::write(&path, format!("id,quoted,plain\n{text}")).unwrap();
+    let settings = ProduceSettings {
+        topic: "in".to_owned(),
+        create: None,
+        inputs: vec![Input::File(path.clone())],
+        format: Some(format),
+        csv_delimiter: None,
+        key: key.map(|key| KeyFrom::Column(key.to_owned())),
+        time: None,
+        partition: None,
+        keep_partitions: false,
+        headers: vec![("h".to_owned(), Some("x".to_owned()))],
+        repeat_to: None,
+        records: None,
+        pace: Pace::FREE,
+        mode: Mode::Async,
+        compare_records: None,
+        batch_records: None,
+        memory_bytes: 64 << 20,
+        pour: PourSettings::default(),
+    };
+    let cx = JobContext {
+        brokers: vec![broker.bootstrap()],
+        brokers_in_environment: false,
+        timeout: Duration::from_secs(60),
+        shutdown: Shutdown::default(),
+        progress: Progress::default(),
+        phases: Default::default(),
+    };
+    let before = allocations();
+    let report = produce::run(&settings, &cx, &mut |_| ()).await.unwrap();
+    let made = allocations() - before;
+    std::fs::remove_file(path).unwrap();
+    let header = u64::from(format == Format::Lines);
+    assert_eq!(report.to_json()["acknowledged"], rows + header);
+    made
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_produce_allocates_does_not_grow_with_records() {
+    let _alone = ALONE.lock().await;
+    for (format, key) in [(Format::Lines, None), (Format::Csv, None), (Format::Csv, Some("id"))] {
+        let (few, many) = (produced(format, key, 1_000).await, produced(format, key, 101_000).await);
+        let more = many.saturating_sub(few);
+        assert!(more < 100_000 / 20, "{format:?} {key:?}: {more} allocations more for 100,000 records more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_consume_allocates_does_not_grow_with_records() {
+    let _alone = ALONE.lock().await;
+    let template = |text: &str| consume::Format::Template(Template::parse(text).unwrap());
     for (format, conditions) in [
         (template("%s\n"), &[][..]),
         (template("%t %p %o %T %k %h %{ts:rfc3339} %{value:hex} %{key:json} %{header:h:base64}\n"), &["value:int>=0"]),
-        (Format::Json { visible: false }, &["header:h", "key*=0", "timestamp>=0"]),
+        (consume::Format::Json { visible: false }, &["header:h", "key*=0", "timestamp>=0"]),
     ] {
         for codec in [Codec::None, Codec::Lz4] {
             let few = consumed("few", format.clone(), conditions, codec, 100).await;

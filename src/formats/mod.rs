@@ -7,7 +7,8 @@
 //! What holds of every reader:
 //! - It asks for more by answering `None`, and goes on where it was; so a text may be larger than memory, and what is read of
 //!   it does not depend on where its blocks end.
-//! - Nothing is allocated for a row, and no row may be longer than the limit the text was made with.
+//! - Nothing is allocated for a line or a row of CSV; of JSON, what serde_json takes to skip what is nested. No row may be
+//!   longer than the limit the text was made with.
 //! - What is wrong is told with its line. Which file it was is added by who opened it.
 
 // What is read.

@@ -6,6 +6,7 @@ use kmerge::formats::envelope::Envelope;
 use kmerge::jobs::pour::partition_of_key;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// A file of the test's own, gone with it.
 pub struct Sample(PathBuf);
@@ -38,6 +39,15 @@ pub async fn produce(cluster: &Cluster, args: &[&str], input: impl Into<Vec<u8>>
 pub async fn values(cluster: &Cluster, topic: &str, partition: i32) -> Vec<String> {
     let text = |record: Rec| String::from_utf8(record.value.unwrap()).unwrap();
     cluster.read(topic, partition).await.into_iter().map(text).collect()
+}
+
+/// Looks again and again until it is so.
+pub async fn until(holds: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never happens");
+        tokio::task::yield_now().await;
+    }
 }
 
 on_both_brokers! {
@@ -160,6 +170,8 @@ on_both_brokers! {
         for (codec, acks) in [("none", "1"), ("gzip", "all"), ("snappy", "1"), ("lz4", "all"), ("zstd", "all")] {
             let topic = cluster.topic(codec, 1).await;
             produce(cluster, &[&topic, "-z", codec, "--acks", acks, "--batch-bytes", "4KiB"], lines.as_bytes()).await.ok();
+            // The leader alone has acknowledged some: readers see them once the others have them too.
+            until(async || cluster.read(&topic, 0).await.len() >= 2000).await;
             assert_eq!(values(cluster, &topic, 0).await, expected);
             assert_eq!(cluster.codecs(&topic, 0).await, [codec]);
         }

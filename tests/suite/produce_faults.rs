@@ -1,11 +1,10 @@
 //! What goes wrong while records are written: each is stored once, or counted as failed with a reason.
 
-use crate::produce::{produce, values};
+use crate::produce::{produce, until, values};
 use crate::support::*;
 use kmerge::broker::{Fault, Rule};
 use kmerge::wire::{ApiKey, ErrorCode};
 use std::io::Write as _;
-use std::time::{Duration, Instant};
 
 on_both_brokers! {
     async fn a_record_that_is_too_large_fails_alone(cluster: &Cluster) {
@@ -59,14 +58,6 @@ on_both_brokers! {
         let acknowledged = kmerge::base::units::show_count(stored.len() as u64);
         assert!(outcome.stderr.contains(&format!("{acknowledged} acknowledged")), "{acknowledged}: {outcome:?}");
         drop(pipe);
-    }
-}
-
-async fn until(holds: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < Duration::from_secs(30), "it never happens");
-        tokio::task::yield_now().await;
     }
 }
 

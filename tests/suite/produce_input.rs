@@ -5,7 +5,7 @@ use crate::support::*;
 
 on_both_brokers! {
     async fn what_cannot_be_read_is_told_with_its_line_and_what_stands_before_it_is_written(cluster: &Cluster) {
-        for (extension, text, more, line, said) in [
+        for (number, (extension, text, more, line, said)) in [
             ("csv", &b"a,b\n1,2\n3\n4,5\n"[..], &[][..], 3, "1 fields where the header has 2"),
             ("csv", b"a,b\n1,2\n3,\"4\n", &[], 3, "ends inside quotation marks"),
             ("csv", b"a\n1\n\xff\n", &[], 3, "no UTF-8"),
@@ -18,8 +18,8 @@ on_both_brokers! {
             ("txt", b"{\"a\":1}\nplain\n", &["--key", "/a"], 2, "no JSON"),
             ("txt", b"k:v\nplain\n", &["-K", ":"], 2, "part the key"),
             ("csv", b"t\n1000\nnoon\n", &["--timestamp-from", "t"], 3, "is no time"),
-        ] {
-            let topic = cluster.topic(&format!("bad-{said}").replace(|c: char| !c.is_ascii_alphanumeric(), "-"), 1).await;
+        ].into_iter().enumerate() {
+            let topic = cluster.topic(&format!("bad-{number}"), 1).await;
             let file = Sample::new(extension, text);
             let outcome = produce(cluster, &[&[topic.as_str(), file.path()], more].concat(), "").await;
             outcome.fails(4, &[file.path(), &format!("line {line}: "), said, "1 sent, 1 acknowledged, 0 failed"]);

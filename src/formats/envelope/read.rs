@@ -50,7 +50,7 @@ pub struct Unwrapped<'a> {
     pub headers: Headers<'a>,
 }
 
-/// Reads envelopes, one after the other, in buffers that are used again: nothing is allocated for a record.
+/// Reads envelopes, one after the other, in buffers that are used again.
 #[derive(Debug, Default)]
 pub struct EnvelopeReader {
     /// Strings with escapes, and bytes that came as base64.

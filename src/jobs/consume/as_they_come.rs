@@ -11,7 +11,7 @@ use super::{PartitionRead, Reading, Stopped, known};
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, BatchError, RecordReader, TimestampType};
-use crate::client::ReadOptions;
+use crate::client::{ClientError, ReadOptions};
 use crate::jobs::error::JobError;
 use crate::jobs::windows::{Slack, Windows};
 use crate::ports::Source as _;
@@ -104,7 +104,7 @@ impl Reading<'_> {
                 }
             };
             let Some((mut feed, more)): Option<Arrived> = arrived else { continue };
-            if more?.is_none() {
+            if more.map_err(|error| advised(error, shares))?.is_none() {
                 self.partitions[feed.index].position = feed.end;
                 continue;
             }
@@ -123,10 +123,7 @@ impl Reading<'_> {
         slack: &ByteBudget,
         room: Option<Reserved>,
     ) -> Feed {
-        let options = ReadOptions {
-            fetch_bytes_max: shares.window_bytes,
-            batch_bytes_max: shares.slack_bytes.max(shares.window_bytes),
-        };
+        let options = ReadOptions { fetch_bytes_max: shares.window_bytes, batch_bytes_max: shares.batch_bytes_max() };
         let larger = Slack::new(slack, move |window, piece| shares.way_out(window, piece));
         let reader = self.reader(&leg, options);
         let read_from = reader.read_from();
@@ -240,6 +237,16 @@ impl Reading<'_> {
             )),
             error => JobError::Batch { at, error },
         }
+    }
+}
+
+/// A batch that is not even fetched is told with the memory that would do, too.
+pub(super) fn advised(error: JobError, shares: Shares) -> JobError {
+    match error {
+        JobError::Client(ClientError::BatchTooLarge { bytes, .. }) => {
+            JobError::Refused(format!("{error}. {}", shares.way_out(bytes, 0)))
+        }
+        error => error,
     }
 }
 

@@ -60,6 +60,11 @@ impl Shares {
         Ok(Self { block_bytes, unfold_bytes, window_bytes, slack_bytes, at_once, memory_bytes, partitions, followed })
     }
 
+    /// The largest batch that is fetched.
+    pub(super) fn batch_bytes_max(&self) -> usize {
+        self.slack_bytes.max(self.window_bytes)
+    }
+
     /// What one more partition takes.
     pub(super) fn partition_bytes(&self) -> usize {
         WINDOWS * self.window_bytes
@@ -74,6 +79,7 @@ impl Shares {
                 let each = window.saturating_sub(shares.window_bytes);
                 // The buffer that a batch unfolds into doubles as it grows.
                 mib << 20 > self.memory_bytes
+                    && window <= shares.batch_bytes_max()
                     && each.saturating_mul(shares.at_once) <= shares.slack_bytes
                     && piece.saturating_mul(2) <= shares.unfold_bytes
             })
@@ -135,7 +141,7 @@ mod tests {
                 let much = Shares::of(mib.parse::<usize>().unwrap() << 20, partitions, followed).unwrap();
                 assert!(much.memory_bytes > little.memory_bytes, "{named}");
                 assert!(much.at_once * window.saturating_sub(much.window_bytes) <= much.slack_bytes, "{named}");
-                assert!(piece <= much.unfold_bytes, "{named}");
+                assert!(piece <= much.unfold_bytes && window <= much.batch_bytes_max(), "{named}");
             }
         }
     }

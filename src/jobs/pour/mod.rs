@@ -30,12 +30,14 @@
 
 mod lane;
 mod partitioner;
+mod settings;
 mod tally;
 
 #[cfg(test)]
 mod tests;
 
 pub use partitioner::{murmur2, partition_of_key};
+pub use settings::{BATCH_BYTES_DEFAULT, LINGER_DEFAULT, MEMORY_DEFAULT, PourRecord, PourSettings};
 pub use tally::{Counts, Poured};
 
 use super::error::JobError;
@@ -43,7 +45,7 @@ use super::merge::message_bytes_max;
 use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
-use crate::batch::{BatchWriter, Codec, HEADER_BYTES, Headers};
+use crate::batch::{BatchWriter, HEADER_BYTES};
 use crate::client::{Acks, Cluster, Delivery, WriteOptions};
 use crate::observe::progress::Progress;
 use lane::{Filled, Lane};
@@ -60,66 +62,6 @@ use tokio::time::Instant;
 const INBOX: usize = 2;
 /// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
 const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 15;
-/// Enough to make requests rare, not so much that a consumer with little memory could not hold a few.
-pub const BATCH_BYTES_DEFAULT: usize = 128 << 10;
-/// Kafka's own producer takes as much.
-pub const MEMORY_DEFAULT: usize = 32 << 20;
-/// As Kafka's own producer has it since 4.0.
-pub const LINGER_DEFAULT: Duration = Duration::from_millis(5);
-
-/// How records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PourSettings {
-    /// How batches are compressed.
-    pub codec: Codec,
-    /// The size that a batch of several records stays below, before compression.
-    pub batch_bytes: usize,
-    /// How long a record may wait for others to share its batch, where there are none at hand.
-    pub linger: Duration,
-    /// What all batches together may take.
-    pub memory_bytes: usize,
-    /// When a batch counts as stored. With [`Acks::All`] the producer is idempotent.
-    pub acks: Acks,
-}
-
-impl Default for PourSettings {
-    fn default() -> Self {
-        Self {
-            codec: Codec::None,
-            batch_bytes: BATCH_BYTES_DEFAULT,
-            linger: LINGER_DEFAULT,
-            memory_bytes: MEMORY_DEFAULT,
-            acks: Acks::All,
-        }
-    }
-}
-
-/// One record on its way in.
-#[derive(Debug, Clone, Copy)]
-pub struct PourRecord<'a> {
-    /// Where it must go; by its key, or anywhere, if absent.
-    pub partition: Option<i32>,
-    /// The key.
-    pub key: Option<&'a [u8]>,
-    /// The value; null is a tombstone.
-    pub value: Option<&'a [u8]>,
-    /// The headers.
-    pub headers: Headers<'a>,
-    /// Milliseconds since 1970.
-    pub timestamp: i64,
-}
-
-impl PourRecord<'_> {
-    /// A record of that time with nothing in it, to be filled by `..`.
-    pub fn at(timestamp: i64) -> Self {
-        Self { partition: None, key: None, value: None, headers: Headers::EMPTY, timestamp }
-    }
-
-    fn bytes(&self) -> usize {
-        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
-    }
-}
-
 /// One partition: the batch being filled, and the way to its task once it has one.
 #[derive(Default)]
 struct Slot {
@@ -262,7 +204,7 @@ impl Pour {
 
     /// Sends the batch of one partition on its way, once there is room.
     fn cut(&mut self, at: usize) {
-        let Some(batch) = self.slots[at].batch.take() else { return };
+        let Some(batch) = self.slots[at].batch.take_if(|batch| !batch.writer.is_empty()) else { return };
         self.filling_bytes -= batch.writer.bytes() - HEADER_BYTES;
         self.ready.push_back((at, batch));
         if at == self.sticky.current() {

@@ -158,7 +158,12 @@ async fn write(
     cx: &JobContext,
     heard: &mut (dyn FnMut(&BatchLine) + Send),
 ) -> Result<(Run, Option<Signal>), JobError> {
-    let mut pour = Pour::open(cluster, &settings.topic, &settings.pour(), &cx.progress).await?;
+    let pour_settings = settings.pour();
+    let mut pour = tokio::select! {
+        biased;
+        signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+        opened = Pour::open(cluster, &settings.topic, &pour_settings, &cx.progress) => opened?,
+    };
     let mut inputs = Inputs::open(settings)?;
     cx.progress.begin("produce", settings.repeat_to.or(settings.records).unwrap_or(0));
     let began = Instant::now();
@@ -186,6 +191,22 @@ fn stopped(error: JobError, poured: &Poured) -> JobError {
     JobError::InputStopped { error: Box::new(error), written: poured.summary() }
 }
 
+/// When records are due: so many were sent when it began.
+struct Plan {
+    began: Instant,
+    before: u64,
+}
+
+impl Plan {
+    /// Input that came late is no reason for a burst: the plan begins anew with it.
+    fn forgive(&mut self, pace: Pace, sent: u64) {
+        let now = Instant::now();
+        if pace.due(self.began, sent - self.before).is_some_and(|due| due < now) {
+            *self = Self { began: now, before: sent };
+        }
+    }
+}
+
 async fn fill(
     pour: &mut Pour,
     inputs: &mut Inputs<'_>,
@@ -196,7 +217,7 @@ async fn fill(
     let limit = settings.repeat_to.or(settings.records).unwrap_or(u64::MAX);
     let mut headers = HeadersBuf::default();
     let mut clock = rows::Clock::default();
-    let mut sent = 0;
+    let (mut sent, mut plan) = (0, Plan { began, before: 0 });
     let mut is_more = pour.meanwhile(inputs.more()).await??;
     while is_more && sent < limit {
         let row = match inputs.next() {
@@ -204,11 +225,12 @@ async fn fill(
             Ok(None) => {
                 is_more = pour.meanwhile(inputs.more()).await??;
                 clock.forget();
+                plan.forgive(settings.pace, sent);
                 continue;
             }
             Err(error) => return Err(inputs.tell(error)),
         };
-        if let Some(due) = settings.pace.due(began, sent)
+        if let Some(due) = settings.pace.due(plan.began, sent - plan.before)
             && due > Instant::now()
         {
             pour.meanwhile(tokio::time::sleep_until(due)).await?;
