@@ -101,6 +101,7 @@ async fn consumed(name: &str, format: consume::Format, conditions: &[&str], code
         filter: Filter::parse(&conditions, 0).unwrap(),
         format,
         ordered: None,
+        group: None,
         memory_bytes: 64 << 20,
         now_ms: 0,
     };

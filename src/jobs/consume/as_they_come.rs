@@ -241,7 +241,7 @@ impl Reading<'_> {
 }
 
 /// A batch that is not even fetched is told with the memory that would do, too.
-fn advised(error: JobError, shares: Shares) -> JobError {
+pub(super) fn advised(error: JobError, shares: Shares) -> JobError {
     match error {
         JobError::Client(ClientError::BatchTooLarge { bytes, .. }) => {
             JobError::Refused(format!("{error}. {}", shares.way_out(bytes, 0)))

@@ -12,7 +12,7 @@
 //! - Ending a feed drops the window that it may have on its way. Should the partition come back, it is another feed.
 //! - With `exit`, a partition ends where it ended when it was given to us for the first time.
 
-use super::as_they_come::{Feed, next_window};
+use super::as_they_come::{Feed, advised, next_window};
 use super::reach::Leg;
 use super::shares::Shares;
 use super::{PartitionRead, Reading, Stopped};
@@ -183,7 +183,7 @@ impl Reading<'_> {
                 self.begin(group, vec![Start { partition, offset }]).await?;
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(advised(error, group.shares)),
         }
     }
 
