@@ -40,8 +40,8 @@
 //! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
-//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command (a folder where a command has several of
-//! its own, as `src/cli/topic/`), and the only place that knows of clap, anyhow and indicatif.
+//! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, or a folder where a command has several of
+//! its own (`src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!

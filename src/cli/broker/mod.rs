@@ -22,7 +22,7 @@ Examples:
 Prints BROKERS=HOST:PORT,... on stdout when every node answers; Ctrl-C and SIGTERM end it with status 0. With --exec \
 that line is on stderr, as stdout is the command's; a signal ends the command too, with what it started: after a SIGTERM \
 it has five seconds.
-Everything is in memory and gone at the end; nothing expires but the sessions of consumer group members; there is one
+Everything is in memory and gone at the end; nothing expires but the sessions of consumer group members; there is one \
 copy of the data. Groups speak the classic protocol (group.protocol=classic). Not for production.";
 
 /// Starts an in-memory Kafka broker on this machine: for trying things out, for tests, for a laptop.

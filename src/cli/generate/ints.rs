@@ -14,9 +14,9 @@ Examples:
   kmerge generate ints --to skewed --partitions 4 --records 1000000 --skew 0.9
       nine of ten records in partition 0
 
-What comes out: values drawn evenly from --min to --max, ascending in each partition, each record a value in ASCII digits
-without key or headers, all with the time the command began. The same seed gives the same values in the same partitions, on
-every machine and in every version. A topic that holds records is refused: what is added would not be sorted with them. It is
+What comes out: values drawn evenly from --min to --max, ascending in each partition, each record a value in ASCII digits \
+without key or headers, all with the time the command began. The same seed gives the same values in the same partitions, on \
+every machine and in every version. A topic that holds records is refused: what is added would not be sorted with them. It is \
 written by an idempotent producer: what is repeated on the way is stored once.";
 
 #[derive(Debug, Args)]
