@@ -4,7 +4,7 @@ use super::super::*;
 use super::fake::{Call, Fake, LONG, Reply, range, versions};
 use crate::wire::api_versions::ApiVersions;
 use crate::wire::delete_groups::{DeletableGroupResult, DeleteGroups, DeleteGroupsResponse};
-use crate::wire::find_coordinator::{Coordinator, FindCoordinator, FindCoordinatorResponse};
+use crate::wire::find_coordinator::{FindCoordinator, FindCoordinatorResponse};
 use crate::wire::metadata::Metadata;
 use crate::wire::{ApiKey, ErrorCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,11 +21,8 @@ async fn deleted(hang_up: bool, told: Option<ErrorCode>) -> Result<(), ClientErr
         ]))),
         Some(ApiKey::FindCoordinator) => {
             let (host, port) = (call.here.ip().to_string(), call.here.port().into());
-            let found = Coordinator { key: "g".to_owned(), node_id: 1, host, port, ..Default::default() };
-            Some(call.answer::<FindCoordinator>(&FindCoordinatorResponse {
-                coordinators: vec![found],
-                ..Default::default()
-            }))
+            let found = FindCoordinatorResponse { node_id: 1, host, port, ..Default::default() };
+            Some(call.answer::<FindCoordinator>(&found))
         }
         Some(ApiKey::DeleteGroups) if hang_ups.fetch_add(1, Ordering::SeqCst) == 0 => Some(Reply::Close),
         Some(ApiKey::DeleteGroups) => {
