@@ -56,7 +56,8 @@ Groups (--group): the partitions are shared with the group's other members, also
 the group stands. A record is committed once its text has been written and flushed (every second, and before a partition goes
 to another member): whatever is killed, no record is left out, and one that was written and not committed is written again. Where
 the group has no offset, or one that the log does not hold any more, it ends with status 4 unless --reset says where to begin.
--e stops once what is given to this member is read to where it ended then. A member with --group-instance-id does not leave when
+A partition that is added to a topic
+while a member is in the group begins at its start. -e stops once what is given to this member is read to where it ended then. A member with --group-instance-id does not leave when
 it ends: its partitions wait for it until its session of 45 s is over.
 
 What to know:
@@ -263,12 +264,16 @@ impl ConsumeArgs {
     }
 }
 
+/// How long leaving a group may hold up the end of a pipeline.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
 /// Reads until there is a reason to stop; `None` where the reader of a pipe has gone while nothing was written.
 async fn consume_until_closed(
     settings: &ConsumeSettings,
     blocks: Blocks,
     job: &kmerge::jobs::JobContext,
 ) -> Option<(consume::ConsumeReport, Result<(), kmerge::jobs::error::JobError>)> {
+    let hang_up = blocks.hang_up();
     let mut run = std::pin::pin!(consume::run(settings, blocks, job));
     tokio::select! {
         biased;
@@ -276,6 +281,14 @@ async fn consume_until_closed(
         () = output::reader_gone() => match job.shutdown.requested() {
             // Ctrl-C ends a whole pipeline; that is the reason then, and it is told.
             Some(_) => Some(run.await),
+            None if settings.group.is_some() => {
+                // The others of the group need not wait for the session to end.
+                hang_up.say();
+                if tokio::time::timeout(LEAVES_WITHIN, run).await.is_err() {
+                    tracing::debug!("the group could not be left in time");
+                }
+                None
+            }
             None => None,
         },
     }

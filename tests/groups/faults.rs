@@ -157,6 +157,42 @@ fn offsets_that_a_transaction_may_yet_change_are_waited_for() {
 }
 
 #[test]
+fn who_is_told_at_the_offsets_that_it_is_unknown_lets_the_heartbeat_decide() {
+    alone("unknown", async |world| {
+        let topic = world.topic("t", 1, 10).await;
+        let unknown = Fault::Error(ErrorCode::UnknownMemberId);
+        let told = world.broker().faults().add(Rule::on(ApiKey::OffsetFetch).times(2), unknown);
+        let mut member = world.member(&world.options(&[&topic])).await;
+        assert!(matches!(next(&mut member).await, GroupEvent::Assigned(starts) if starts.len() == 1));
+        assert_eq!(told.hits(), 2);
+        member.leave().await.unwrap();
+    });
+}
+
+#[test]
+fn silence_that_begins_before_the_share_comes_is_heeded_once_it_has_come() {
+    alone("silent-sync", async |world| {
+        let topic = world.topic("t", 1, 10).await;
+        let mut options = world.options(&[&topic]);
+        options.session_timeout = SESSION;
+        options.heartbeat_interval = Duration::from_millis(100);
+        let faults = world.broker().faults();
+        // The coordinator hears of the member, and the member nothing of the coordinator.
+        let dropped = faults.add(Rule::on(ApiKey::Heartbeat).always(), Fault::DropAfter);
+        let held = faults.add(Rule::on(ApiKey::SyncGroup), Fault::Hold);
+        let mut member = world.member(&options).await;
+        held.hit().await;
+        let before = std::time::Instant::now();
+        until("a session is over", || before.elapsed() >= SESSION + Duration::from_millis(500)).await;
+        held.release();
+        while !matches!(next(&mut member).await, GroupEvent::Lost(gone) if gone.len() == 1) {}
+        faults.remove(&dropped);
+        while !matches!(next(&mut member).await, GroupEvent::Assigned(starts) if starts.len() == 1) {}
+        member.leave().await.unwrap();
+    });
+}
+
+#[test]
 fn a_coordinator_that_never_answers_ends_it_with_an_error_and_not_never() {
     alone("never", async |world| {
         let topic = world.topic("t", 1, 10).await;

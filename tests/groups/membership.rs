@@ -7,6 +7,7 @@ use kmerge::client::group::{Assignor, GroupEvent, GroupMember, GroupProtocol, No
 use kmerge::client::transactional::Trouble;
 use kmerge::client::{ClientError, WriteOptions};
 use kmerge::wire::ErrorCode;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 async fn next(member: &mut GroupMember) -> GroupEvent {
@@ -35,6 +36,40 @@ async fn share(member: &mut GroupMember) -> Vec<Start> {
 
 fn partitions(starts: &[Start]) -> Vec<i32> {
     starts.iter().map(|start| start.partition.partition).collect()
+}
+
+/// Until it has so many partitions; with the offsets that it was told to begin at.
+async fn holds(member: &mut GroupMember, held: &mut BTreeMap<i32, i64>, count: usize) {
+    while held.len() != count {
+        match next(member).await {
+            GroupEvent::Assigned(starts) => {
+                held.extend(starts.iter().map(|start| (start.partition.partition, start.offset)))
+            }
+            GroupEvent::Revoked(gone) | GroupEvent::Lost(gone) => {
+                held.retain(|one, _| !gone.iter().any(|gone| gone.partition == *one));
+            }
+        }
+    }
+}
+
+async fn two_share_what_is_added(world: &World, protocol: GroupProtocol) {
+    let topic = world.topic("grows-for-two", 2, 10).await;
+    let mut options = world.options(&[&topic]);
+    options.protocol = protocol;
+    let mut before = world.member(&options).await;
+    holds(&mut before, &mut BTreeMap::new(), 2).await;
+    before.leave().await.unwrap();
+    // What is added is no reason to ask where to begin.
+    options.reset = Reset::Fail;
+    let (mut one, mut other) = (world.member(&options).await, world.member(&options).await);
+    let (mut ones, mut others) = (BTreeMap::new(), BTreeMap::new());
+    futures::future::join(holds(&mut one, &mut ones, 1), holds(&mut other, &mut others, 1)).await;
+    world.client().await.create_partitions(&topic, 6).await.unwrap();
+    futures::future::join(holds(&mut one, &mut ones, 3), holds(&mut other, &mut others, 3)).await;
+    ones.append(&mut others);
+    assert_eq!(ones, (0..6).map(|partition| (partition, 0)).collect());
+    one.leave().await.unwrap();
+    other.leave().await.unwrap();
 }
 
 on_both_brokers! {
@@ -174,6 +209,10 @@ on_both_brokers! {
         member.leave().await.unwrap();
     }
 
+    async fn partitions_that_are_added_go_to_every_member_and_begin_at_their_start(world: &World) {
+        two_share_what_is_added(world, GroupProtocol::Classic).await;
+    }
+
     async fn who_holds_up_a_rebalance_for_too_long_is_put_out_and_can_commit_nothing(world: &World) {
         let topic = world.topic("slow", 2, 10).await;
         let mut options = world.options(&[&topic]);
@@ -275,6 +314,10 @@ on_both_brokers! {
 }
 
 on_kafka! {
+    async fn by_the_newer_protocol_too_partitions_that_are_added_go_to_every_member(world: &World) {
+        two_share_what_is_added(world, GroupProtocol::Consumer).await;
+    }
+
     async fn by_the_newer_protocol_what_one_gives_up_another_goes_on_with(world: &World) {
         let topic = world.topic("newer", 2, 10).await;
         let mut options = world.options(&[&topic]);

@@ -170,6 +170,28 @@ on_both_brokers! {
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 
+    async fn a_member_whose_reader_is_gone_leaves_at_once_and_without_complaint(cluster: &Cluster) {
+        let topic = filled(cluster, "head", 1, 20).await;
+        let args = ["consume", &topic, "--group", &topic, "--reset", "earliest"];
+        let mut child = command(&cluster.brokers, &args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+        // On threads of their own, so that an embedded broker in this process goes on answering.
+        let ended = tokio::task::spawn_blocking(move || {
+            out.read_line(&mut String::new()).expect("a line");
+            drop(out);
+            child.wait()
+        });
+        assert_eq!(ended.await.unwrap().expect("it ends").code(), Some(0));
+        // Nobody waits for its session to end.
+        let started = Instant::now();
+        share(cluster, &topic, &["--reset", "earliest"]).await.ok();
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    }
+
     async fn two_members_share_and_nothing_is_printed_twice(cluster: &Cluster) {
         let topic = filled(cluster, "two", 4, 30).await;
         let mut one = Member::start(cluster, &topic, &["--reset", "earliest"]);
@@ -194,7 +216,7 @@ on_both_brokers! {
             // Between two looks.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert!(one.seen.len() >= before);
+        assert!(one.seen.len() > before, "the first one gets nothing more once the other one is in");
         let (one, other) = (one.kill().await, other.kill().await);
         assert_eq!(one.len() + other.len(), all, "nobody died before: nothing is printed twice");
         let all: BTreeSet<String> = one.into_iter().chain(other).collect();
@@ -226,7 +248,7 @@ fn what_retention_takes_away_underway_ends_it_or_is_passed_over_as_reset_says() 
     use kmerge::wire::ApiKey;
     run_embedded("overtaken", async |cluster| {
         let broker = cluster.embedded.as_ref().expect("it is embedded");
-        for (reset, expected) in [("earliest", Some(30..40)), ("fail", None)] {
+        for (reset, expected) in [("earliest", Some(30..40)), ("latest", Some(40..40)), ("fail", None)] {
             let topic = filled(cluster, &format!("overtaken-{reset}"), 1, 20).await;
             // So that the group has an offset.
             share(cluster, &topic, &["--reset", "earliest"]).await.ok();
@@ -241,9 +263,39 @@ fn what_retention_takes_away_underway_ends_it_or_is_passed_over_as_reset_says() 
             };
             let (outcome, ()) = futures::future::join(reads, overtaken).await;
             match expected {
-                Some(numbers) => assert_eq!(lines(&outcome.ok()), self::expected(1, numbers)),
+                Some(numbers) => {
+                    assert_eq!(lines(&outcome.ok()), self::expected(1, numbers));
+                    // That was a decision, and it holds, also where nothing was read after it.
+                    more(cluster, &topic, 0, 40..45).await;
+                    assert_eq!(lines(&share(cluster, &topic, &[]).await.ok()), self::expected(1, 40..45));
+                }
                 None => drop(outcome.fails(4, &["offsets 20 to 29 are lost"])),
             }
         }
+    });
+}
+
+/// A commit that the coordinator refuses until the next generation, which nobody begins.
+#[cfg(unix)]
+#[test]
+fn who_is_asked_to_stop_does_not_wait_for_the_end_of_a_rebalance() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::{ApiKey, ErrorCode};
+    run_embedded("stopped-in-a-rebalance", async |cluster| {
+        let topic = filled(cluster, "rebalance", 1, 20).await;
+        share(cluster, &topic, &["--reset", "earliest"]).await.ok();
+        more(cluster, &topic, 0, 20..40).await;
+        let broker = cluster.embedded.as_ref().expect("it is embedded");
+        let refused = Fault::Error(ErrorCode::RebalanceInProgress);
+        let refused = broker.faults().add(Rule::on(ApiKey::OffsetCommit), refused);
+        let mut member = Member::start(cluster, &topic, &[]);
+        member.has(20).await;
+        refused.hit().await;
+        let started = Instant::now();
+        let (status, printed) = member.stop().await;
+        assert_eq!((status, printed.len()), (Some(143), 20));
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        // The last commit made up for it.
+        assert_eq!(share(cluster, &topic, &[]).await.ok().stdout, "");
     });
 }

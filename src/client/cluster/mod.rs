@@ -16,7 +16,7 @@ use super::call::{ANSWER_BYTES_MAX, Answer};
 use super::deadline::Deadline;
 use super::error::{CallError, ClientError};
 use super::link::Expect;
-use super::metadata::{self, BrokerInfo, TopicInfo, View};
+use super::metadata::{self, BrokerInfo, PartitionInfo, TopicInfo, View};
 use super::need::Need;
 use super::probe::probe;
 use super::retry::{Backoff, Retry};
@@ -195,7 +195,9 @@ impl Cluster {
 
     /// The leader of `partition`, asked for if it is not known.
     pub(crate) async fn leader(&self, partition: &TopicPartition, deadline: Deadline) -> Result<Leader, ClientError> {
-        let known = || self.known().topics.get(&*partition.topic).cloned();
+        // One that is not among them may have been added since.
+        let has_it = |info: &TopicInfo| find(info, partition).is_some();
+        let known = || self.known().topics.get(&*partition.topic).filter(|info| has_it(info)).cloned();
         let info = match known() {
             Some(info) => info,
             None => {
@@ -208,8 +210,7 @@ impl Cluster {
             }
         };
         let count = info.partitions.len();
-        let found = usize::try_from(partition.partition).ok().and_then(|index| info.partitions.get(index));
-        let Some(found) = found else {
+        let Some(found) = find(&info, partition) else {
             return Err(ClientError::UnknownPartition { partition: partition.clone(), count });
         };
         if found.leader < 0 {
@@ -221,8 +222,7 @@ impl Cluster {
     /// Forgets who leads a partition (and the rest of its topic), unless somebody has learned better since.
     pub(crate) fn outdated(&self, partition: &TopicPartition, leader: Leader) {
         let mut known = self.known();
-        let info = known.topics.get(&*partition.topic);
-        let found = info.and_then(|info| info.partitions.get(usize::try_from(partition.partition).ok()?));
+        let found = known.topics.get(&*partition.topic).and_then(|info| find(info, partition));
         if found.is_some_and(|found| (found.leader, found.leader_epoch) == (leader.node, leader.epoch)) {
             known.topics.remove(&*partition.topic);
         }
@@ -331,6 +331,10 @@ impl Cluster {
 
 /// The id under which a connection is kept of which only the bootstrap address is known.
 const NODE_UNKNOWN: i32 = -1;
+
+fn find<'a>(info: &'a TopicInfo, partition: &TopicPartition) -> Option<&'a PartitionInfo> {
+    info.partitions.get(usize::try_from(partition.partition).ok()?)
+}
 
 /// Nothing is left half done under these locks, so a panic elsewhere does not make the contents wrong.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

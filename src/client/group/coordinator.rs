@@ -35,6 +35,8 @@ const JOIN_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct Coordinator {
     pub(super) cluster: Cluster,
     pub(super) options: GroupOptions,
+    /// How many partitions the topics had when this member came.
+    pub(super) at_first: Counts,
     node: Mutex<Option<i32>>,
     own: tokio::sync::Mutex<Option<(i32, Connection)>>,
 }
@@ -67,8 +69,8 @@ pub(super) enum Content {
 pub(super) type Told = Result<(ErrorCode, Content), ClientError>;
 
 impl Coordinator {
-    pub(super) fn new(cluster: Cluster, options: GroupOptions) -> Arc<Self> {
-        Arc::new(Self { cluster, options, node: Mutex::default(), own: tokio::sync::Mutex::default() })
+    pub(super) fn new(cluster: Cluster, options: GroupOptions, at_first: Counts) -> Arc<Self> {
+        Arc::new(Self { cluster, options, at_first, node: Mutex::default(), own: tokio::sync::Mutex::default() })
     }
 
     /// The broker, looked for if it is not known.

@@ -81,8 +81,8 @@ async fn beat(coordinator: &Coordinator, member: &str, generation: i32, hurry: &
                 TRY_AGAIN
             }
         };
-        if heard.elapsed() >= options.session_timeout {
-            let _ = out.send(Event::Silent).await;
+        // Said again as long as it is so: while the member joins or syncs, nobody acts on it.
+        if heard.elapsed() >= options.session_timeout && out.send(Event::Silent).await.is_err() {
             return;
         }
     }

@@ -141,8 +141,10 @@ impl Kip848 {
                 instance_id: self.coordinator.instance(),
                 ..Default::default()
             };
-            // Whatever is answered, we are gone.
-            self.coordinator.clone().beat(request).await?;
+            // Whatever is answered, we are gone; if nothing is, the session ends by itself.
+            if let Err(error) = self.coordinator.clone().beat(request).await {
+                tracing::debug!(%error, "leaving the group");
+            }
         }
         Ok(())
     }

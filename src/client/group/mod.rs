@@ -66,10 +66,11 @@ pub struct GroupMember {
 impl Cluster {
     /// Becomes a member of a group. Its topics have to be there; that it is in is told by its first event.
     pub async fn join_group(&self, options: GroupOptions) -> Result<GroupMember, ClientError> {
+        let mut at_first = assign::Counts::new();
         for topic in &options.topics {
-            self.topic(topic).await?;
+            at_first.insert(topic.clone(), self.topic(topic).await?.partitions.len() as i32);
         }
-        let coordinator = Coordinator::new(self.clone(), options);
+        let coordinator = Coordinator::new(self.clone(), options, at_first);
         let (told, events) = mpsc::unbounded_channel();
         let (standing, stands) = watch::channel(Standing::outside());
         let (quit, quits) = watch::channel(false);

@@ -5,6 +5,8 @@
 //!   have committed them together with what it wrote.
 //! - An offset that is not there, or that the log does not hold, is never jumped over unasked ([`Reset`]). It may never have
 //!   been there, or have expired, or retention may have passed it: from here that looks the same.
+//! - A partition that was added to its topic after this member came begins at its start, whatever [`Reset`] says: nobody has
+//!   read of it, so that there is nothing to be decided.
 //! - Where [`Reset`] has decided, the decision is committed before anything is read. Otherwise whoever gets the partition
 //!   next would decide again, and `latest` would then pass over what was written in between.
 
@@ -50,7 +52,7 @@ pub(super) async fn starts(
     hurry: Arc<Notify>,
     partitions: Vec<TopicPartition>,
 ) -> Result<Vec<Start>, NotCommitted> {
-    let committed = committed(&coordinator, &standing, &partitions).await?;
+    let committed = committed(&coordinator, &standing, &hurry, &partitions).await?;
     let cluster = &coordinator.cluster;
     let earliest = cluster.offsets(&partitions, OffsetAt::Earliest).await?;
     let latest = cluster.offsets(&partitions, OffsetAt::Latest).await?;
@@ -59,8 +61,10 @@ pub(super) async fn starts(
         partitions.into_iter().zip(committed).zip(earliest.into_iter().zip(latest))
     {
         let usable = committed.filter(|offset| (earliest..=latest).contains(offset));
+        let added = coordinator.at_first.get(&partition.topic).is_some_and(|count| partition.partition >= *count);
         let offset = match (usable, coordinator.options.reset) {
             (Some(offset), _) => offset,
+            (None, _) if added && committed.is_none() => earliest,
             (None, Reset::Earliest) => earliest,
             (None, Reset::Latest) => latest,
             (None, Reset::Fail) => {
@@ -95,6 +99,7 @@ pub(super) async fn starts(
 async fn committed(
     coordinator: &Coordinator,
     standing: &watch::Receiver<Standing>,
+    hurry: &Notify,
     partitions: &[TopicPartition],
 ) -> Result<Vec<Option<i64>>, ClientError> {
     // As long as a transaction may stay open, by what brokers and clients set by default.
@@ -107,6 +112,11 @@ async fn committed(
         };
         let verdict = match error.code() {
             Some(ErrorCode::UnstableOffsetCommit | ErrorCode::StaleMemberEpoch) => Verdict::Again,
+            // The next heartbeat says whether all is lost, and this look-up is dropped then.
+            Some(ErrorCode::UnknownMemberId | ErrorCode::FencedMemberEpoch) => {
+                hurry.notify_one();
+                Verdict::Again
+            }
             Some(code) if passes(code) => {
                 coordinator.moved();
                 Verdict::Again

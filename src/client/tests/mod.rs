@@ -9,6 +9,9 @@ mod calls;
 // Many requests on one connection.
 mod link;
 
+// A group that is deleted.
+mod deleting;
+
 // Many readers, few connections, leaders that change.
 mod elections;
 mod log;

@@ -10,7 +10,7 @@
 //! everything else. A block that comes back was written: that is what [`Blocks::flush`] waits for.
 
 use std::io::{self, Write};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Blocks that exist at once.
 pub(super) const ALIVE: usize = 3;
@@ -24,6 +24,7 @@ pub struct Blocks {
     on_their_way: usize,
     /// A block that has grown beyond this by a large record is not kept.
     kept_bytes_max: usize,
+    hung_up: watch::Sender<bool>,
 }
 
 /// The writer's end.
@@ -31,6 +32,17 @@ pub struct Blocks {
 pub struct BlocksOut {
     from: mpsc::Receiver<Vec<u8>>,
     back: mpsc::Sender<Vec<u8>>,
+}
+
+/// Says that nobody takes blocks any more.
+#[derive(Debug)]
+pub struct HangUp(watch::Sender<bool>);
+
+impl HangUp {
+    /// See [`Blocks::hang_up`].
+    pub fn say(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// Nobody takes blocks any more; why, the writer knows.
@@ -42,7 +54,10 @@ pub fn blocks() -> (Blocks, BlocksOut) {
     let (to, from) = mpsc::channel(ALIVE);
     let (give_back, back) = mpsc::channel(ALIVE);
     let spare = vec![Vec::new(); ALIVE - 1];
-    (Blocks { to, back, spare, on_their_way: 0, kept_bytes_max: usize::MAX }, BlocksOut { from, back: give_back })
+    (
+        Blocks { to, back, spare, on_their_way: 0, kept_bytes_max: usize::MAX, hung_up: watch::Sender::new(false) },
+        BlocksOut { from, back: give_back },
+    )
 }
 
 impl Blocks {
@@ -70,9 +85,19 @@ impl Blocks {
         Ok(())
     }
 
+    /// For who learns before a write fails that nobody takes what is written any more.
+    pub fn hang_up(&self) -> HangUp {
+        HangUp(self.hung_up.clone())
+    }
+
     /// Waits until nobody takes blocks any more.
     pub(super) async fn closed(&self) {
-        self.to.closed().await;
+        let mut hung_up = self.hung_up.subscribe();
+        tokio::select! {
+            () = self.to.closed() => {}
+            // The sender lives in `self`, so this cannot fail.
+            _ = hung_up.wait_for(|it_is| *it_is) => {}
+        }
     }
 
     async fn returned(&mut self) -> Result<Vec<u8>, Closed> {

@@ -100,17 +100,20 @@ impl Reading<'_> {
             // What nobody has taken is not committed.
             Ok(Stopped::Closed) => Ok(Stopped::Closed),
             // Who wants to end does not want to wait for the end of a rebalance.
-            read => match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit(&mut group, None)).await {
-                Ok(Ok(closed)) => read.map(|read| closed.unwrap_or(read)),
-                // The first error says more.
-                Ok(Err(error)) => read.and(Err(error)),
-                Err(_) => {
-                    tracing::warn!(
-                        "what was written last could not be committed in time: another member writes it again"
-                    );
-                    read
+            read => {
+                let offsets = self.open_offsets(&group, None);
+                match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit(&mut group, offsets)).await {
+                    Ok(Ok(closed)) => read.map(|read| closed.unwrap_or(read)),
+                    // The first error says more.
+                    Ok(Err(error)) => read.and(Err(error)),
+                    Err(_) => {
+                        tracing::warn!(
+                            "what was written last could not be committed in time: another member writes it again"
+                        );
+                        read
+                    }
                 }
-            },
+            }
         };
         let Member { member, waiting, .. } = group;
         drop(waiting);
@@ -141,7 +144,8 @@ impl Reading<'_> {
                 Turn::Heed(event) => self.heed(group, event).await?,
                 Turn::Commit => {
                     due = Instant::now() + COMMIT_EVERY;
-                    self.commit(group, None).await?
+                    let offsets = self.open_offsets(group, None);
+                    self.commit_underway(group, offsets).await?
                 }
                 Turn::Send => self.send_block().await,
                 // Its feed was ended.
@@ -180,8 +184,9 @@ impl Reading<'_> {
                 let offset = if group.reset == Reset::Earliest { earliest } else { latest };
                 tracing::warn!(%partition, wanted, offset, "the log does not hold what is next: it goes on elsewhere, as --reset says");
                 group.ours.remove(&partition);
-                self.begin(group, vec![Start { partition, offset }]).await?;
-                Ok(None)
+                self.begin(group, vec![Start { partition: partition.clone(), offset }]).await?;
+                // Whoever has it next would decide again, and `latest` would pass over what comes in between.
+                self.commit_underway(group, vec![(partition, offset)]).await
             }
             Err(error) => Err(advised(error, group.shares)),
         }
@@ -201,7 +206,8 @@ impl Reading<'_> {
             }
             GroupEvent::Revoked(partitions) => {
                 tracing::info!(partitions = %show(&partitions), "revoked");
-                let stopped = self.commit(group, Some(&partitions)).await?;
+                let offsets = self.open_offsets(group, Some(&partitions));
+                let stopped = self.commit_underway(group, offsets).await?;
                 group.end(&partitions);
                 Ok(stopped)
             }
@@ -268,18 +274,40 @@ impl Reading<'_> {
         index
     }
 
-    /// Commits what has been written of `partitions`, or of all; `Some` if nobody takes what is written.
-    async fn commit(
-        &mut self,
-        group: &mut Member,
-        partitions: Option<&[TopicPartition]>,
-    ) -> Result<Option<Stopped>, JobError> {
+    /// What has been read of `partitions`, or of all, since it was committed last.
+    fn open_offsets(&self, group: &Member, partitions: Option<&[TopicPartition]>) -> Vec<(TopicPartition, i64)> {
         let chosen = group.ours.iter().filter(|(one, _)| partitions.is_none_or(|these| these.contains(one)));
-        let offsets: Vec<(TopicPartition, i64)> = chosen
+        chosen
             .map(|(one, ours)| (one.clone(), ours, self.partitions[ours.index].position))
             .filter(|(_, ours, position)| *position > ours.committed)
             .map(|(one, _, position)| (one, position))
-            .collect();
+            .collect()
+    }
+
+    /// Commits while reading: a wish to stop does not wait for the end of a rebalance. The last commit makes up for it.
+    async fn commit_underway(
+        &mut self,
+        group: &mut Member,
+        offsets: Vec<(TopicPartition, i64)>,
+    ) -> Result<Option<Stopped>, JobError> {
+        // Not to be dropped half way; all that comes after it may be.
+        if let Some(stopped) = self.send_block().await {
+            return Ok(Some(stopped));
+        }
+        let shutdown = self.cx.shutdown.clone();
+        tokio::select! {
+            biased;
+            signal = shutdown.wait() => Err(JobError::Interrupted(signal)),
+            stopped = self.commit(group, offsets) => stopped,
+        }
+    }
+
+    /// Commits `offsets` once everything before them is written; `Some` if nobody takes what is written.
+    async fn commit(
+        &mut self,
+        group: &mut Member,
+        offsets: Vec<(TopicPartition, i64)>,
+    ) -> Result<Option<Stopped>, JobError> {
         if offsets.is_empty() {
             return Ok(None);
         }

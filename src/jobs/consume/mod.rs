@@ -28,7 +28,7 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{Blocks, BlocksOut, Closed, blocks};
+pub use blocks::{Blocks, BlocksOut, Closed, HangUp, blocks};
 pub use printer::Counts;
 pub use report::{ConsumeReport, PartitionRead, Stopped};
 

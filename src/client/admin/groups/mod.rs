@@ -91,8 +91,15 @@ impl Cluster {
             let answer = self.call::<DeleteGroups>(Ask::Node(node), &request, deadline).await?;
             let broker = answer.broker();
             let response = answer.read().map_err(|error| call_error::<DeleteGroups>(broker, error))?;
-            let code = response.results.first().map_or(0, |one| one.error_code);
-            ErrorCode::check(code).map_err(|code| refused(broker, "DeleteGroups", about(group), code))
+            let Some(told) = response.results.iter().find(|one| one.group_id == group) else {
+                return Err(ClientError::Protocol {
+                    broker: broker.clone(),
+                    api: "DeleteGroups",
+                    expected: about(group),
+                    got: "an answer without it".to_owned(),
+                });
+            };
+            ErrorCode::check(told.error_code).map_err(|code| refused(broker, "DeleteGroups", about(group), code))
         });
         let Kept { outcome, lost_an_answer } = asked.await;
         match outcome {
@@ -116,7 +123,8 @@ impl Cluster {
                 Ok(node) => match once(node, deadline).await {
                     Ok(value) => return Kept { outcome: Ok(value), lost_an_answer },
                     Err(error) => {
-                        lost_an_answer |= matches!(error, ClientError::Call { .. });
+                        lost_an_answer |=
+                            matches!(&error, ClientError::Call { source, .. } if source.may_have_arrived());
                         error
                     }
                 },
