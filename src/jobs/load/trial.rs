@@ -96,7 +96,7 @@ pub(super) async fn run(
     };
     let stopped_at = Instant::now();
     // However much is on its way: a cluster that is too slow for the rate is a result, not an error. Each batch has its time.
-    let poured = pour.finish(None).await;
+    let poured = pour.finish(&cx.shutdown).await;
     let counts = poured.counts;
     poured.verdict()?;
     let sent = offered?;

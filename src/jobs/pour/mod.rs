@@ -14,7 +14,7 @@
 //! while let Some(line) = pour.meanwhile(lines.next()).await? {      // waiting must not hold batches back
 //!     pour.push(&PourRecord { value: Some(line), ..PourRecord::at(now_ms) }).await?;
 //! }
-//! let poured = pour.finish(None).await;                             // what became of them, whatever happened
+//! let poured = pour.finish(&cx.shutdown).await;                     // what became of them, whatever happened
 //! ```
 //!
 //! What to know:
@@ -44,6 +44,7 @@ use super::error::JobError;
 use super::merge::message_bytes_max;
 use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
+use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
 use crate::batch::{BatchWriter, HEADER_BYTES};
 use crate::client::{Acks, Cluster, Delivery, WriteOptions};
@@ -58,6 +59,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// After a signal so long is waited for what is on its way.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Batches that wait for a partition beside those on their way.
 const INBOX: usize = 2;
 /// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
@@ -304,10 +307,9 @@ impl Pour {
         self.hand_over_ready().await
     }
 
-    /// Sends what is left, waits until everything is certain, and tells what became of it. With `within` the waiting ends
-    /// after that time; what is not certain then has failed.
-    pub async fn finish(mut self, within: Option<Duration>) -> Poured {
-        let deadline = within.map(|within| Instant::now() + within);
+    /// Sends what is left, waits until everything is certain, and tells what became of it. From a signal on, also one that came
+    /// before, it waits for [`LAST_WORDS`]; what is not certain then has failed.
+    pub async fn finish(mut self, shutdown: &Shutdown) -> Poured {
         let wait = async {
             // Why it cannot be sent, the tally knows.
             let flushed = self.flush().await;
@@ -317,12 +319,14 @@ impl Pour {
             }
             while self.lanes.join_next().await.is_some() {}
         };
-        let in_time = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, wait).await.is_ok(),
-            None => {
-                wait.await;
-                true
-            }
+        let too_late = async {
+            shutdown.wait().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let in_time = tokio::select! {
+            biased;
+            () = wait => true,
+            () = too_late => false,
         };
         self.tally.end(in_time)
     }

@@ -30,11 +30,8 @@ use crate::batch::HeadersBuf;
 use crate::client::{ClientError, Cluster, NewTopic};
 use input::{Inputs, RowError};
 use report::{Batches, Run};
-use std::time::Duration;
 use tokio::time::Instant;
 
-/// After a signal so long is waited for what is on its way.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The clock is read anew after so many records, and whenever there was something to wait for.
 const RECORDS_PER_CLOCK: u64 = 128;
 
@@ -177,7 +174,7 @@ async fn write(
         Err(JobError::Interrupted(signal)) => Some(*signal),
         _ => None,
     };
-    let poured = pour.finish(interrupted.map(|_| LAST_WORDS)).await;
+    let poured = pour.finish(&cx.shutdown).await;
     let run = Run::new(settings.mode, poured, batches.end(), began.elapsed());
     match ended {
         // That nothing more could be written, the run itself tells.
