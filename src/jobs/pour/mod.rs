@@ -133,7 +133,7 @@ impl Pour {
             ready: VecDeque::new(),
             filling_bytes: 0,
             budget: ByteBudget::new(settings.memory_bytes / 2),
-            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8 / batch_bytes.max(1))),
+            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8, 2 * batch_bytes)),
             lanes: JoinSet::new(),
         })
     }
