@@ -96,6 +96,13 @@ pub struct ProduceSettings {
     pub pour: PourSettings,
 }
 
+impl ProduceSettings {
+    /// No more records than these, if there is a limit.
+    fn limit(&self) -> Option<u64> {
+        self.repeat_to.or(self.records)
+    }
+}
+
 /// Writes everything, and tells of each batch of records to `heard` as it goes along.
 pub async fn run(
     settings: &ProduceSettings,
@@ -113,7 +120,8 @@ pub async fn run(
     if let Some(records) = settings.compare_records {
         let sync = ProduceSettings {
             mode: Mode::Sync,
-            records: Some(records),
+            // Not more than in the second run.
+            records: Some(settings.limit().map_or(records, |limit| limit.min(records))),
             repeat_to: None,
             batch_records: None,
             ..settings.clone()
@@ -162,7 +170,7 @@ async fn write(
         opened = Pour::open(cluster, &settings.topic, &pour_settings, &cx.progress) => opened?,
     };
     let mut inputs = Inputs::open(settings)?;
-    cx.progress.begin("produce", settings.repeat_to.or(settings.records).unwrap_or(0));
+    cx.progress.begin("produce", settings.limit().unwrap_or(0));
     let began = Instant::now();
     let mut batches = Batches::new(settings.batch_records, heard);
     let ended = tokio::select! {
@@ -211,7 +219,7 @@ async fn fill(
     began: Instant,
     batches: &mut Batches<'_>,
 ) -> Result<(), JobError> {
-    let limit = settings.repeat_to.or(settings.records).unwrap_or(u64::MAX);
+    let limit = settings.limit().unwrap_or(u64::MAX);
     let mut headers = HeadersBuf::default();
     let mut clock = rows::Clock::default();
     let (mut sent, mut plan) = (0, Plan { began, before: 0 });
