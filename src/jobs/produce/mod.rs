@@ -30,6 +30,7 @@ use crate::batch::HeadersBuf;
 use crate::client::{ClientError, Cluster, NewTopic};
 use input::{Inputs, RowError};
 use report::{Batches, Run};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The clock is read anew after so many records, and whenever there was something to wait for.
@@ -196,46 +197,38 @@ fn stopped(error: JobError, poured: &Poured) -> JobError {
     JobError::InputStopped { error: Box::new(error), written: poured.summary() }
 }
 
-/// When records are due: so many were sent when it began.
-struct Plan {
-    began: Instant,
-    before: u64,
-}
-
-impl Plan {
-    /// Input that came late is no reason for a burst: the plan begins anew with it.
-    fn forgive(&mut self, pace: Pace, sent: u64) {
-        let now = Instant::now();
-        if pace.due(self.began, sent - self.before).is_some_and(|due| due < now) {
-            *self = Self { began: now, before: sent };
-        }
-    }
+/// Input that came late is no reason for a burst: the records behind it are due by so much later as they are late for the
+/// waiting. What the writing holds up is caught up.
+fn forgive(pace: Pace, began: Instant, sent: u64, waited: Duration) -> Instant {
+    let late = pace.due(began, sent).map(|due| Instant::now().saturating_duration_since(due));
+    began + late.unwrap_or_default().min(waited)
 }
 
 async fn fill(
     pour: &mut Pour,
     inputs: &mut Inputs<'_>,
     settings: &ProduceSettings,
-    began: Instant,
+    mut began: Instant,
     batches: &mut Batches<'_>,
 ) -> Result<(), JobError> {
     let limit = settings.limit().unwrap_or(u64::MAX);
     let mut headers = HeadersBuf::default();
     let mut clock = rows::Clock::default();
-    let (mut sent, mut plan) = (0, Plan { began, before: 0 });
+    let mut sent = 0;
     let mut is_more = pour.meanwhile(inputs.more()).await??;
     while is_more && sent < limit {
         let row = match inputs.next() {
             Ok(Some(row)) => row,
             Ok(None) => {
+                let before = Instant::now();
                 is_more = pour.meanwhile(inputs.more()).await??;
                 clock.forget();
-                plan.forgive(settings.pace, sent);
+                began = forgive(settings.pace, began, sent, before.elapsed());
                 continue;
             }
             Err(error) => return Err(inputs.tell(error)),
         };
-        if let Some(due) = settings.pace.due(plan.began, sent - plan.before)
+        if let Some(due) = settings.pace.due(began, sent)
             && due > Instant::now()
         {
             pour.meanwhile(tokio::time::sleep_until(due)).await?;
@@ -263,4 +256,26 @@ async fn fill(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_waited_for_input_is_forgiven() {
+        let (pace, began) = (Pace::rate(10.0).unwrap(), Instant::now());
+        let seconds = Duration::from_secs;
+        tokio::time::advance(seconds(10)).await;
+        // Due after 2 s, so 8 s late.
+        assert_eq!(forgive(pace, began, 20, seconds(0)), began, "the writing was slow");
+        assert_eq!(forgive(pace, began, 20, seconds(3)), began + seconds(3));
+        assert_eq!(
+            forgive(pace, began, 20, seconds(9)),
+            began + seconds(8),
+            "part of the waiting was before it was due"
+        );
+        assert_eq!(forgive(pace, began, 200, seconds(9)), began, "it is not due yet");
+        assert_eq!(forgive(Pace::FREE, began, 20, seconds(9)), began);
+    }
 }
