@@ -116,12 +116,8 @@ impl Pour {
         let led = info.partitions.iter().map(|partition| partition.leader >= 0).collect();
         // Not the whole of what the topic takes: compression may make a batch longer.
         let batch_bytes = settings.batch_bytes.min(bytes_max - bytes_max / 16);
-        if settings.memory_bytes < 4 * batch_bytes {
-            return Err(JobError::Usage(format!(
-                "batches of {} need --memory {} or more",
-                show_size(batch_bytes as u64),
-                show_size(4 * batch_bytes as u64)
-            )));
+        if settings.memory_bytes < batch_bytes.saturating_mul(4) {
+            return Err(memory_too_small(settings, batch_bytes));
         }
         Ok(Self {
             cluster: cluster.clone(),
@@ -335,6 +331,18 @@ impl Pour {
 #[cold]
 fn no_such_partition(topic: &str, partition: i32, count: usize) -> JobError {
     JobError::Usage(format!("{topic} has {count} partitions, counted from 0: there is no partition {partition}"))
+}
+
+#[cold]
+fn memory_too_small(settings: &PourSettings, batch_bytes: usize) -> JobError {
+    // Rounded so that who does as it says is not told so again.
+    let more = settings.memory_shares.map(|shares| batch_bytes.saturating_mul(4 * shares).div_ceil(1 << 10));
+    let more = more.map_or_else(String::new, |kib| format!("--memory {kib}KiB or more, or "));
+    JobError::Usage(format!(
+        "batches of {} do not fit into the memory: give {more}--batch-bytes {}KiB or less",
+        show_size(batch_bytes as u64),
+        settings.memory_bytes / 4 >> 10
+    ))
 }
 
 #[cold]

@@ -121,3 +121,18 @@ async fn a_partition_that_is_not_there_is_refused_and_the_rest_goes_on() {
     pour.push(&PourRecord { partition: Some(1), ..value(b"x") }).await.unwrap();
     assert_eq!(pour.finish(&Shutdown::default()).await.counts.acknowledged, 1);
 }
+
+#[tokio::test]
+async fn the_memory_that_is_named_as_needed_is_enough() {
+    let (_broker, cluster) = broker(1).await;
+    let open = async |settings: PourSettings| Pour::open(&cluster, "t", &settings, &Progress::default()).await;
+    // Half of what the user said.
+    let little =
+        PourSettings { memory_bytes: 399_999, batch_bytes: 100_000, memory_shares: Some(2), ..Default::default() };
+    let error = open(little).await.err().unwrap().to_string();
+    assert!(error.contains("--memory 782KiB or more, or --batch-bytes 97KiB or less"), "{error}");
+    assert!(open(PourSettings { memory_bytes: (782 << 10) / 2, ..little }).await.is_ok());
+    assert!(open(PourSettings { batch_bytes: 97 << 10, ..little }).await.is_ok());
+    let error = open(PourSettings { memory_shares: None, ..little }).await.err().unwrap().to_string();
+    assert!(!error.contains("--memory"), "it cannot be said: {error}");
+}
