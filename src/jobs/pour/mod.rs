@@ -25,7 +25,8 @@
 //! - `push` waits for nothing unless a batch is full, and then for room. Of the memory, half is for batches on their way, a
 //!   quarter for those being filled, the rest for buffers to be used again. What is dropped while it waits may be called again.
 //! - Others may write to the topic at the same time. So offsets are not compared, as a merge does: that each record is stored
-//!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer.
+//!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer; and so on the broker's memory of the
+//!   producer, which goes by the records' times (a day by default) and does not outlive a restart where they are older.
 //! - Records of one partition are stored in the order in which they were pushed.
 
 mod lane;
