@@ -305,7 +305,7 @@ impl Pour {
     }
 
     /// Sends what is left, waits until everything is certain, and tells what became of it. From a signal on, also one that came
-    /// before, it waits for [`LAST_WORDS`]; what is not certain then has failed.
+    /// before, it waits for ten seconds; what is not certain then has failed.
     pub async fn finish(mut self, shutdown: &Shutdown) -> Poured {
         let wait = async {
             // Why it cannot be sent, the tally knows.
