@@ -342,7 +342,7 @@ fn memory_too_small(settings: &PourSettings, batch_bytes: usize) -> JobError {
     JobError::Usage(format!(
         "batches of {} do not fit into the memory: give {more}--batch-bytes {}KiB or less",
         show_size(batch_bytes as u64),
-        settings.memory_bytes / 4 >> 10
+        settings.memory_bytes / (4 << 10)
     ))
 }
 
