@@ -26,7 +26,7 @@
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
-//!   writes and `produce -J` reads.
+//!   writes and `produce -J` reads; what a word is (`words`).
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
 //!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
 //!   writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups (`group`, by the `classic` protocol or the newer one; `assign` shares out);

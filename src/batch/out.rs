@@ -22,6 +22,11 @@ impl Out {
         self.end
     }
 
+    /// What the buffer takes, whatever is in it.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(super) fn truncate(&mut self, end: usize) {
         self.end = self.end.min(end);
     }

@@ -250,6 +250,11 @@ impl BatchWriter {
         if self.finished { HEADER_BYTES } else { self.plain.len() }
     }
 
+    /// What its buffers take, whatever is in them.
+    pub fn capacity_bytes(&self) -> usize {
+        self.plain.capacity() + self.folded.capacity()
+    }
+
     /// How batches are compressed.
     pub fn codec(&self) -> Codec {
         // Only a codec's own number is ever put there.

@@ -24,7 +24,8 @@ a batch or the linger's time long.
 
 The load is open: records are due by a plan that waits for nobody. LATENCY (P50, P99, P99.9, MAX) is the time from the moment a \
 record was due until it was read, not from when there was room to send it; one that was due and never sent, because the trial \
-had ended, counts with the time it had waited. LAG is how many records were acknowledged and not read yet, at most and at the end; \
+had ended, counts with the time it had waited. So does one that was acknowledged and not read within --timeout after the end; the \
+latencies are lower bounds then, and it says so. LAG is how many records were acknowledged and not read yet, at most and at the end; \
 UNWRITTEN, how many were due and not acknowledged at the end. A trial KEEPS-UP if at its end no more than half a second of \
 records (a tenth of --duration, if that is less) was due and not read. CPU-% is what this process itself took: where writer, \
 reader and brokers share a machine they also share that.

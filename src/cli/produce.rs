@@ -39,7 +39,9 @@ What cannot be read ends the run with file and line, status 4; what stands befor
 
 What to know:
   - Partitions are chosen as Kafka's Java producer does: by the key (murmur2), without one by turns, a batch each.
-  - The producer is idempotent: what is repeated on the way is stored once, also while others write to the topic. --acks 1 waits \
+  - The producer is idempotent: what is repeated on the way is stored once, also while others write to the topic, as long as the \
+    broker remembers the producer. It forgets it by the records' own times: with times more than a day old a batch whose answer is \
+    lost may be stored twice, mostly where a broker restarts. --acks 1 waits \
     for the leader only and numbers nothing: a batch may be lost with its leader, or stored twice. Answers are always awaited.
   - A record that the topic does not take for its size fails alone. What a broker refuses for good, or does not answer in four \
     times --timeout, ends the run. It ends with what was sent, acknowledged and failed, and with status 1 if anything failed.

@@ -26,6 +26,9 @@ pub mod envelope;
 // One record as text of the user's own making.
 pub mod template;
 
+// What a word of a record's text is.
+pub mod words;
+
 // What the formats share.
 mod base64;
 

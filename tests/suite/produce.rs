@@ -160,8 +160,10 @@ on_both_brokers! {
         let report = produce(cluster, &[&args[..], &["--output", "json"]].concat(), "").await.ok().json();
         assert_eq!((&report["sync"]["acknowledged"], &report["acknowledged"]), (&40.into(), &500.into()));
         assert!(report["ratio"].as_f64().unwrap() > 1.0, "{report}");
+        let few = produce(cluster, &[&args[..], &["--records", "7", "--output", "json"]].concat(), "").await.ok().json();
+        assert_eq!((&few["sync"]["sent"], &few["sent"]), (&7.into(), &7.into()), "--records bounds both");
         let there = cluster.read(&topic, 0).await.len() + cluster.read(&topic, 1).await.len();
-        assert_eq!(there, 2 * 540);
+        assert_eq!(there, 2 * 540 + 2 * 7);
     }
 
     async fn each_codec_and_either_acknowledgement_stores_every_record_once(cluster: &Cluster) {

@@ -14,12 +14,14 @@
 //!
 //! Non-obvious:
 //! - A batch is certain when the broker tells its base offset and that is the place right behind the batch before it. A
-//!   base offset elsewhere means that something lies between, or was lost: the end, with both numbers.
+//!   base offset elsewhere means that something lies between, or was lost: the end, with both numbers. Beside other writers
+//!   any place behind the one before it will do, and without numbers any place at all.
 //! - What failed is sent again only after all answers of the round are in. So never are two copies of a batch under way on
 //!   one connection, and the order on the wire is the order of the sequences.
 //! - After any failure the oldest batch goes alone until it is certain, as the first one does: a broker that has lost what it
 //!   knew of the producer takes whichever batch comes first, and must not get the second one while the first one fails.
 //! - A batch whose answer is lost is *in doubt* until the broker, or the log, says where it is. Doubt never ends otherwise.
+//!   The log is asked by a sole writer only: beside others, a place in it tells nothing.
 //! - A later batch at its place does not vouch for those in doubt before it, though it leaves exactly their room: a rival
 //!   may have filled it, and a broker that has lost what it knew of the producer takes any sequence (the model found that).
 
@@ -46,6 +48,8 @@ pub(super) struct Flight {
     in_flight_max: usize,
     /// Nobody else writes there.
     sole: bool,
+    /// Batches have numbers.
+    sequenced: bool,
     /// Only the oldest may be on its way.
     alone: bool,
     /// What to do when the round is over; nothing more is sent in it.
@@ -111,7 +115,7 @@ impl Flight {
     pub(super) fn new(end: i64, in_flight_max: usize, sequenced: bool) -> Self {
         let in_flight_max = if sequenced { in_flight_max.clamp(1, IN_FLIGHT_MAX) } else { 1 };
         let (entries, trouble) = (VecDeque::new(), None);
-        Self { next: end, entries, in_flight_max, sole: true, alone: true, trouble, searches: 0 }
+        Self { next: end, entries, in_flight_max, sole: true, sequenced, alone: true, trouble, searches: 0 }
     }
 
     /// The same where others write as well: a batch may land anywhere behind the one before it, and what is in doubt is decided
@@ -196,8 +200,9 @@ impl Flight {
 
     fn stored(&mut self, index: usize, base: i64) -> Result<usize, Stop> {
         // Beside others only the order is known: no batch lies before what is certain. Of one behind a batch that failed not
-        // even that is looked at: the other one may have landed before it or behind it.
-        if !self.sole && index == 0 && base > self.next {
+        // even that is looked at: the other one may have landed before it or behind it. Without numbers not even the order: a
+        // leader that takes over may lack the end of the log, as is in the bargain of who waits for one replica only.
+        if !self.sole && index == 0 && (base > self.next || !self.sequenced) {
             self.next = base;
         }
         let (expected, records) = (self.place(index), self.entries[index].records);

@@ -7,14 +7,16 @@
 //! ```
 //!
 //! Non-obvious:
-//! - A lost answer says nothing. Before the batch is sent again the log is searched for it; found there, it counts as
-//!   stored, otherwise the same bytes go out under the same sequence and the broker tells a repeat from a new batch. The
+//! - A lost answer says nothing. Before a sole writer sends the batch again the log is searched for it; found there, it counts
+//!   as stored, otherwise the same bytes go out under the same sequence and the broker tells a repeat from a new batch. The
 //!   search is an extra: the broker's memory of a producer goes by the *timestamps of its records* (a day by default), so
 //!   batches of old records are forgotten within minutes, and at once when a broker restarts; a repeat is then stored a
-//!   second time. Who may not read the topic goes without it.
-//! - Whatever comes, the next base offset must follow the last one. So a batch that was stored twice, or a writer beside us,
-//!   stops the run at the next answer. What no answer can show is a repeat of the *last* batch that reaches a forgetful
-//!   broker after everything was acknowledged: look at the partition's end when the run is over.
+//!   second time. Who may not read the topic goes without it, and so does who writes beside others (`beside_others`): there
+//!   the broker's memory is all there is.
+//! - Whatever comes to a sole writer, the next base offset must follow the last one. So a batch that was stored twice, or a
+//!   writer beside us, stops the run at the next answer. What no answer can show is a repeat of the *last* batch that reaches a forgetful
+//!   broker after everything was acknowledged: look at the partition's end when the run is over. Beside others base offsets
+//!   need only grow (without numbers not even that), so there a second copy goes unnoticed.
 //! - Nothing is sent behind our back: the writer works while one of its methods is awaited. (Requests that were handed to the
 //!   connection go out, and their answers come in, all the same.) What is dropped while it waits
 //!   does no harm to what was taken before; of an `append` nobody knows then whether it was taken, so only `close` makes
@@ -59,7 +61,8 @@ pub enum Delivery {
     /// Batches are numbered, so that the broker recognises a repeat.
     #[default]
     Idempotent,
-    /// They are not: a repeat that the search does not prevent is stored, noticed by its offset, and ends the run.
+    /// They are not: a repeat that the search does not prevent is stored, and noticed by its
+    /// offset, which ends the run; beside others neither is there.
     AtLeastOnce,
 }
 

@@ -20,7 +20,6 @@ use crate::jobs::made::topic_or_new;
 use crate::jobs::pace::Pace;
 use crate::jobs::pour::{Pour, PourRecord, PourSettings, Poured};
 use serde_json::{Value, json};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What makes records, one after the other.
@@ -78,9 +77,6 @@ pub struct StreamReport {
     interrupted: Option<Signal>,
 }
 
-/// After a signal so long is waited for what is on its way.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-
 /// Makes records until there are enough, or until it is asked to stop.
 pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamReport, JobError> {
     let mut samples: Box<dyn Samples> = match &settings.sort {
@@ -103,7 +99,7 @@ pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamRep
         // Why it cannot go on, the end of it tells.
         _ = fill(&mut pour, samples.as_mut(), settings, began) => None,
     };
-    let poured = pour.finish(stopped.map(|_| LAST_WORDS)).await;
+    let poured = pour.finish(&cx.shutdown).await;
     Ok(StreamReport {
         topic: settings.topic.clone(),
         created,

@@ -5,6 +5,7 @@ use crate::base::clock::now_ms;
 use crate::jobs::error::JobError;
 use crate::jobs::pour::{Pour, PourRecord};
 use crate::observe::histogram::Histogram;
+use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,10 +45,16 @@ pub(super) async fn offer(pour: &mut Pour, plan: &Plan, record_bytes: usize) -> 
     Ok(sent)
 }
 
-/// Adds what those records have waited by now that were due and not sent; gives how many of them were measured.
-pub(super) fn add_unsent(latencies_us: &mut Histogram, plan: &Plan, sent: u64, zero: Instant, now: Instant) -> u64 {
+/// Adds what those of the plan's `records` have waited by now; gives how many of them were measured.
+pub(super) fn add_waiting(
+    latencies_us: &mut Histogram,
+    plan: &Plan,
+    records: Range<u64>,
+    zero: Instant,
+    now: Instant,
+) -> u64 {
     let before = latencies_us.count();
-    for record in sent..plan.records {
+    for record in records {
         if let Some(latency) = latency_us(plan.stamp(record), now.saturating_duration_since(zero)) {
             latencies_us.add(latency);
         }
@@ -71,7 +78,7 @@ mod tests {
         let plan = Plan::new(100.0, zero, zero, Duration::from_secs(1), Duration::from_secs(1)).unwrap();
         let mut latencies = Histogram::default();
         // Half of the warm-up was sent and nothing else; a hundred measured records wait between 0.51 s and 1.5 s.
-        let unsent = add_unsent(&mut latencies, &plan, 50, zero, zero + Duration::from_millis(2500));
+        let unsent = add_waiting(&mut latencies, &plan, 50..plan.records, zero, zero + Duration::from_millis(2500));
         assert_eq!((unsent, latencies.count()), (100, 100));
         let ms = |share| latencies.quantile(share).unwrap() / 1000;
         assert!((505..=518).contains(&ms(0.0)) && (1500..=1525).contains(&ms(1.0)), "{} {}", ms(0.0), ms(1.0));

@@ -87,6 +87,8 @@ impl LoadReport {
                 "lag_end": trial.lag_end,
                 "unwritten_end": trial.unwritten_end,
                 "unsent": trial.unsent,
+                "unread": trial.unread,
+                "latencies_are_lower_bounds": trial.unread > 0,
                 "cpu_percent": trial.cpu_percent.round(),
                 "keeps_up": trial.keeps_up,
             })
@@ -125,6 +127,15 @@ impl LoadReport {
                 None => writeln!(out, "{rate} records/s: none of these numbers of partitions keeps up"),
             };
         }
+        for trial in self.trials.iter().filter(|trial| trial.unread > 0) {
+            let _ = writeln!(
+                out,
+                "{} partitions, {} times: {} records were acknowledged and not read in time, so its latencies are lower bounds",
+                trial.partitions,
+                trial.times,
+                show_count(trial.unread)
+            );
+        }
         let _ = write!(
             out,
             "{} trial{}, topics {}-* made and deleted",
@@ -154,6 +165,7 @@ mod tests {
             lag_end: 1,
             unwritten_end: 2,
             unsent: 0,
+            unread: 0,
             keeps_up,
             cpu_percent: 12.3,
         }
@@ -177,6 +189,18 @@ mod tests {
         assert!(summary.contains("2,000 records/s: 3 partitions are the fewest"), "{summary}");
         assert!(summary.contains("3,000 records/s: none of these"), "{summary}");
         assert!(summary.contains("5 trials, topics kmerge-perf-x-* made and deleted"), "{summary}");
+    }
+
+    #[test]
+    fn what_was_never_read_makes_latencies_lower_bounds() {
+        let report = report(vec![trial(1, 1.0, true), Trial { unread: 1234, ..trial(3, 2.0, false) }]);
+        let summary = report.summary();
+        assert!(summary.contains("3 partitions, 2 times: 1,234 records were acknowledged and not read"), "{summary}");
+        assert_eq!(summary.matches("lower bounds").count(), 1, "{summary}");
+        let json = report.to_json();
+        let of = |trial: usize, name: &str| json["trials"][trial][name].clone();
+        assert_eq!((of(0, "unread"), of(0, "latencies_are_lower_bounds")), (json!(0), json!(false)));
+        assert_eq!((of(1, "unread"), of(1, "latencies_are_lower_bounds")), (json!(1234), json!(true)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One trial: one rate, on one number of partitions.
 
 use super::LoadSettings;
-use super::offer::{add_unsent, offer};
+use super::offer::{add_waiting, offer};
 use super::plan::Plan;
 use super::reading::Readers;
 use super::sampler::{Sampled, sample};
@@ -44,6 +44,9 @@ pub struct Trial {
     pub unwritten_end: u64,
     /// How many of those were never sent.
     pub unsent: u64,
+    /// How many were acknowledged and had not been read when the readers were no longer waited for. If there are any,
+    /// `latency_ms` is a lower bound: they count as if they were the last ones due, with the time they had waited.
+    pub unread: u64,
     /// Whether what was due came through as it was due, but for what was on its way.
     pub keeps_up: bool,
     /// Processor time of this process; 100 is one core.
@@ -71,6 +74,12 @@ impl Latency {
     }
 }
 
+/// Measured records that did not come through, however long was waited.
+struct Missed {
+    unsent: u64,
+    unread: u64,
+}
+
 /// Offers `times` the expected rate to `topic`, which is there and empty.
 pub(super) async fn run(
     cluster: &Cluster,
@@ -96,7 +105,7 @@ pub(super) async fn run(
     };
     let stopped_at = Instant::now();
     // However much is on its way: a cluster that is too slow for the rate is a result, not an error. Each batch has its time.
-    let poured = pour.finish(None).await;
+    let poured = pour.finish(&cx.shutdown).await;
     let counts = poured.counts;
     poured.verdict()?;
     let sent = offered?;
@@ -110,8 +119,11 @@ pub(super) async fn run(
         _ => return Err(JobError::Refused("what was measured is lost".to_owned())),
     };
     let mut latencies = read.latencies_us();
-    let unsent = add_unsent(&mut latencies, &plan, sent, zero, stopped_at);
-    Ok(conclude(partitions, times, rate, settings, &plan, sampled, &latencies, unsent))
+    let unsent = add_waiting(&mut latencies, &plan, sent..plan.records, zero, stopped_at);
+    // Which of them these are is not known: no less than if they were those that were due last.
+    let unread = counts.acknowledged.saturating_sub(read.records());
+    add_waiting(&mut latencies, &plan, sent.saturating_sub(unread)..sent, zero, Instant::now());
+    Ok(conclude(partitions, times, rate, settings, &plan, sampled, &latencies, Missed { unsent, unread }))
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that is known of a trial, put together once")]
@@ -123,7 +135,7 @@ fn conclude(
     plan: &Plan,
     Sampled { began, ended, lag_max }: Sampled,
     latencies: &Histogram,
-    unsent: u64,
+    Missed { unsent, unread }: Missed,
 ) -> Trial {
     let seconds = settings.duration.as_secs_f64();
     let behind_max = rate * BEHIND_MAX.min(settings.duration / 10).as_secs_f64();
@@ -138,6 +150,7 @@ fn conclude(
         lag_end: ended.lag(),
         unwritten_end: plan.records.saturating_sub(ended.acknowledged),
         unsent,
+        unread,
         keeps_up: plan.records.saturating_sub(ended.read) as f64 <= behind_max.max(1.0),
         cpu_percent: (ended.cpu_seconds - began.cpu_seconds) / seconds * 100.0,
     }

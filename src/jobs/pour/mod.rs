@@ -14,7 +14,7 @@
 //! while let Some(line) = pour.meanwhile(lines.next()).await? {      // waiting must not hold batches back
 //!     pour.push(&PourRecord { value: Some(line), ..PourRecord::at(now_ms) }).await?;
 //! }
-//! let poured = pour.finish(None).await;                             // what became of them, whatever happened
+//! let poured = pour.finish(&cx.shutdown).await;                     // what became of them, whatever happened
 //! ```
 //!
 //! What to know:
@@ -25,7 +25,8 @@
 //! - `push` waits for nothing unless a batch is full, and then for room. Of the memory, half is for batches on their way, a
 //!   quarter for those being filled, the rest for buffers to be used again. What is dropped while it waits may be called again.
 //! - Others may write to the topic at the same time. So offsets are not compared, as a merge does: that each record is stored
-//!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer.
+//!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer; and so on the broker's memory of the
+//!   producer, which goes by the records' times (a day by default) and does not outlive a restart where they are older.
 //! - Records of one partition are stored in the order in which they were pushed.
 
 mod lane;
@@ -44,6 +45,7 @@ use super::error::JobError;
 use super::merge::message_bytes_max;
 use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
+use crate::base::shutdown::Shutdown;
 use crate::base::units::show_size;
 use crate::batch::{BatchWriter, HEADER_BYTES};
 use crate::client::{Acks, Cluster, Delivery, WriteOptions};
@@ -58,6 +60,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// After a signal so long is waited for what is on its way.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Batches that wait for a partition beside those on their way.
 const INBOX: usize = 2;
 /// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
@@ -113,12 +117,8 @@ impl Pour {
         let led = info.partitions.iter().map(|partition| partition.leader >= 0).collect();
         // Not the whole of what the topic takes: compression may make a batch longer.
         let batch_bytes = settings.batch_bytes.min(bytes_max - bytes_max / 16);
-        if settings.memory_bytes < 4 * batch_bytes {
-            return Err(JobError::Usage(format!(
-                "batches of {} need --memory {} or more",
-                show_size(batch_bytes as u64),
-                show_size(4 * batch_bytes as u64)
-            )));
+        if settings.memory_bytes < batch_bytes.saturating_mul(4) {
+            return Err(memory_too_small(settings, batch_bytes));
         }
         Ok(Self {
             cluster: cluster.clone(),
@@ -130,7 +130,7 @@ impl Pour {
             ready: VecDeque::new(),
             filling_bytes: 0,
             budget: ByteBudget::new(settings.memory_bytes / 2),
-            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8 / batch_bytes.max(1))),
+            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8, 2 * batch_bytes)),
             lanes: JoinSet::new(),
         })
     }
@@ -304,10 +304,9 @@ impl Pour {
         self.hand_over_ready().await
     }
 
-    /// Sends what is left, waits until everything is certain, and tells what became of it. With `within` the waiting ends
-    /// after that time; what is not certain then has failed.
-    pub async fn finish(mut self, within: Option<Duration>) -> Poured {
-        let deadline = within.map(|within| Instant::now() + within);
+    /// Sends what is left, waits until everything is certain, and tells what became of it. From a signal on, also one that came
+    /// before, it waits for ten seconds; what is not certain then has failed.
+    pub async fn finish(mut self, shutdown: &Shutdown) -> Poured {
         let wait = async {
             // Why it cannot be sent, the tally knows.
             let flushed = self.flush().await;
@@ -317,12 +316,14 @@ impl Pour {
             }
             while self.lanes.join_next().await.is_some() {}
         };
-        let in_time = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, wait).await.is_ok(),
-            None => {
-                wait.await;
-                true
-            }
+        let too_late = async {
+            shutdown.wait().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let in_time = tokio::select! {
+            biased;
+            () = wait => true,
+            () = too_late => false,
         };
         self.tally.end(in_time)
     }
@@ -331,6 +332,18 @@ impl Pour {
 #[cold]
 fn no_such_partition(topic: &str, partition: i32, count: usize) -> JobError {
     JobError::Usage(format!("{topic} has {count} partitions, counted from 0: there is no partition {partition}"))
+}
+
+#[cold]
+fn memory_too_small(settings: &PourSettings, batch_bytes: usize) -> JobError {
+    // Rounded so that who does as it says is not told so again.
+    let more = settings.memory_shares.map(|shares| batch_bytes.saturating_mul(4 * shares).div_ceil(1 << 10));
+    let more = more.map_or_else(String::new, |kib| format!("--memory {kib}KiB or more, or "));
+    JobError::Usage(format!(
+        "batches of {} do not fit into the memory: give {more}--batch-bytes {}KiB or less",
+        show_size(batch_bytes as u64),
+        settings.memory_bytes / (4 << 10)
+    ))
 }
 
 #[cold]

@@ -22,6 +22,8 @@ pub struct PourSettings {
     pub linger: Duration,
     /// What all batches together may take.
     pub memory_bytes: usize,
+    /// How many times as much `--memory` says, where the user can say it.
+    pub memory_shares: Option<usize>,
     /// When a batch counts as stored. With [`Acks::All`] the producer is idempotent.
     pub acks: Acks,
 }
@@ -33,6 +35,7 @@ impl Default for PourSettings {
             batch_bytes: BATCH_BYTES_DEFAULT,
             linger: LINGER_DEFAULT,
             memory_bytes: MEMORY_DEFAULT,
+            memory_shares: None,
             acks: Acks::All,
         }
     }

@@ -94,26 +94,59 @@ pub(super) struct Tally {
     pub(super) buffers: Pool<Vec<u8>>,
 }
 
-/// What may be used again.
+/// What may be used again, within a bound of memory.
 pub(super) struct Pool<T> {
-    spares: Mutex<Vec<T>>,
-    limit: usize,
+    spares: Mutex<Spares<T>>,
+    bytes_max: usize,
+    spare_bytes_max: usize,
 }
 
-impl<T> Pool<T> {
-    fn new(limit: usize) -> Self {
-        Self { spares: Mutex::new(Vec::new()), limit }
+struct Spares<T> {
+    all: Vec<T>,
+    bytes: usize,
+}
+
+/// What holds memory while it waits to be used again.
+pub(super) trait Spare {
+    /// How much.
+    fn capacity_bytes(&self) -> usize;
+}
+
+impl Spare for Vec<u8> {
+    fn capacity_bytes(&self) -> usize {
+        self.capacity()
+    }
+}
+
+impl Spare for BatchWriter {
+    fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes()
+    }
+}
+
+impl<T: Spare> Pool<T> {
+    fn new(bytes_max: usize, spare_bytes_max: usize) -> Self {
+        Self { spares: Mutex::new(Spares { all: Vec::new(), bytes: 0 }), bytes_max, spare_bytes_max }
     }
 
     pub(super) fn take(&self) -> Option<T> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        let mut spares = self.lock();
+        let spare = spares.all.pop()?;
+        spares.bytes -= spare.capacity_bytes();
+        Some(spare)
     }
 
+    /// Keeps it, unless there are enough or a large record has made it grow: that one is freed.
     pub(super) fn give_back(&self, spare: T) {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < self.limit {
-            spares.push(spare);
+        let (bytes, mut spares) = (spare.capacity_bytes(), self.lock());
+        if bytes <= self.spare_bytes_max && spares.bytes + bytes <= self.bytes_max {
+            spares.bytes += bytes;
+            spares.all.push(spare);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spares<T>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,16 +160,16 @@ struct Ended {
 }
 
 impl Tally {
-    /// At most `spares` of each sort are kept to be used again.
-    pub(super) fn new(progress: Progress, spares: usize) -> Self {
+    /// Of each sort so many bytes are kept to be used again, and nothing that takes more than `spare_bytes_max`.
+    pub(super) fn new(progress: Progress, spares_bytes: usize, spare_bytes_max: usize) -> Self {
         Self {
             taken: AtomicU64::new(0),
             ended: Mutex::default(),
             broken: AtomicBool::new(false),
             changed: Notify::new(),
             progress,
-            writers: Pool::new(spares),
-            buffers: Pool::new(spares),
+            writers: Pool::new(spares_bytes, spare_bytes_max),
+            buffers: Pool::new(spares_bytes, spare_bytes_max),
         }
     }
 
@@ -234,10 +267,11 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{Codec, Headers};
 
     #[tokio::test]
     async fn records_of_unknown_fate_have_failed_and_reasons_are_counted() {
-        let tally = Tally::new(Progress::default(), 1);
+        let tally = Tally::new(Progress::default(), 100, 100);
         tally.taken(10);
         tally.acknowledged(4, 40);
         tally.failed(2, "too large");
@@ -250,16 +284,42 @@ mod tests {
 
     #[tokio::test]
     async fn many_reasons_do_not_take_much_memory() {
-        let tally = Tally::new(Progress::default(), 1);
+        let tally = Tally::new(Progress::default(), 100, 100);
         tally.taken(100);
         (0..100).for_each(|reason| tally.failed(1, &format!("reason {reason}")));
         let poured = tally.end(true);
         assert_eq!((poured.failed.len(), poured.failed["other reasons"]), (REASONS_MAX + 1, 100 - REASONS_MAX as u64));
     }
 
+    #[test]
+    fn a_buffer_that_a_large_record_has_made_grow_is_not_kept() {
+        let tally = Tally::new(Progress::default(), 25_000, 10_000);
+        tally.buffers.give_back(Vec::with_capacity(10_001));
+        assert!(tally.buffers.take().is_none());
+        (0..5).for_each(|_| tally.buffers.give_back(Vec::with_capacity(9_000)));
+        assert_eq!(
+            std::iter::from_fn(|| tally.buffers.take()).count(),
+            2,
+            "and of the others no more than there is room for"
+        );
+        tally.buffers.give_back(Vec::with_capacity(9_000));
+        assert!(tally.buffers.take().is_some());
+        for (codec, value_bytes, is_kept) in
+            [(Codec::None, 100, true), (Codec::None, 20_000, false), (Codec::Gzip, 20_000, false)]
+        {
+            let mut writer = BatchWriter::new(codec);
+            writer.push(0, None, Some(&vec![0; value_bytes]), Headers::EMPTY).unwrap();
+            if codec != Codec::None {
+                writer.finish_into(&mut Vec::new()).unwrap();
+            }
+            tally.writers.give_back(writer);
+            assert_eq!(tally.writers.take().is_some(), is_kept, "{codec:?}, {value_bytes}");
+        }
+    }
+
     #[tokio::test]
     async fn who_waits_hears_of_the_last_record_and_of_the_end() {
-        let tally = std::sync::Arc::new(Tally::new(Progress::default(), 1));
+        let tally = std::sync::Arc::new(Tally::new(Progress::default(), 100, 100));
         tally.taken(2);
         let waiting = tokio::spawn({
             let tally = tally.clone();

@@ -1,6 +1,7 @@
 //! Records through all of it, into an embedded broker.
 
 use super::*;
+use crate::base::shutdown::Signal;
 use crate::broker::{Broker, BrokerConfig, Fault, Rule};
 use crate::wire::ApiKey;
 use futures::FutureExt as _;
@@ -36,7 +37,7 @@ async fn what_was_pushed_is_sent_within_its_linger_while_the_caller_waits_for_so
         17
     };
     assert_eq!(pour.meanwhile(stored).await.unwrap(), 17);
-    assert_eq!(pour.finish(None).await.counts, Counts { sent: 1, acknowledged: 1, failed: 0 });
+    assert_eq!(pour.finish(&Shutdown::default()).await.counts, Counts { sent: 1, acknowledged: 1, failed: 0 });
 }
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn batches_of_many_partitions_stay_within_the_memory_and_all_are_written()
         let filling: usize = pour.slots.iter().flat_map(|slot| &slot.batch).map(|batch| batch.writer.bytes()).sum();
         assert!(filling <= 75_000 + 64 * HEADER_BYTES + 1000, "{filling} bytes wait");
     }
-    let poured = pour.finish(None).await;
+    let poured = pour.finish(&Shutdown::default()).await;
     poured.verdict().unwrap();
     assert_eq!((0..64).map(|partition| end(&broker, partition)).sum::<i64>(), 10_000);
 }
@@ -81,20 +82,30 @@ async fn a_push_that_is_dropped_while_it_waits_has_taken_its_record_and_loses_no
     assert!(dropped > 5, "nothing is left of the budget, so it has to wait");
     held.hit().await;
     held.release();
-    let poured = pour.finish(None).await;
+    let poured = pour.finish(&Shutdown::default()).await;
     assert_eq!(poured.counts, Counts { sent: 40, acknowledged: 40, failed: 0 });
     assert_eq!(end(&broker, 0), 40);
 }
 
 #[tokio::test]
-async fn what_is_not_answered_in_the_time_that_is_left_has_failed() {
-    let (broker, cluster) = broker(1).await;
+async fn a_signal_is_heard_while_the_last_answers_are_awaited_and_what_is_not_answered_in_time_has_failed() {
+    let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+    broker.create_topic("t", 1, &[]).unwrap();
+    // Far longer than what is waited for after a signal.
+    let cluster = Cluster::connect(&[broker.bootstrap()], Duration::from_secs(3600)).await.unwrap();
     let held = broker.faults().add(Rule::on(ApiKey::Produce), Fault::Hold);
     let mut pour = pour(&cluster, PourSettings::default()).await;
     pour.push(&value(b"x")).await.unwrap();
-    pour.flush().await.unwrap();
-    held.hit().await;
-    let poured = pour.finish(Some(Duration::from_millis(1))).await;
+    let shutdown = Shutdown::default();
+    let signal = async {
+        held.hit().await;
+        // From here on only clocks move anything.
+        tokio::time::pause();
+        shutdown.request(Signal::Interrupt);
+        Instant::now()
+    };
+    let (poured, signalled) = tokio::join!(pour.finish(&shutdown), signal);
+    assert!(signalled.elapsed() < LAST_WORDS * 2, "{:?}", signalled.elapsed());
     assert_eq!(poured.counts, Counts { sent: 1, acknowledged: 0, failed: 1 });
     assert!(poured.verdict().unwrap_err().to_string().contains("in the time that was left"));
 }
@@ -108,5 +119,20 @@ async fn a_partition_that_is_not_there_is_refused_and_the_rest_goes_on() {
         assert!(error.to_string().contains("2 partitions"), "{error}");
     }
     pour.push(&PourRecord { partition: Some(1), ..value(b"x") }).await.unwrap();
-    assert_eq!(pour.finish(None).await.counts.acknowledged, 1);
+    assert_eq!(pour.finish(&Shutdown::default()).await.counts.acknowledged, 1);
+}
+
+#[tokio::test]
+async fn the_memory_that_is_named_as_needed_is_enough() {
+    let (_broker, cluster) = broker(1).await;
+    let open = async |settings: PourSettings| Pour::open(&cluster, "t", &settings, &Progress::default()).await;
+    // Half of what the user said.
+    let little =
+        PourSettings { memory_bytes: 399_999, batch_bytes: 100_000, memory_shares: Some(2), ..Default::default() };
+    let error = open(little).await.err().unwrap().to_string();
+    assert!(error.contains("--memory 782KiB or more, or --batch-bytes 97KiB or less"), "{error}");
+    assert!(open(PourSettings { memory_bytes: (782 << 10) / 2, ..little }).await.is_ok());
+    assert!(open(PourSettings { batch_bytes: 97 << 10, ..little }).await.is_ok());
+    let error = open(PourSettings { memory_shares: None, ..little }).await.err().unwrap().to_string();
+    assert!(!error.contains("--memory"), "it cannot be said: {error}");
 }

@@ -33,8 +33,6 @@ use report::{Batches, Run};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After a signal so long is waited for what is on its way.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The clock is read anew after so many records, and whenever there was something to wait for.
 const RECORDS_PER_CLOCK: u64 = 128;
 
@@ -99,6 +97,13 @@ pub struct ProduceSettings {
     pub pour: PourSettings,
 }
 
+impl ProduceSettings {
+    /// No more records than these, if there is a limit.
+    fn limit(&self) -> Option<u64> {
+        self.repeat_to.or(self.records)
+    }
+}
+
 /// Writes everything, and tells of each batch of records to `heard` as it goes along.
 pub async fn run(
     settings: &ProduceSettings,
@@ -116,7 +121,8 @@ pub async fn run(
     if let Some(records) = settings.compare_records {
         let sync = ProduceSettings {
             mode: Mode::Sync,
-            records: Some(records),
+            // Not more than in the second run.
+            records: Some(settings.limit().map_or(records, |limit| limit.min(records))),
             repeat_to: None,
             batch_records: None,
             ..settings.clone()
@@ -165,7 +171,7 @@ async fn write(
         opened = Pour::open(cluster, &settings.topic, &pour_settings, &cx.progress) => opened?,
     };
     let mut inputs = Inputs::open(settings)?;
-    cx.progress.begin("produce", settings.repeat_to.or(settings.records).unwrap_or(0));
+    cx.progress.begin("produce", settings.limit().unwrap_or(0));
     let began = Instant::now();
     let mut batches = Batches::new(settings.batch_records, heard);
     let ended = tokio::select! {
@@ -177,7 +183,7 @@ async fn write(
         Err(JobError::Interrupted(signal)) => Some(*signal),
         _ => None,
     };
-    let poured = pour.finish(interrupted.map(|_| LAST_WORDS)).await;
+    let poured = pour.finish(&cx.shutdown).await;
     let run = Run::new(settings.mode, poured, batches.end(), began.elapsed());
     match ended {
         // That nothing more could be written, the run itself tells.
@@ -191,46 +197,38 @@ fn stopped(error: JobError, poured: &Poured) -> JobError {
     JobError::InputStopped { error: Box::new(error), written: poured.summary() }
 }
 
-/// When records are due: so many were sent when it began.
-struct Plan {
-    began: Instant,
-    before: u64,
-}
-
-impl Plan {
-    /// Input that came late is no reason for a burst: the plan begins anew with it.
-    fn forgive(&mut self, pace: Pace, sent: u64) {
-        let now = Instant::now();
-        if pace.due(self.began, sent - self.before).is_some_and(|due| due < now) {
-            *self = Self { began: now, before: sent };
-        }
-    }
+/// Input that came late is no reason for a burst: the records behind it are due by so much later as they are late for the
+/// waiting. What the writing holds up is caught up.
+fn forgive(pace: Pace, began: Instant, sent: u64, waited: Duration) -> Instant {
+    let late = pace.due(began, sent).map(|due| Instant::now().saturating_duration_since(due));
+    began + late.unwrap_or_default().min(waited)
 }
 
 async fn fill(
     pour: &mut Pour,
     inputs: &mut Inputs<'_>,
     settings: &ProduceSettings,
-    began: Instant,
+    mut began: Instant,
     batches: &mut Batches<'_>,
 ) -> Result<(), JobError> {
-    let limit = settings.repeat_to.or(settings.records).unwrap_or(u64::MAX);
+    let limit = settings.limit().unwrap_or(u64::MAX);
     let mut headers = HeadersBuf::default();
     let mut clock = rows::Clock::default();
-    let (mut sent, mut plan) = (0, Plan { began, before: 0 });
+    let mut sent = 0;
     let mut is_more = pour.meanwhile(inputs.more()).await??;
     while is_more && sent < limit {
         let row = match inputs.next() {
             Ok(Some(row)) => row,
             Ok(None) => {
+                let before = Instant::now();
                 is_more = pour.meanwhile(inputs.more()).await??;
                 clock.forget();
-                plan.forgive(settings.pace, sent);
+                began = forgive(settings.pace, began, sent, before.elapsed());
                 continue;
             }
             Err(error) => return Err(inputs.tell(error)),
         };
-        if let Some(due) = settings.pace.due(plan.began, sent - plan.before)
+        if let Some(due) = settings.pace.due(began, sent)
             && due > Instant::now()
         {
             pour.meanwhile(tokio::time::sleep_until(due)).await?;
@@ -258,4 +256,26 @@ async fn fill(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_was_waited_for_input_is_forgiven() {
+        let (pace, began) = (Pace::rate(10.0).unwrap(), Instant::now());
+        let seconds = Duration::from_secs;
+        tokio::time::advance(seconds(10)).await;
+        // Due after 2 s, so 8 s late.
+        assert_eq!(forgive(pace, began, 20, seconds(0)), began, "the writing was slow");
+        assert_eq!(forgive(pace, began, 20, seconds(3)), began + seconds(3));
+        assert_eq!(
+            forgive(pace, began, 20, seconds(9)),
+            began + seconds(8),
+            "part of the waiting was before it was due"
+        );
+        assert_eq!(forgive(pace, began, 200, seconds(9)), began, "it is not due yet");
+        assert_eq!(forgive(Pace::FREE, began, 20, seconds(9)), began);
+    }
 }

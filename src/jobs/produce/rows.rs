@@ -137,7 +137,7 @@ impl ProduceSettings {
 
     /// How records are written, with the part of the memory that is for that.
     pub(super) fn pour(&self) -> PourSettings {
-        PourSettings { memory_bytes: self.memory_bytes / 2, ..self.pour }
+        PourSettings { memory_bytes: self.memory_bytes / 2, memory_shares: Some(2), ..self.pour }
     }
 }
 

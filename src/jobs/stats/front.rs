@@ -6,7 +6,7 @@
 //! about in. This table forgets everything then.
 
 use super::hash::Seed;
-use super::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::{SHORT_BYTES_MAX, Word};
 
 /// The largest table: 512 KiB of slots, half of what a core's second cache has on small servers.
 const SLOTS_MAX: usize = 1 << 15;
@@ -142,8 +142,8 @@ impl Front {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::each_word;
     use super::*;
+    use crate::formats::words::each_word;
     use std::collections::BTreeSet;
 
     fn see(front: &mut Front, text: &str) -> Result<(), Full> {

@@ -2,7 +2,7 @@
 //!
 //! With a known seed, a topic could be written whose words all fall together, and a search along them would take for ever.
 
-use super::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::{SHORT_BYTES_MAX, Word};
 
 /// What makes a hash one of its own.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  partition 0 ─▶ windows ─┐  1,000 records each, in turn
-//!  partition 1 ─▶ windows ─┼─▶ words.rs ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
+//!  partition 1 ─▶ windows ─┼─▶ words    ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
 //!  partition 2 ─▶ windows ─┘  parts text   known? in this batch?                a batch
 //! ```
 //!
@@ -22,7 +22,6 @@ mod set;
 mod sketch;
 mod tally;
 mod vocabulary;
-mod words;
 
 #[cfg(test)]
 mod tests;

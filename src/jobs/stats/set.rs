@@ -16,7 +16,7 @@
 //!   able to rely on a word being either here or there.
 
 use super::hash::Seed;
-use super::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::{SHORT_BYTES_MAX, Word};
 
 /// The top bits of a hash that choose a shard.
 const SHARD_BITS: u32 = 6;
@@ -258,8 +258,8 @@ impl Arena {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::each_word;
     use super::*;
+    use crate::formats::words::each_word;
     use std::collections::HashSet;
 
     fn see(set: &mut WordSet, text: &str, stamp: u32) -> Seen {

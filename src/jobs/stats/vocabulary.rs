@@ -13,7 +13,7 @@ use super::front::{Front, Full};
 use super::hash::{Seed, mix};
 use super::set::{Seen, WordSet};
 use super::sketch::Sketch;
-use super::words::{Word, each_word};
+use crate::formats::words::{Word, each_word};
 
 /// A number of different words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

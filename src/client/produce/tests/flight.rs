@@ -207,6 +207,24 @@ fn beside_others_batches_land_wherever_there_is_room_and_in_order() {
 }
 
 #[test]
+fn beside_others_and_without_numbers_a_leader_that_lacks_the_end_of_the_log_is_no_reason_to_stop() {
+    let mut flight = Flight::new(0, 5, false).beside_others();
+    for base in [100, 40, 50, 45] {
+        push(&mut flight);
+        send(&mut flight);
+        assert_eq!((flight.answered(Stored(base)), flight.next(), flight.len()), (Ok(1), base + 10, 0));
+    }
+    // Who is alone there must not go on: what was acknowledged is gone.
+    let mut sole = Flight::new(0, 5, false);
+    push(&mut sole);
+    send(&mut sole);
+    assert_eq!(sole.answered(Stored(0)), Ok(1));
+    push(&mut sole);
+    send(&mut sole);
+    assert_eq!(sole.answered(Stored(5)), Err(Stop::NotAdjacent { expected: 10, got: 5, records: 10 }));
+}
+
+#[test]
 fn beside_others_a_batch_in_doubt_is_decided_by_its_number_and_not_by_what_landed_behind_it() {
     let mut flight = Flight::new(0, 5, true).beside_others();
     push(&mut flight);

@@ -3,7 +3,7 @@
 //! since what is no UTF-8 is no white space either).
 //!
 //! Text is looked at 64 bytes at a time, a bit for each that may be white space; so a processor need not guess how long a word
-//! is. A word of up to eight bytes is also told as a number, which is how [`super::set`] keeps it.
+//! is. A word of up to eight bytes is also told as a number, which is how `stats` keeps it.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
@@ -12,28 +12,28 @@ const HIGH: u64 = ONES << 7;
 const BLOCK_BYTES: usize = 64;
 
 /// The longest word that is also a number.
-pub(super) const SHORT_BYTES_MAX: usize = 8;
+pub const SHORT_BYTES_MAX: usize = 8;
 
 /// A word where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word<'a> {
+pub struct Word<'a> {
     /// All of it; never empty.
-    pub(super) bytes: &'a [u8],
+    pub bytes: &'a [u8],
     /// Its first eight bytes, the first one lowest, zeros behind a shorter word.
-    pub(super) head: u64,
+    pub head: u64,
 }
 
 impl<'a> Word<'a> {
     /// These bytes.
     #[inline(always)]
-    pub(super) fn of(bytes: &'a [u8]) -> Self {
+    pub fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, head: load(bytes, 0) }
     }
 }
 
 /// Lends each word of `text` to `take`, in order.
 #[inline(always)]
-pub(super) fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
+pub fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
     // Where the word at hand begins, or the next one may.
     let mut start = 0;
     let mut block = 0;
@@ -57,6 +57,13 @@ pub(super) fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
     if start < text.len() {
         take(word(text, start, text.len()));
     }
+}
+
+/// How many words there are in `text`.
+pub fn count_words(text: &[u8]) -> u64 {
+    let mut count = 0;
+    each_word(text, |_| count += 1);
+    count
 }
 
 #[inline(always)]
@@ -181,6 +188,7 @@ mod tests {
         assert_eq!(words(b""), [b""; 0]);
         assert_eq!(words(b" \t\r\n "), [b""; 0]);
         assert_eq!(words(b"one"), [b"one"]);
+        assert_eq!((count_words(b""), count_words(b" one two\x1cthree")), (0, 3));
         assert_eq!(words(b"  two  words "), [b"two".as_slice(), b"words"]);
         assert_eq!(words(b"exactly8 ninebytes"), [b"exactly8".as_slice(), b"ninebytes"]);
         assert_eq!(words(b"a\0b \0"), [b"a\0b".as_slice(), b"\0"], "a zero is no space");
