@@ -180,13 +180,18 @@ async fn stage(peer: &mut Peer<'_>) -> Stage {
     Stage { topic, nodes, epoch }
 }
 
-/// Waits until nothing moves; gives what is told then.
-async fn settled(peer: &mut Peer<'_>, stage: &Stage) -> (String, String, String, i32) {
+/// Waits until nothing moves and the partition is where it was to go, led by `leader` if that is known; gives what is told
+/// then.
+async fn settled(peer: &mut Peer<'_>, stage: &Stage, to: &[i32], leader: Option<i32>) -> (String, String, String, i32) {
     until("the move to end", async || stage.listed(peer).await.1.is_empty().then_some(())).await;
-    // The brokers hear of it a moment after the controller has said so.
-    until("one leader among the replicas", async || {
+    // The brokers hear of it a moment after the controller has said so, and tell of the time before until then.
+    let (wanted, leads) = (stage.names(to), leader.map(|node| stage.names(&[node])));
+    until("all of the replicas, and one that leads", async || {
         let (replicas, isr, leader, epoch) = stage.told(peer).await;
-        let agreed = replicas.split(',').count() == isr.split(',').count() && replicas.contains(&leader);
+        let agreed = replicas == wanted
+            && replicas.split(',').count() == isr.split(',').count()
+            && replicas.contains(&leader)
+            && leads.as_ref().is_none_or(|leads| *leads == leader);
         agreed.then_some((replicas, isr, leader, epoch))
     })
     .await
@@ -249,7 +254,7 @@ async fn over(peer: &mut Peer<'_>, stage: &Stage) {
     let [one, two] = stage.nodes;
     let mut old = peer.node(one).await;
     let codes = stage.reassign(peer, 0, Some(&[two])).await;
-    let told = settled(peer, stage).await;
+    let told = settled(peer, stage, &[two], Some(two)).await;
     peer.note("moves: done", (codes, told));
     until("the old leader to hear of it", async || {
         let fetched = old.fetch_at(11, &fetch_request(&stage.topic, 0, 0)).await;
@@ -269,7 +274,7 @@ async fn over(peer: &mut Peer<'_>, stage: &Stage) {
     peer.note("moves: who holds it now", held);
     for (what, to) in [("both", &[one, two][..]), ("both the other way", &[two, one]), ("one of both", &[one])] {
         let codes = stage.reassign(peer, 0, Some(to)).await;
-        let told = settled(peer, stage).await;
+        let told = settled(peer, stage, to, None).await;
         peer.note(format!("moves: to {what}"), (codes, told));
     }
 }
@@ -277,7 +282,7 @@ async fn over(peer: &mut Peer<'_>, stage: &Stage) {
 async fn elections(peer: &mut Peer<'_>, stage: &Stage) {
     let [one, two] = stage.nodes;
     let codes = stage.reassign(peer, 0, Some(&[two, one])).await;
-    let told = settled(peer, stage).await;
+    let told = settled(peer, stage, &[two, one], Some(one)).await;
     peer.note("elections: the other is preferred", (codes, told));
     let cases = [
         ("another leader while one leads", 1, 0),
@@ -287,14 +292,16 @@ async fn elections(peer: &mut Peer<'_>, stage: &Stage) {
         ("of no type", 7, 0),
     ];
     for (what, election_type, partition) in cases {
-        let one = TopicPartitions { topic: stage.topic.clone(), partitions: vec![partition] };
-        let request = ElectLeadersRequest { election_type, topic_partitions: Some(vec![one]), timeout_ms: 20_000 };
+        let asked = TopicPartitions { topic: stage.topic.clone(), partitions: vec![partition] };
+        let request = ElectLeadersRequest { election_type, topic_partitions: Some(vec![asked]), timeout_ms: 20_000 };
         let codes = peer.bootstrap.call::<ElectLeaders, _>(2, &request, |r| {
             let results = r.replica_election_results.iter().flat_map(|topic| &topic.partition_result);
             (r.error_code, results.map(|one| (one.partition_id, one.error_code)).collect::<Vec<_>>())
         });
         let codes = codes.await;
-        let told = settled(peer, stage).await;
+        // The first case elects nobody: who leads goes on.
+        let leader = if what.starts_with("another") { one } else { two };
+        let told = settled(peer, stage, &[two, one], Some(leader)).await;
         peer.note(format!("elections: {what}"), (codes, told));
     }
 }
