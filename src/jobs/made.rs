@@ -13,7 +13,7 @@ pub(crate) async fn topic_or_new(cluster: &Cluster, new: &NewTopic) -> Result<(T
     match cluster.create_topic(new).await {
         Ok(info) => Ok((info, true)),
         Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => {
-            Ok((cluster.topic(&new.name).await?, false))
+            Ok((cluster.existing_topic(&new.name).await?, false))
         }
         Err(error) => Err(error.into()),
     }

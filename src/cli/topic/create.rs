@@ -48,7 +48,7 @@ impl CreateArgs {
         let (info, created) = match cluster.create_topic(&topic).await {
             Ok(info) => (info, true),
             Err(error) if self.if_not_exists && error.code() == Some(ErrorCode::TopicAlreadyExists) => {
-                (cluster.topic(&topic.name).await?, false)
+                (cluster.existing_topic(&topic.name).await?, false)
             }
             Err(error) => return Err(error.into()),
         };

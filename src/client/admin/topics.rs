@@ -79,6 +79,15 @@ impl Cluster {
         self.settled(&topic.name, deadline, topic.partitions.max(1) as usize).await
     }
 
+    /// The topic of which a broker has said that it exists: where somebody is making it right now, the broker that is asked
+    /// next may not have heard of it, and every one is waited for.
+    pub async fn existing_topic(&self, name: &str) -> Result<TopicInfo, ClientError> {
+        match self.topic(name).await {
+            Err(ClientError::UnknownTopic { .. }) => self.settled(name, self.deadline(), 1).await,
+            found => found,
+        }
+    }
+
     /// Adds partitions up to `count` in all, and waits until every broker knows them.
     pub async fn create_partitions(&self, name: &str, count: i32) -> Result<TopicInfo, ClientError> {
         let deadline = self.deadline();
