@@ -12,6 +12,9 @@ mod reader;
 #[allow(dead_code, reason = "the suite's stories need more of it")]
 mod killable;
 
+#[path = "../suite/support/seed.rs"]
+mod seed;
+
 // What members do.
 mod membership;
 

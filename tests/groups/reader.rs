@@ -1,7 +1,8 @@
 //! A member that reads: a batch at a time of what it is given, commits now and then and whenever it is to give something up,
 //! and notes both in the log.
 
-use crate::story::{Log, Seed};
+use crate::seed::Seed;
+use crate::story::Log;
 use kmerge::base::place::TopicPartition;
 use kmerge::batch::Batches;
 use kmerge::client::group::{GroupEvent, GroupMember, NotCommitted};
@@ -53,7 +54,7 @@ impl Reader {
             cluster,
             member,
             shared: shared.clone(),
-            seed: Seed::of(seed),
+            seed: Seed(seed),
             parts: BTreeMap::new(),
             assigned: assigned.clone(),
         };

@@ -1,7 +1,8 @@
 //! Members that join, leave and die at random.
 
 use crate::reader::{End, Reader, Shared};
-use crate::story::{Log, Seed, World, until};
+use crate::seed::Seed;
+use crate::story::{Log, World, until};
 use kmerge::client::group::{Assignor, GroupOptions, GroupProtocol};
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -1,7 +1,7 @@
 //! Random numbers whose seed a failing test prints.
 
 /// SplitMix64; `KMERGE_TEST_SEED` repeats a run.
-pub struct Seed(u64);
+pub struct Seed(pub u64);
 
 impl Seed {
     /// A new seed, or that of the environment; printed, so that libtest shows it when the test fails.
