@@ -130,9 +130,10 @@ impl<'b> Peer<'b> {
             .await
     }
 
-    /// A topic of one partition and a connection to its leader, once it has one.
+    /// A topic of one partition and a connection to its leader, once it has one. What is written here is of long ago, and
+    /// Apache Kafka may look for such records, and delete them, at any moment.
     async fn topic(&mut self, name: &str, configs: &[(&str, &str)]) -> (String, Client) {
-        let wanted = self.wanted(name, 1, 1, configs);
+        let wanted = self.wanted(name, 1, 1, &[configs, &[("retention.ms", "-1")]].concat());
         let name = wanted.name.clone();
         assert_eq!(self.create(vec![wanted]).await, [0]);
         let client = until("a leader that knows it leads", async || {
