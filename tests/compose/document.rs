@@ -13,6 +13,36 @@ pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// A compose file with what it includes, as compose copies it in: resource by resource, and none may be there twice.
+pub(crate) fn load(path: &str) -> Result<Value, String> {
+    with_included(path, &read(path))
+}
+
+/// The same of a text that stands in the place of that file.
+pub(crate) fn with_included(path: &str, text: &str) -> Result<Value, String> {
+    let Value::Map(mut document) = Value::parse(text)? else { return Err(format!("{path}: not a mapping")) };
+    let Some(included) = document.remove("include") else { return Ok(Value::Map(document)) };
+    for file in included.texts() {
+        let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+        let file = folder.join(file);
+        if !root().join(&file).is_file() {
+            return Err(format!("{path} includes {}, which is not there", file.display()));
+        }
+        let other = load(&file.to_string_lossy())?;
+        for section in ["services", "volumes", "configs"] {
+            let Value::Map(theirs) = other.get(section) else { continue };
+            let ours = document.entry(section.to_owned()).or_insert_with(|| Value::Map(BTreeMap::new()));
+            let Value::Map(ours) = ours else { return Err(format!("{path}: {section} is no mapping")) };
+            for (name, value) in theirs {
+                if ours.insert(name.clone(), value.clone()).is_some() {
+                    return Err(format!("{path}: {section} has {name}, and so has {}", file.display()));
+                }
+            }
+        }
+    }
+    Ok(Value::Map(document))
+}
+
 /// A YAML value; scalars keep the text that compose would hand on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {

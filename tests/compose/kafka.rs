@@ -14,8 +14,12 @@ pub(crate) fn problems(document: &Value) -> Vec<String> {
     let (controllers, brokers): (Vec<_>, Vec<_>) =
         nodes.iter().partition(|node| node.property("PROCESS_ROLES") == "controller");
     let mut found = Vec::new();
-    if (controllers.len(), brokers.len()) != (1, 2) {
-        found.push(format!("expected 1 controller and 2 brokers, got {} and {}", controllers.len(), brokers.len()));
+    if controllers.len() != 1 || !(2..=3).contains(&brokers.len()) {
+        found.push(format!(
+            "expected 1 controller and 2 brokers, or 3, got {} and {}",
+            controllers.len(),
+            brokers.len()
+        ));
     }
     agreement(&nodes, &controllers, &mut found);
     for node in &nodes {
@@ -23,7 +27,7 @@ pub(crate) fn problems(document: &Value) -> Vec<String> {
         node.listeners(&mut about);
         node.storage(&mut about);
         if node.property("PROCESS_ROLES") == "broker" {
-            node.replication(brokers.len(), &mut about);
+            node.replication(&mut about);
         }
         found.extend(about.into_iter().map(|what| format!("{}: {what}", node.name)));
     }
@@ -133,15 +137,15 @@ impl Node<'_> {
     }
 
     /// The image's environment replaces all its defaults, and Kafka's own defaults want three brokers.
-    fn replication(&self, brokers: usize, found: &mut Vec<String>) {
+    fn replication(&self, found: &mut Vec<String>) {
         for name in [
             "DEFAULT_REPLICATION_FACTOR",
             "OFFSETS_TOPIC_REPLICATION_FACTOR",
             "TRANSACTION_STATE_LOG_REPLICATION_FACTOR",
             "SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR",
         ] {
-            if self.property(name) != brokers.to_string() {
-                found.push(format!("KAFKA_{name} must be {brokers}, the number of brokers"));
+            if self.property(name) != "2" {
+                found.push(format!("KAFKA_{name} must be 2, the number of brokers that are always there"));
             }
         }
         for name in ["MIN_INSYNC_REPLICAS", "TRANSACTION_STATE_LOG_MIN_ISR", "SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR"] {

@@ -1,7 +1,8 @@
 //! What compose accepts, as far as our file uses it: known keys, names that exist, well-formed values.
 
-use crate::document::{Value, root};
+use crate::document::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 const TOP_LEVEL: &[&str] = &["name", "include", "services", "models", "networks", "volumes", "secrets", "configs"];
 
@@ -9,6 +10,7 @@ const TOP_LEVEL: &[&str] = &["name", "include", "services", "models", "networks"
 const SERVICE: &[&str] = &[
     "build",
     "command",
+    "configs",
     "container_name",
     "depends_on",
     "deploy",
@@ -45,8 +47,8 @@ const HEALTHCHECK: &[&str] = &["test", "interval", "timeout", "retries", "start_
 const RESTART: &[&str] = &["no", "always", "on-failure", "unless-stopped"];
 const BUILD: &[&str] = &["context", "dockerfile", "args", "target"];
 
-/// Everything in the document that compose would refuse, or accept and not do.
-pub(crate) fn problems(document: &Value) -> Vec<String> {
+/// Everything in the document, which lies in that folder, that compose would refuse, or accept and not do.
+pub(crate) fn problems(document: &Value, folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     unknown_keys(document, TOP_LEVEL, "the file", &mut found);
     let services: BTreeMap<&str, &Value> = document.get("services").entries().collect();
@@ -55,10 +57,11 @@ pub(crate) fn problems(document: &Value) -> Vec<String> {
     }
     let mut published = BTreeSet::new();
     let mut mounted = BTreeSet::new();
+    let mut given = BTreeSet::new();
     for (&name, &service) in &services {
         let mut about = Vec::new();
         unknown_keys(service, SERVICE, "the service", &mut about);
-        image_or_build(service, &mut about);
+        image_or_build(service, folder, &mut about);
         depends_on(name, service, &services, &mut about);
         healthcheck(service.get("healthcheck"), &mut about);
         environment(service.get("environment"), &mut about);
@@ -71,6 +74,7 @@ pub(crate) fn problems(document: &Value) -> Vec<String> {
                 _ => about.push(format!("volume {volume:?} is not NAME:/PATH")),
             }
         }
+        given.extend(service.get("configs").texts().into_iter().map(str::to_owned));
         if !RESTART.contains(&service.get("restart").text()) {
             about.push(format!("restart must be one of {RESTART:?}, got {:?}", service.get("restart")));
         }
@@ -83,10 +87,21 @@ pub(crate) fn problems(document: &Value) -> Vec<String> {
         }
         found.extend(about.into_iter().map(|what| format!("{name}: {what}")));
     }
-    let declared: BTreeSet<String> = document.get("volumes").entries().map(|(name, _)| name.to_owned()).collect();
-    found.extend(mounted.difference(&declared).map(|name| format!("volume {name} is mounted but not declared")));
-    found.extend(declared.difference(&mounted).map(|name| format!("volume {name} is declared but not mounted")));
+    declared_and_used("volume", document.get("volumes"), &mounted, &mut found);
+    declared_and_used("config", document.get("configs"), &given, &mut found);
+    for (name, config) in document.get("configs").entries() {
+        let file = config.get("file").text();
+        if file.is_empty() || !folder.join(file).is_file() {
+            found.push(format!("config {name} is the file '{file}', which is not there"));
+        }
+    }
     found
+}
+
+fn declared_and_used(what: &str, declared: &Value, used: &BTreeSet<String>, found: &mut Vec<String>) {
+    let declared: BTreeSet<String> = declared.entries().map(|(name, _)| name.to_owned()).collect();
+    found.extend(used.difference(&declared).map(|name| format!("{what} {name} is used but not declared")));
+    found.extend(declared.difference(used).map(|name| format!("{what} {name} is declared but not used")));
 }
 
 fn unknown_keys(value: &Value, known: &[&str], whose: &str, found: &mut Vec<String>) {
@@ -97,7 +112,7 @@ fn unknown_keys(value: &Value, known: &[&str], whose: &str, found: &mut Vec<Stri
     }
 }
 
-fn image_or_build(service: &Value, found: &mut Vec<String>) {
+fn image_or_build(service: &Value, folder: &Path, found: &mut Vec<String>) {
     let build = service.get("build");
     if *build == Value::Null {
         if service.get("image").text().is_empty() {
@@ -106,7 +121,7 @@ fn image_or_build(service: &Value, found: &mut Vec<String>) {
         return;
     }
     unknown_keys(build, BUILD, "build", found);
-    let context = root().join("compose").join(build.get("context").text());
+    let context = folder.join(build.get("context").text());
     let dockerfile = context.join(build.get("dockerfile").text());
     if !dockerfile.is_file() {
         found.push(format!("build reads {}, which is not there", dockerfile.display()));
