@@ -14,7 +14,7 @@ use kmerge::wire::alter_partition_reassignments::{
 };
 use kmerge::wire::api_versions::{ApiVersions, read_any};
 use kmerge::wire::create_partitions::{CreatePartitions, CreatePartitionsTopic};
-use kmerge::wire::create_topics::{CreatableTopic, CreateTopics};
+use kmerge::wire::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics};
 use kmerge::wire::delete_records::{DeleteRecords, DeleteRecordsPartition, DeleteRecordsTopic};
 use kmerge::wire::delete_topics::{DeleteTopicState, DeleteTopics};
 use kmerge::wire::describe_cluster::DescribeCluster;
@@ -122,7 +122,9 @@ impl Topic {
         let name = format!("wire-{test}-{nanos}");
         create(&mut connection, 7, &name, 1, false);
         let (id, leader) = settled(&mut connection, &name, 1);
-        Self { leader: Connection::to(&leader), connection, name, id }
+        let mut leader = Connection::to(&leader);
+        leads(&mut leader, &name);
+        Self { leader, connection, name, id }
     }
 }
 
@@ -140,6 +142,8 @@ fn create(connection: &mut Connection, version: i16, name: &str, partitions: i32
         name: name.to_owned(),
         num_partitions: partitions,
         replication_factor: 1,
+        // Old records are written, by which a broker would delete.
+        configs: vec![CreatableTopicConfig { name: "retention.ms".to_owned(), value: Some("-1".to_owned()) }],
         ..Default::default()
     };
     let request =
@@ -168,6 +172,23 @@ fn settled(connection: &mut Connection, name: &str, partitions: usize) -> (Uuid,
             return (topic.topic_id, format!("{}:{}", broker.host, broker.port));
         }
         assert!(start.elapsed() < DEADLINE, "{name} does not settle: {metadata:?}");
+        // A pause between two looks at the condition above, whose deadline stands there.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until the leader of partition 0 knows that it leads: others may know before.
+fn leads(leader: &mut Connection, name: &str) {
+    let start = Instant::now();
+    loop {
+        let partitions = vec![ListOffsetsPartition { timestamp: timestamp::LATEST, ..Default::default() }];
+        let topics = vec![ListOffsetsTopic { name: name.to_owned(), partitions }];
+        let request = kmerge::wire::list_offsets::ListOffsetsRequest { topics, ..Default::default() };
+        let code = leader.call::<ListOffsets, _>(6, &request, |response| response.topics[0].partitions[0].error_code);
+        if code == 0 {
+            return;
+        }
+        assert!(start.elapsed() < DEADLINE, "{name} has no leader that leads: error {code}");
         // A pause between two looks at the condition above, whose deadline stands there.
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -22,10 +22,10 @@ on_both_brokers! {
     }
 
     async fn a_seed_repeats_logins_with_what_is_wrong_with_them_and_their_times(cluster: &Cluster) {
-        let (first, again) = (cluster.name("first"), cluster.name("again"));
+        let (first, again) = (cluster.topic("first", 3).await, cluster.topic("again", 3).await);
         for topic in [&first, &again] {
             let args = [
-                "generate", "logins", topic, "--partitions", "3", "--records", "500", "--seed", "7", "--start-time",
+                "generate", "logins", topic, "--records", "500", "--seed", "7", "--start-time",
                 "2026-01-01T00:00:00Z", "--missing", "device_type=10%", "--broken", "2%",
             ];
             cluster.run(&args).await.ok();

@@ -105,3 +105,22 @@ async fn a_partition_that_does_not_answer_fails_with_a_reason_and_the_others_are
     assert_eq!((&report["acknowledged"], &report["failed"]), (&stored.into(), &(100 - stored).into()));
     assert!(stored > 20, "{report}");
 }
+
+#[test]
+fn what_a_broker_does_not_permit_to_write_or_to_make_is_said_with_the_topic() {
+    run_embedded("permits-produce", async |cluster| {
+        let topic = cluster.topic("secret", 1).await;
+        let faults = cluster.embedded.as_ref().unwrap().faults();
+        let rule = Rule::on(ApiKey::Produce).partition(&topic, 0).always();
+        faults.add(rule, Fault::Error(ErrorCode::TopicAuthorizationFailed));
+        let said = ["2 sent, 0 acknowledged, 2 failed", "TOPIC_AUTHORIZATION_FAILED", &topic];
+        produce(cluster, &[&topic], "one\ntwo\n").await.fails(1, &said);
+        faults.clear();
+        assert!(values(cluster, &topic, 0).await.is_empty());
+        let missing = cluster.name("missing");
+        faults.add(Rule::on(ApiKey::CreateTopics).always(), Fault::Error(ErrorCode::TopicAuthorizationFailed));
+        produce(cluster, &[&missing, "--create", "1"], "one\n")
+            .await
+            .fails(3, &["TOPIC_AUTHORIZATION_FAILED", &missing]);
+    });
+}
