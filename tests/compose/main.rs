@@ -2,9 +2,11 @@
 
 mod document;
 mod kafka;
+mod kubernetes;
 mod rules;
 
 use document::{load, read, root, with_included};
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -105,8 +107,7 @@ fn each_mistake_in_the_file_is_found() {
 /// a right command line with status 3.
 #[test]
 fn our_own_commands_in_the_files_are_typed_right() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut running = Vec::new();
+    let mut commands = Vec::new();
     for path in scenarios() {
         let document = load(&path).unwrap();
         let folder = root().join(Path::new(&path).parent().unwrap());
@@ -120,16 +121,26 @@ fn our_own_commands_in_the_files_are_typed_right() {
                 let file = word.strip_prefix('/').map(|config| document.get("configs").get(config).get("file").text());
                 file.filter(|file| !file.is_empty()).map_or(word.into(), |file| folder.join(file).into_os_string())
             };
-            let mut command = Command::new(env!("CARGO_BIN_EXE_kmerge"));
-            command
-                .args(service.get("command").texts().into_iter().map(in_place))
-                .args(["--timeout", "1s"])
-                .env("KMERGE_BROKERS", nobody.to_string())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped());
-            running.push((format!("{path}: {name}"), command.spawn().unwrap()));
+            let words: Vec<OsString> = service.get("command").texts().into_iter().map(in_place).collect();
+            commands.push((format!("{path}: {name}"), words));
         }
     }
+    for container in kubernetes::containers(&kubernetes::objects()) {
+        let name = container.get("name").text();
+        assert!(
+            container.get("env").list().iter().any(|variable| variable.get("name").text() == "KMERGE_BROKERS"),
+            "{name}"
+        );
+        commands
+            .push((format!("kubernetes: {name}"), container.get("args").texts().into_iter().map(Into::into).collect()));
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let begin = |words: Vec<OsString>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kmerge"));
+        command.args(words).args(["--timeout", "1s"]).env("KMERGE_BROKERS", nobody.to_string());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = commands.into_iter().map(|(which, words)| (which, begin(words))).collect();
     for (which, child) in running {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{which}: {}", String::from_utf8_lossy(&output.stderr));
