@@ -14,6 +14,11 @@ const FIRST: Duration = Duration::from_millis(100);
 const STRETCHED_MAX: Duration = Duration::from_secs(5);
 /// The share of the time that commits may take.
 const COST_MAX: f64 = 0.03;
+/// What a broker that is not busy takes to write the markers of a commit. A batch that comes sooner is held back for at least
+/// 20 ms (its `add.partitions.to.txn.retry.backoff.ms`).
+const BREATH: Duration = Duration::from_millis(5);
+/// And no more than this part of the interval is waited for them.
+const OF_INTERVAL: u32 = 100;
 /// A transaction is over after this part of its timeout.
 const OF_TIMEOUT: u32 = 4;
 /// And after so many bytes, whatever the clock says.
@@ -60,6 +65,11 @@ impl Pace {
         self.last = now;
         self.due = now + self.interval;
         self.bytes = 0;
+    }
+
+    /// How long to leave the broker in peace after a commit.
+    pub(super) fn breath(&self) -> Duration {
+        BREATH.min(self.interval / OF_INTERVAL)
     }
 
     /// It is done, and nothing was written for `cost` because of it.
@@ -113,6 +123,14 @@ mod tests {
         // In between nothing changes.
         pace.cost(20 * MS);
         assert_eq!(pace.due(), now + 1000 * MS);
+    }
+
+    #[test]
+    fn between_commits_that_follow_each_other_closely_nothing_is_waited_for() {
+        assert_eq!(pace(Duration::ZERO).0.breath(), Duration::ZERO);
+        assert_eq!(pace(100 * MS).0.breath(), 1 * MS);
+        assert_eq!(pace(1000 * MS).0.breath(), BREATH);
+        assert_eq!(pace(5000 * MS).0.breath(), BREATH);
     }
 
     #[test]

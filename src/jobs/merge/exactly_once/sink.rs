@@ -19,6 +19,7 @@ use crate::jobs::error::JobError;
 use crate::observe::phase::{Phase, Phases};
 use crate::ports::{Outgoing, Reached, Sink};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -105,6 +106,8 @@ impl CommittingSink {
             shared: shared.clone(),
             phases: phases.clone(),
             uncommitted: false,
+            costing: None,
+            go_on: Instant::now(),
             _ends: ends,
             #[cfg(test)]
             record_apart: super::sabotage::Sabotage::RecordApart.is_missing(),
@@ -179,6 +182,13 @@ impl Sink for CommittingSink {
     }
 }
 
+/// The time in which nothing is written because of a commit. It ends when the first batch behind it is stored: that one goes
+/// alone, and a broker holds it until the markers of the commit are written (Kafka 4.2 looks every 20 ms).
+struct Costing {
+    so_far: Duration,
+    appended: u32,
+}
+
 /// The writing side.
 struct Task {
     writer: TransactionWriter,
@@ -188,6 +198,10 @@ struct Task {
     phases: Phases,
     /// Whether batches were written since the last commit.
     uncommitted: bool,
+    /// What the last commit has cost so far, while its first batches are awaited.
+    costing: Option<Costing>,
+    /// Not before then is anything written again.
+    go_on: Instant,
     _ends: oneshot::Sender<()>,
     #[cfg(test)]
     record_apart: bool,
@@ -215,7 +229,7 @@ impl Task {
         match (batch, commit) {
             (Some(batch), None) => {
                 self.uncommitted = true;
-                self.writer.append(batch).await?
+                self.append(batch).await?
             }
             (batch, Some(reached)) => self.commit(batch, reached).await?,
             (None, None) => {}
@@ -231,12 +245,13 @@ impl Task {
         let last = match batch {
             Some(batch) => {
                 let last = Recorder::last_of(&batch).map_err(WriteTrouble::Job)?;
-                self.writer.append(batch).await?;
+                self.append(batch).await?;
                 Some(last)
             }
             None => None,
         };
         self.writer.flush().await?;
+        self.tell_cost();
         // From here on nothing is written because of the commit.
         let began = Instant::now();
         self.tell();
@@ -259,8 +274,30 @@ impl Task {
         self.phases.reached(Phase::AfterCommit);
         self.recorder.committed();
         self.uncommitted = false;
-        self.shared.state().pace.cost(began.elapsed());
+        self.costing = Some(Costing { so_far: began.elapsed(), appended: 0 });
+        self.go_on = Instant::now() + self.shared.state().pace.breath();
         Ok(())
+    }
+
+    async fn append(&mut self, batch: Outgoing) -> Result<(), Trouble> {
+        let began = Instant::now();
+        sleep_until(self.go_on).await;
+        self.writer.append(batch).await?;
+        if let Some(costing) = &mut self.costing {
+            costing.so_far += began.elapsed();
+            costing.appended += 1;
+            // The second one had to wait until the first was stored.
+            if costing.appended == 2 {
+                self.tell_cost();
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_cost(&mut self) {
+        if let Some(Costing { so_far, .. }) = self.costing.take() {
+            self.shared.state().pace.cost(so_far);
+        }
     }
 
     /// Lets the other side see what is stored, and gives buffers back.

@@ -222,6 +222,22 @@ async fn fault_55_who_is_asked_to_stop_commits_what_it_has_and_says_how_far_it_i
 }
 
 #[tokio::test]
+async fn where_the_first_batch_behind_a_commit_waits_long_commits_become_rarer() {
+    let mut world = World::of(600, BrokerConfig::default()).await;
+    let interval = Duration::from_millis(100);
+    world.settings.progressing.commit_interval = interval;
+    // Each of some ninety batches, and so the one that goes alone: far more than three hundredths of the interval.
+    let slow = Rule::on(ApiKey::Produce).partition("out", 0).always();
+    world.broker.faults().add(slow, Fault::Delay(interval / 5));
+    let began = Instant::now();
+    world.start().ended().await.unwrap();
+    let (commits, took) = (world.broker.faults().count(ApiKey::EndTxn), began.elapsed());
+    // One each interval would be three times as many, or more.
+    assert!(commits as u128 <= took.as_millis() / interval.as_millis() / 2, "{commits} commits in {took:?}");
+    assert!(world.is_whole().await);
+}
+
+#[tokio::test]
 async fn an_append_that_was_stopped_before_its_first_record_still_looks_at_what_stands_there() {
     let mut world = World::new().await;
     let mut writer = BatchWriter::new(Codec::None);
