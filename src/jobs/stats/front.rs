@@ -77,6 +77,11 @@ impl Front {
         self.slots() * SLOT_BYTES
     }
 
+    /// How many words there are in it.
+    pub(super) fn len(&self) -> usize {
+        self.used.len()
+    }
+
     fn slots(&self) -> usize {
         self.buckets.len() * BUCKET_SLOTS
     }

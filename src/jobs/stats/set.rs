@@ -61,6 +61,8 @@ pub(super) struct WordSet {
     words: u64,
     /// Bytes that may still be taken.
     bytes_left: usize,
+    /// With more than this left nothing has to be saved.
+    bytes_plenty: usize,
     full: bool,
 }
 
@@ -122,6 +124,7 @@ impl WordSet {
             seed,
             words: 0,
             bytes_left: bytes_max.saturating_sub(Self::BYTES_MIN),
+            bytes_plenty: bytes_max / 2,
             full: false,
         }
     }
@@ -199,8 +202,10 @@ impl WordSet {
     fn place_for(&mut self, word: Word<'_>, hash: u64) -> Option<(u32, bool)> {
         let index = shard_of(hash);
         let (used, slots) = (self.shards[index].used + 1, self.shards[index].slots.len());
-        // Searches for what is not there get long soon beyond; where there is no room to grow, that has to be borne.
-        let grown = used * 8 > slots * 5 && self.grow(index);
+        // Searches for what is not there get long soon: they stay short while there is plenty of room, get longer while there is
+        // some, and where there is none to grow, a little more must do.
+        let eighths = if self.bytes_left > self.bytes_plenty { 5 } else { 7 };
+        let grown = used * 8 > slots * eighths && self.grow(index);
         if !grown && used * 16 > slots * 15 {
             return None;
         }

@@ -177,8 +177,7 @@ impl Tally {
             memory_bytes: ended.usage.memory_bytes,
             ages: Ages::of(&self.ages),
         });
-        let known = self.vocabulary.ended();
-        self.tell(known);
+        self.tell_batches();
         self.all_ages.add_all(&self.ages);
         self.ages.clear();
         (self.bytes, self.words) = (0, 0);
@@ -186,10 +185,12 @@ impl Tally {
         self.began = ended;
     }
 
-    /// How many different words the next batch that does not know it had, and all up to it.
-    fn tell(&mut self, ended: Option<(Unique, Unique)>) {
-        if let (Some(unique), Some(batch)) = (ended, self.batches.get_mut(self.told)) {
-            (batch.unique_words, batch.unique_words_so_far) = unique;
+    /// Tells batches how many different words they had, as far as it is known by now.
+    fn tell_batches(&mut self) {
+        while let Some(unique) = self.vocabulary.ended() {
+            if let Some(batch) = self.batches.get_mut(self.told) {
+                (batch.unique_words, batch.unique_words_so_far) = unique;
+            }
             self.told += 1;
         }
     }
@@ -197,8 +198,8 @@ impl Tally {
     /// Everything is read.
     pub(super) fn finish(mut self) -> Totals {
         self.end_batch();
-        let last = self.vocabulary.last_ended();
-        self.tell(last);
+        self.vocabulary.wait();
+        self.tell_batches();
         let ended = Mark::now();
         Totals {
             unique_words: self.batches.last().map_or(Unique::NONE, |batch| batch.unique_words_so_far),

@@ -11,12 +11,14 @@
 //! - There are two fronts: while the words of one are looked up among all words, the other one takes those that follow. Nothing
 //!   is copied, and nothing waits unless the thread is a whole front behind. It ends when this is dropped.
 //! - So what a batch had is known a little after its end ([`Vocabulary::ended`]), in order.
+//! - To wake a thread takes as long as to look a hundred words up. The few words of a small batch are looked up right here.
 //! - A word that is longer than all the room of a front is looked up right away, behind those that came before it.
 
 use super::front::{Front, Full};
 use super::hash::Seed;
 use super::lexicon::{Lexicon, Unique};
 use crate::formats::words::{Word, each_word};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,9 @@ use std::thread::JoinHandle;
 
 /// A front being filled, and one whose words are looked up.
 const FRONTS: usize = 2;
+
+/// Fewer words are not worth waking the thread for.
+const HANDED_OVER_MIN: usize = 500;
 
 /// See the module's head.
 pub(super) struct Vocabulary {
@@ -37,8 +42,8 @@ pub(super) struct Vocabulary {
     thread: Option<JoinHandle<()>>,
     /// Held by the thread while it has a front.
     lexicon: Arc<Mutex<Lexicon>>,
-    /// Of the batch that ended last, if nobody has asked yet.
-    ended: Option<(Unique, Unique)>,
+    /// Of batches that have ended and that nobody has asked for: two at most.
+    ended: VecDeque<(Unique, Unique)>,
 }
 
 /// What the thread is given,
@@ -80,7 +85,8 @@ impl Vocabulary {
             }
         };
         let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
-        Ok(Self { seed, front, spare: Some(spare), full, emptied, thread: Some(thread), lexicon, ended: None })
+        let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
+        Ok(Self { seed, front, spare, full, emptied, thread, lexicon, ended })
     }
 
     /// Takes the words of a text; gives how many.
@@ -101,27 +107,31 @@ impl Vocabulary {
     fn see_full(&mut self, word: Word<'_>, hash: u64) {
         self.hand_over(false);
         if let Err(Full) = self.front.see(word, hash) {
-            let spare = self.other();
-            self.spare = Some(spare);
+            self.wait();
             lock(&self.lexicon).see(word, hash);
         }
     }
 
     /// The batch is over; the next one may begin.
     pub(super) fn end_batch(&mut self) {
-        self.hand_over(true);
+        if self.front.len() >= HANDED_OVER_MIN {
+            return self.hand_over(true);
+        }
+        self.wait();
+        let mut lexicon = lock(&self.lexicon);
+        lexicon.take(&mut self.front);
+        self.ended.push_back(lexicon.end_batch());
     }
 
     /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
     pub(super) fn ended(&mut self) -> Option<(Unique, Unique)> {
-        self.ended.take()
+        self.ended.pop_front()
     }
 
-    /// The same, of the last batch.
-    pub(super) fn last_ended(&mut self) -> Option<(Unique, Unique)> {
+    /// Waits until all that was handed over is looked up.
+    pub(super) fn wait(&mut self) {
         let spare = self.other();
         self.spare = Some(spare);
-        self.ended.take()
     }
 
     fn hand_over(&mut self, ends_batch: bool) {
@@ -138,7 +148,7 @@ impl Vocabulary {
         }
         match self.emptied.recv() {
             Ok(Returned { front, ended }) => {
-                self.ended = ended.or(self.ended);
+                self.ended.extend(ended);
                 front
             }
             // It only ends before this does if it dies.
@@ -170,7 +180,8 @@ mod tests {
     /// The different words of the batch, and of all.
     fn end_batch(vocabulary: &mut Vocabulary) -> (Unique, Unique) {
         vocabulary.end_batch();
-        vocabulary.last_ended().unwrap()
+        vocabulary.wait();
+        vocabulary.ended().unwrap()
     }
 
     fn exactly(count: u64) -> Unique {
@@ -226,7 +237,8 @@ mod tests {
         let long = "x".repeat(1 << 18);
         let (mut told, mut expected) = (Vec::new(), Vec::new());
         for batch in 0..20 {
-            let new = batch * 3001 % 20_000 + 1;
+            // Large and small ones by turns.
+            let new = if batch % 3 == 0 { batch + 1 } else { batch * 3001 % 20_000 + 1 };
             for again in 0..2 {
                 (0..new).for_each(|number| see(&mut vocabulary, &format!("{batch}-{number}")));
                 see(&mut vocabulary, &long[again..]);
@@ -234,10 +246,10 @@ mod tests {
             let before = expected.last().map_or(2, |(_, of_all): &(Unique, Unique)| of_all.count);
             expected.push((exactly(new + 2), exactly(before + new)));
             vocabulary.end_batch();
-            told.extend(vocabulary.ended());
+            told.extend(std::iter::from_fn(|| vocabulary.ended()));
         }
-        told.extend(vocabulary.last_ended());
+        vocabulary.wait();
+        told.extend(std::iter::from_fn(|| vocabulary.ended()));
         assert_eq!(told, expected);
-        assert_eq!(vocabulary.last_ended(), None);
     }
 }
