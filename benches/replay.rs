@@ -8,6 +8,8 @@
 //! one JSON object. What `produce` reaches on the same cluster in the same minutes is then a share of it. Without arguments, as
 //! among all benches, nothing is done.
 
+#![expect(clippy::print_stdout, reason = "its result is data, which belongs there")]
+
 use kmerge::base::place::TopicPartition;
 use kmerge::batch::{Batch, BatchMut};
 use kmerge::client::{Cluster, OffsetAt, ReadOptions, WriteOptions};
