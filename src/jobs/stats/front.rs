@@ -113,7 +113,7 @@ impl Front {
         loop {
             let bucket = &self.buckets[at].0;
             let mut alike = bucket.iter().filter(|slot| **slot as u64 == hash);
-            if alike.any(|slot| self.long_at(*slot) == Some(bytes)) {
+            if alike.any(|slot| long_at(&self.long, *slot) == Some(bytes)) {
                 return Ok(());
             }
             if bucket[BUCKET_SLOTS - 1] == 0 {
@@ -129,14 +129,6 @@ impl Front {
         }
     }
 
-    /// The longer word that a slot has; `None` for a short one.
-    #[inline(always)]
-    fn long_at(&self, slot: u128) -> Option<&[u8]> {
-        let place = (slot >> 64) as u64;
-        let len = (place & !LONG) >> LONG_LEN_SHIFT;
-        (place >= LONG).then(|| self.long.get(place as u32 as usize..)?.get(..len as usize))?
-    }
-
     #[inline(never)]
     fn add(&mut self, at: usize, slot: u128) -> Result<(), Full> {
         // Searches stay short up to three quarters.
@@ -150,63 +142,81 @@ impl Front {
         Ok(())
     }
 
-    /// Hands all words to `take`, with their hashes, and forgets them. A few at a time are announced to `expect` by their hashes.
-    pub(super) fn empty<T>(
-        &mut self,
-        to: &mut T,
-        mut expect: impl FnMut(&T, u64),
-        mut take: impl FnMut(&mut T, Word<'_>, u64),
-    ) {
+    /// Moves all words into a list that is empty.
+    pub(super) fn empty_into(&mut self, words: &mut Words) {
+        std::mem::swap(&mut self.long, &mut words.long);
         // Few are found by the list, many by going through all.
         if self.used.len() * 8 < self.slots() {
-            let used = std::mem::take(&mut self.used);
-            for slots in used.chunks(ANNOUNCED) {
-                let slots =
-                    slots.iter().map(|at| self.buckets[*at as usize / BUCKET_SLOTS].0[*at as usize % BUCKET_SLOTS]);
-                self.hand_over(slots, to, &mut expect, &mut take);
+            for at in &self.used {
+                let (bucket, slot) = (*at as usize / BUCKET_SLOTS, *at as usize % BUCKET_SLOTS);
+                words.slots.push(std::mem::take(&mut self.buckets[bucket].0[slot]));
             }
-            for at in &used {
-                self.buckets[*at as usize / BUCKET_SLOTS].0 = [0; BUCKET_SLOTS];
-            }
-            self.used = used;
         } else {
-            for buckets in self.buckets.chunks(ANNOUNCED / BUCKET_SLOTS) {
-                let slots = buckets.iter().flat_map(|bucket| bucket.0).filter(|slot| *slot != 0);
-                self.hand_over(slots, to, &mut expect, &mut take);
+            for bucket in &mut self.buckets {
+                // All four are copied, and those that are free taken back, so that nobody has to guess how many.
+                let used: usize = bucket.0.iter().map(|slot| usize::from(*slot != 0)).sum();
+                let len = words.slots.len() + used;
+                words.slots.extend_from_slice(&std::mem::replace(&mut bucket.0, [0; BUCKET_SLOTS]));
+                words.slots.truncate(len);
             }
-            self.buckets.fill(Bucket([0; BUCKET_SLOTS]));
         }
         self.used.clear();
-        self.long.clear();
+    }
+}
+
+/// The words that a front had, in the order of their hashes unless they are few. They are listed because the front itself must stay
+/// with the core that fills it: a line of memory that another core has touched takes as long to get back as one from far away.
+pub(super) struct Words {
+    slots: Vec<u128>,
+    long: Vec<u8>,
+    seed: Seed,
+}
+
+impl Words {
+    /// An empty one that has room for all words of this front, and takes no more memory than it.
+    pub(super) fn of(front: &Front) -> Self {
+        Self {
+            slots: Vec::with_capacity(front.slots() * 3 / 4 + BUCKET_SLOTS),
+            long: Vec::with_capacity(front.long.capacity()),
+            seed: front.seed,
+        }
     }
 
-    #[inline(always)]
-    fn hand_over<T>(
-        &self,
-        slots: impl Iterator<Item = u128>,
+    /// Hands all words to `take`, with their hashes, and forgets them. A few at a time are announced to `expect` by their hashes.
+    pub(super) fn hand_over<T>(
+        &mut self,
         to: &mut T,
-        expect: &mut impl FnMut(&T, u64),
-        take: &mut impl FnMut(&mut T, Word<'_>, u64),
+        expect: impl Fn(&T, u64),
+        mut take: impl FnMut(&mut T, Word<'_>, u64),
     ) {
-        let mut announced = [(0, 0); ANNOUNCED];
-        let mut count = 0;
-        for (slot, place) in slots.zip(&mut announced) {
-            let hash = if slot >> 64 < u128::from(LONG) { self.seed.of_head(slot) } else { slot as u64 };
-            *place = (slot, hash);
-            expect(to, hash);
-            count += 1;
-        }
-        for &(slot, hash) in announced.iter().take(count) {
-            match self.long_at(slot) {
-                Some(bytes) => take(to, Word { bytes, head: 0 }, hash),
-                None => {
-                    let head = slot.to_le_bytes();
-                    let bytes = head.get(..len_of_head(slot)).unwrap_or_default();
-                    take(to, Word { bytes, head: slot }, hash);
+        let mut hashes = [0; ANNOUNCED];
+        for slots in self.slots.chunks(ANNOUNCED) {
+            for (slot, hash) in slots.iter().zip(&mut hashes) {
+                *hash = if slot >> 64 < u128::from(LONG) { self.seed.of_head(*slot) } else { *slot as u64 };
+                expect(to, *hash);
+            }
+            for (slot, hash) in slots.iter().zip(hashes) {
+                match long_at(&self.long, *slot) {
+                    Some(bytes) => take(to, Word { bytes, head: 0 }, hash),
+                    None => {
+                        let bytes = slot.to_le_bytes();
+                        let bytes = bytes.get(..len_of_head(*slot)).unwrap_or_default();
+                        take(to, Word { bytes, head: *slot }, hash);
+                    }
                 }
             }
         }
+        self.slots.clear();
+        self.long.clear();
     }
+}
+
+/// The longer word that a slot has; `None` for a short one.
+#[inline(always)]
+fn long_at(long: &[u8], slot: u128) -> Option<&[u8]> {
+    let place = (slot >> 64) as u64;
+    let len = (place & !LONG) >> LONG_LEN_SHIFT;
+    (place >= LONG).then(|| long.get(place as u32 as usize..)?.get(..len as usize))?
 }
 
 #[cfg(test)]
@@ -222,19 +232,20 @@ mod tests {
     }
 
     fn emptied(front: &mut Front) -> Vec<String> {
-        let mut words = Vec::new();
+        let (mut words, mut list) = (Vec::new(), Words::of(front));
+        front.empty_into(&mut list);
         let seed = front.seed;
-        let mut expected = 0;
-        front.empty(
+        let expected = std::cell::Cell::new(0);
+        list.hand_over(
             &mut words,
-            |_, _| expected += 1,
-            |words, word, hash| {
+            |_, _| expected.set(expected.get() + 1),
+            |words: &mut Vec<String>, word, hash| {
                 assert_eq!(hash, seed.of(word));
                 assert_eq!(word, Word::of(word.bytes));
                 words.push(String::from_utf8(word.bytes.to_vec()).unwrap());
             },
         );
-        assert_eq!(expected, words.len());
+        assert_eq!(expected.get(), words.len());
         words
     }
 
@@ -263,7 +274,9 @@ mod tests {
         assert_eq!(added.len(), front.slots() * 3 / 4);
         assert!(added.iter().all(|word| see(&mut front, word).is_ok()));
         let (mut hashes, shift) = (Vec::new(), front.shift);
-        front.empty(&mut hashes, |_, _| {}, |hashes, _, hash| hashes.push(hash >> shift));
+        let mut list = Words::of(&front);
+        front.empty_into(&mut list);
+        list.hand_over(&mut hashes, |_, _| {}, |hashes: &mut Vec<u64>, _, hash| hashes.push(hash >> shift));
         assert_eq!(hashes.len(), added.len());
         let out_of_order = hashes.windows(2).filter(|pair| pair[0] > pair[1]).count();
         assert!(

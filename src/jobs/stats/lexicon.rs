@@ -4,7 +4,7 @@
 //! room do the words that are not in it go into two others: a sketch, which estimates how many they are in all, and a set for
 //! the batch, which is emptied after it (and has a sketch behind it as well).
 
-use super::front::Front;
+use super::front::Words;
 use super::hash::{Seed, mix};
 use super::set::{Seen, WordSet};
 use super::sketch::Sketch;
@@ -67,9 +67,9 @@ impl Lexicon {
         }
     }
 
-    /// Takes the words of a front, which is empty then.
-    pub(super) fn take(&mut self, front: &mut Front) {
-        front.empty(self, |lexicon, hash| lexicon.all.expect(hash), Self::see);
+    /// Takes all words of a list, which is empty then.
+    pub(super) fn take(&mut self, words: &mut Words) {
+        words.hand_over(self, |lexicon, hash| lexicon.all.expect(hash), Self::see);
     }
 
     /// Takes a word.

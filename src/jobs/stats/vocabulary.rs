@@ -1,20 +1,18 @@
 //! How many different words there are, in all and in each batch: exactly, as far as the memory goes.
 //!
 //! ```text
-//!  words ──▶ front.rs ── full, or the batch is over ──▶ lexicon.rs ─▶ set.rs: all words, each with the batch it was seen in last
-//!            seen just?                │                   └─ no room ──▶ sketch.rs: about how many
-//!               ▲   emptied            │ a thread of its own
-//!               └──────────────────────┘
+//!  words ──▶ front.rs ── full, or the batch is over: ──▶ lexicon.rs ─▶ set.rs: all words, each with the batch it was seen in last
+//!            seen just?  a list, to a thread of its own     └─ no room ──▶ sketch.rs: about how many
 //! ```
 //!
 //! Non-obvious:
-//! - There are two fronts: while the words of one are looked up among all words, the other one takes those that follow. Nothing
-//!   is copied, and nothing waits unless the thread is a whole front behind. It ends when this is dropped.
+//! - While the words of a list are looked up among all words, the front takes those that follow. There is one list, so nothing
+//!   waits unless the thread is a whole front behind. It ends when this is dropped.
 //! - So what a batch had is known a little after its end ([`Vocabulary::ended`]), in order.
 //! - To wake a thread takes as long as to look a hundred words up. The few words of a small batch are looked up right here.
 //! - A word that is longer than all the room of a front is looked up right away, behind those that came before it.
 
-use super::front::{Front, Full};
+use super::front::{Front, Full, Words};
 use super::hash::Seed;
 use super::lexicon::{Lexicon, Unique};
 use crate::formats::words::{Word, each_word};
@@ -24,9 +22,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// A front being filled, and one whose words are looked up.
-const FRONTS: usize = 2;
-
 /// Fewer words are not worth waking the thread for.
 const HANDED_OVER_MIN: usize = 500;
 
@@ -35,12 +30,12 @@ pub(super) struct Vocabulary {
     seed: Seed,
     /// Words that the thread has not been told of yet.
     front: Front,
-    /// Another one, if it is not with the thread.
-    spare: Option<Front>,
-    full: SyncSender<Handed>,
-    emptied: Receiver<Returned>,
+    /// An empty list, if it is not with the thread.
+    spare: Option<Words>,
+    to_look_up: SyncSender<Handed>,
+    looked_up: Receiver<Returned>,
     thread: Option<JoinHandle<()>>,
-    /// Held by the thread while it has a front.
+    /// Held by the thread while it has the list.
     lexicon: Arc<Mutex<Lexicon>>,
     /// Of batches that have ended and that nobody has asked for: two at most.
     ended: VecDeque<(Unique, Unique)>,
@@ -48,45 +43,46 @@ pub(super) struct Vocabulary {
 
 /// What the thread is given,
 struct Handed {
-    front: Front,
+    words: Words,
     ends_batch: bool,
 }
 
 /// and what it gives back.
 struct Returned {
-    front: Front,
+    words: Words,
     /// The different words of the batch that it ended, and of all.
     ended: Option<(Unique, Unique)>,
 }
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + FRONTS * Front::BYTES_MIN;
+    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn start(bytes_max: usize) -> io::Result<Self> {
         let seed = Seed::random();
-        let (front, spare) = (Front::new(bytes_max / 16, seed), Front::new(bytes_max / 16, seed));
-        let lexicon = Lexicon::new(bytes_max.saturating_sub(front.bytes() + spare.bytes()), seed);
+        let front = Front::new(bytes_max / 16, seed);
+        let spare = Words::of(&front);
+        // The list takes no more than its front.
+        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes()), seed);
         let lexicon = Arc::new(Mutex::new(lexicon));
-        // One of each is on its way at most.
-        let (full, to_look_up) = sync_channel(1);
-        let (give_back, emptied) = sync_channel(1);
-        let words = lexicon.clone();
+        let (to_look_up, handed) = sync_channel(1);
+        let (give_back, looked_up) = sync_channel(1);
+        let all = lexicon.clone();
         let look_up = move || {
-            while let Ok(Handed { mut front, ends_batch }) = to_look_up.recv() {
-                let mut words = lock(&words);
-                words.take(&mut front);
-                let ended = ends_batch.then(|| words.end_batch());
-                drop(words);
-                if give_back.send(Returned { front, ended }).is_err() {
+            while let Ok(Handed { mut words, ends_batch }) = handed.recv() {
+                let mut lexicon = lock(&all);
+                lexicon.take(&mut words);
+                let ended = ends_batch.then(|| lexicon.end_batch());
+                drop(lexicon);
+                if give_back.send(Returned { words, ended }).is_err() {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
         let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
-        Ok(Self { seed, front, spare, full, emptied, thread, lexicon, ended })
+        Ok(Self { seed, front, spare, to_look_up, looked_up, thread, lexicon, ended })
     }
 
     /// Takes the words of a text; gives how many.
@@ -117,10 +113,12 @@ impl Vocabulary {
         if self.front.len() >= HANDED_OVER_MIN {
             return self.hand_over(true);
         }
-        self.wait();
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
         let mut lexicon = lock(&self.lexicon);
-        lexicon.take(&mut self.front);
+        lexicon.take(&mut words);
         self.ended.push_back(lexicon.end_batch());
+        self.spare = Some(words);
     }
 
     /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
@@ -130,31 +128,31 @@ impl Vocabulary {
 
     /// Waits until all that was handed over is looked up.
     pub(super) fn wait(&mut self) {
-        let spare = self.other();
-        self.spare = Some(spare);
+        let words = self.list();
+        self.spare = Some(words);
     }
 
     fn hand_over(&mut self, ends_batch: bool) {
-        let other = self.other();
-        let front = std::mem::replace(&mut self.front, other);
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
         // If the thread is gone, the next wait for it says so.
-        let _ = self.full.send(Handed { front, ends_batch });
+        let _ = self.to_look_up.send(Handed { words, ends_batch });
     }
 
-    /// The front that is not being filled, once it is empty.
-    fn other(&mut self) -> Front {
+    /// The list, once it is empty.
+    fn list(&mut self) -> Words {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        match self.emptied.recv() {
-            Ok(Returned { front, ended }) => {
+        match self.looked_up.recv() {
+            Ok(Returned { words, ended }) => {
                 self.ended.extend(ended);
-                front
+                words
             }
             // It only ends before this does if it dies.
             Err(_) => match self.thread.take().map(JoinHandle::join) {
                 Some(Err(died)) => std::panic::resume_unwind(died),
-                _ => Front::new(0, self.seed),
+                _ => Words::of(&self.front),
             },
         }
     }
