@@ -1,37 +1,49 @@
 //! The words of a short while: a table small enough to stay in a processor's own memory, before the set of all words.
 //!
+//! ```text
+//!  word ──▶ hash ──▶ bucket, 64 bytes: four words, each a number of 16        long words
+//!                    up to 15 bytes: the word and its length                  ┌───────┐
+//!                    longer:         its hash, its length, where it stands ──▶│ bytes │
+//!                                                                             └───────┘
+//! ```
+//!
 //! Text repeats itself, and a large table's answer takes a hundred times as long as the sum of a few bytes. So a word is looked
 //! for here first; only once the table is full, or a batch at its end, do its words go to the set of all, each once. They go
 //! in the order of their hashes, which is the order in which that set has them, so it is walked from end to end, not jumped
 //! about in. This table forgets everything then.
+//!
+//! A processor that guesses wrong loses the time of twenty steps. So all four words of a bucket are compared whether or not the
+//! first one is it, and the only question left open is whether the word is new.
 
 use super::hash::Seed;
-use crate::formats::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::{Word, len_of_head};
 
-/// The largest table: 512 KiB of slots, half of what a core's second cache has on small servers.
-const SLOTS_MAX: usize = 1 << 15;
-const SLOTS_MIN: usize = 1 << 8;
+const BUCKET_SLOTS: usize = 4;
+/// The largest table: 1 MiB of slots, a core's second cache on today's servers, of which the words of an ordinary batch use half.
+const BUCKETS_MAX: usize = 1 << 13;
+const BUCKETS_MIN: usize = 1 << 6;
 /// What longer words take for each slot, at most, on the average.
 const LONG_BYTES_A_SLOT: usize = 8;
 /// What a slot costs: itself, its bytes of longer words, its place in the list.
-const SLOT_BYTES: usize = size_of::<Slot>() + LONG_BYTES_A_SLOT + size_of::<u32>();
+const SLOT_BYTES: usize = size_of::<u128>() + LONG_BYTES_A_SLOT + size_of::<u32>();
 
+/// How many words are announced at a time: more than a core can ask memory for at once.
+const ANNOUNCED: usize = 64;
+
+/// Filled from the first on; zero is a slot that is free.
 #[derive(Clone, Copy)]
-struct Slot {
-    /// A short word, or a longer one's hash.
-    head: u64,
-    /// Where a longer one is.
-    at: u32,
-    /// Zero for a slot that is free.
-    len: u32,
-}
+#[repr(align(64))]
+struct Bucket([u128; BUCKET_SLOTS]);
 
-const FREE: Slot = Slot { head: 0, at: 0, len: 0 };
+/// Where a longer word is, in the upper half of its slot: a length that no short word has, its own, and the place.
+const LONG: u64 = 0xff << 56;
+const LONG_LEN_SHIFT: u32 = 32;
+const LONG_LEN_MAX: usize = (1 << 24) - 1;
 
 /// See the module's head.
 pub(super) struct Front {
-    slots: Box<[Slot]>,
-    /// How far a hash is moved to be a slot's index.
+    buckets: Box<[Bucket]>,
+    /// How far a hash is moved to be a bucket's index.
     shift: u32,
     /// The slots that are used, in the order in which they came to be.
     used: Vec<u32>,
@@ -45,15 +57,14 @@ pub(super) struct Full;
 
 impl Front {
     /// The least that one takes.
-    pub(super) const BYTES_MIN: usize = SLOTS_MIN * SLOT_BYTES;
+    pub(super) const BYTES_MIN: usize = BUCKETS_MIN * BUCKET_SLOTS * SLOT_BYTES;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn new(bytes_max: usize, seed: Seed) -> Self {
-        let slots = (bytes_max / SLOT_BYTES).clamp(SLOTS_MIN, SLOTS_MAX);
-        let bits = slots.ilog2();
-        let slots = 1 << bits;
+        let bits = (bytes_max / SLOT_BYTES / BUCKET_SLOTS).clamp(BUCKETS_MIN, BUCKETS_MAX).ilog2();
+        let slots = BUCKET_SLOTS << bits;
         Self {
-            slots: vec![FREE; slots].into(),
+            buckets: vec![Bucket([0; BUCKET_SLOTS]); 1 << bits].into(),
             shift: u64::BITS - bits,
             used: Vec::with_capacity(slots),
             long: Vec::with_capacity(slots * LONG_BYTES_A_SLOT),
@@ -61,83 +72,151 @@ impl Front {
         }
     }
 
-    /// What one takes that was given `bytes_max`.
+    /// What it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.len() * SLOT_BYTES
+        self.slots() * SLOT_BYTES
+    }
+
+    /// How many words there are in it.
+    pub(super) fn len(&self) -> usize {
+        self.used.len()
+    }
+
+    fn slots(&self) -> usize {
+        self.buckets.len() * BUCKET_SLOTS
     }
 
     /// Remembers a word of this hash.
     #[inline(always)]
     pub(super) fn see(&mut self, word: Word<'_>, hash: u64) -> Result<(), Full> {
-        let len = word.bytes.len();
-        let short = len <= SHORT_BYTES_MAX;
-        let head = if short { word.head } else { hash };
+        if word.head == 0 {
+            return self.see_long(word.bytes, hash);
+        }
+        let (low, high) = (word.head as u64, (word.head >> 64) as u64);
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let slot = &self.slots[at];
-            if slot.head == head && slot.len as usize == len && (short || self.long_at(slot) == word.bytes) {
+            let [a, b, c, d] = self.buckets[at].0;
+            let unlike = |slot: u128| (slot as u64 ^ low) | ((slot >> 64) as u64 ^ high);
+            if unlike(a).min(unlike(b)).min(unlike(c).min(unlike(d))) == 0 {
                 return Ok(());
             }
-            if slot.len == 0 {
-                return self.add(word, head, at);
+            if d == 0 {
+                return self.add(at, word.head);
             }
-            at = (at + 1) & (self.slots.len() - 1);
+            at = (at + 1) & (self.buckets.len() - 1);
         }
     }
 
-    #[inline(always)]
-    fn long_at(&self, slot: &Slot) -> &[u8] {
-        self.long.get(slot.at as usize..).and_then(|rest| rest.get(..slot.len as usize)).unwrap_or_default()
+    #[inline(never)]
+    fn see_long(&mut self, bytes: &[u8], hash: u64) -> Result<(), Full> {
+        let mut at = (hash >> self.shift) as usize;
+        loop {
+            let bucket = &self.buckets[at].0;
+            let mut alike = bucket.iter().filter(|slot| **slot as u64 == hash);
+            if alike.any(|slot| long_at(&self.long, *slot) == Some(bytes)) {
+                return Ok(());
+            }
+            if bucket[BUCKET_SLOTS - 1] == 0 {
+                if bytes.len() > LONG_LEN_MAX.min(self.long.capacity() - self.long.len()) {
+                    return Err(Full);
+                }
+                let place = LONG | (bytes.len() as u64) << LONG_LEN_SHIFT | self.long.len() as u64;
+                self.add(at, u128::from(place) << 64 | u128::from(hash))?;
+                self.long.extend_from_slice(bytes);
+                return Ok(());
+            }
+            at = (at + 1) & (self.buckets.len() - 1);
+        }
     }
 
-    #[inline]
-    fn add(&mut self, word: Word<'_>, head: u64, at: usize) -> Result<(), Full> {
+    #[inline(never)]
+    fn add(&mut self, at: usize, slot: u128) -> Result<(), Full> {
         // Searches stay short up to three quarters.
-        if self.used.len() * 4 >= self.slots.len() * 3 {
+        if self.used.len() * 4 >= self.slots() * 3 {
             return Err(Full);
         }
-        let mut slot = Slot { head, at: 0, len: word.bytes.len() as u32 };
-        if word.bytes.len() > SHORT_BYTES_MAX {
-            if word.bytes.len() > self.long.capacity() - self.long.len() {
-                return Err(Full);
-            }
-            slot.at = self.long.len() as u32;
-            self.long.extend_from_slice(word.bytes);
-        }
-        self.slots[at] = slot;
-        self.used.push(at as u32);
+        let bucket = &mut self.buckets[at].0;
+        let free = bucket.iter().fold(0, |free, slot| free + usize::from(*slot != 0)) % BUCKET_SLOTS;
+        bucket[free] = slot;
+        self.used.push((at * BUCKET_SLOTS + free) as u32);
         Ok(())
     }
 
-    /// Hands all words to `take`, with their hashes, and forgets them.
-    pub(super) fn empty(&mut self, mut take: impl FnMut(Word<'_>, u64)) {
-        let mut hand_over = |slot: &Slot| {
-            let head = slot.head.to_le_bytes();
-            match slot.len as usize {
-                0 => {}
-                len @ 1..=SHORT_BYTES_MAX => {
-                    let word = Word { bytes: &head[..len], head: slot.head };
-                    take(word, self.seed.of_short(slot.head, slot.len));
-                }
-                len => {
-                    let bytes = self.long.get(slot.at as usize..).and_then(|rest| rest.get(..len)).unwrap_or_default();
-                    take(Word::of(bytes), slot.head);
-                }
-            }
-        };
-        if self.used.len() * 8 < self.slots.len() {
+    /// Moves all words into a list that is empty.
+    pub(super) fn empty_into(&mut self, words: &mut Words) {
+        std::mem::swap(&mut self.long, &mut words.long);
+        // Few are found by the list, many by going through all.
+        if self.used.len() * 8 < self.slots() {
             for at in &self.used {
-                let slot = &mut self.slots[*at as usize];
-                hand_over(slot);
-                *slot = FREE;
+                let (bucket, slot) = (*at as usize / BUCKET_SLOTS, *at as usize % BUCKET_SLOTS);
+                words.slots.push(std::mem::take(&mut self.buckets[bucket].0[slot]));
             }
         } else {
-            self.slots.iter().for_each(hand_over);
-            self.slots.fill(FREE);
+            for bucket in &mut self.buckets {
+                // All four are copied, and those that are free taken back, so that nobody has to guess how many.
+                let used: usize = bucket.0.iter().map(|slot| usize::from(*slot != 0)).sum();
+                let len = words.slots.len() + used;
+                words.slots.extend_from_slice(&std::mem::replace(&mut bucket.0, [0; BUCKET_SLOTS]));
+                words.slots.truncate(len);
+            }
         }
         self.used.clear();
+    }
+}
+
+/// The words that a front had, in the order of their hashes unless they are few. They are listed because the front itself must stay
+/// with the core that fills it: a line of memory that another core has touched takes as long to get back as one from far away.
+pub(super) struct Words {
+    slots: Vec<u128>,
+    long: Vec<u8>,
+    seed: Seed,
+}
+
+impl Words {
+    /// An empty one that has room for all words of this front, and takes no more memory than it.
+    pub(super) fn of(front: &Front) -> Self {
+        Self {
+            slots: Vec::with_capacity(front.slots() * 3 / 4 + BUCKET_SLOTS),
+            long: Vec::with_capacity(front.long.capacity()),
+            seed: front.seed,
+        }
+    }
+
+    /// Hands all words to `take`, with their hashes, and forgets them. A few at a time are announced to `expect` by their hashes.
+    pub(super) fn hand_over<T>(
+        &mut self,
+        to: &mut T,
+        expect: impl Fn(&T, u64),
+        mut take: impl FnMut(&mut T, Word<'_>, u64),
+    ) {
+        let mut hashes = [0; ANNOUNCED];
+        for slots in self.slots.chunks(ANNOUNCED) {
+            for (slot, hash) in slots.iter().zip(&mut hashes) {
+                *hash = if slot >> 64 < u128::from(LONG) { self.seed.of_head(*slot) } else { *slot as u64 };
+                expect(to, *hash);
+            }
+            for (slot, hash) in slots.iter().zip(hashes) {
+                match long_at(&self.long, *slot) {
+                    Some(bytes) => take(to, Word { bytes, head: 0 }, hash),
+                    None => {
+                        let bytes = slot.to_le_bytes();
+                        let bytes = bytes.get(..len_of_head(*slot)).unwrap_or_default();
+                        take(to, Word { bytes, head: *slot }, hash);
+                    }
+                }
+            }
+        }
+        self.slots.clear();
         self.long.clear();
     }
+}
+
+/// The longer word that a slot has; `None` for a short one.
+#[inline(always)]
+fn long_at(long: &[u8], slot: u128) -> Option<&[u8]> {
+    let place = (slot >> 64) as u64;
+    let len = (place & !LONG) >> LONG_LEN_SHIFT;
+    (place >= LONG).then(|| long.get(place as u32 as usize..)?.get(..len as usize))?
 }
 
 #[cfg(test)]
@@ -153,19 +232,27 @@ mod tests {
     }
 
     fn emptied(front: &mut Front) -> Vec<String> {
-        let mut words = Vec::new();
+        let (mut words, mut list) = (Vec::new(), Words::of(front));
+        front.empty_into(&mut list);
         let seed = front.seed;
-        front.empty(|word, hash| {
-            assert_eq!(hash, seed.of(word));
-            words.push(String::from_utf8(word.bytes.to_vec()).unwrap());
-        });
+        let expected = std::cell::Cell::new(0);
+        list.hand_over(
+            &mut words,
+            |_, _| expected.set(expected.get() + 1),
+            |words: &mut Vec<String>, word, hash| {
+                assert_eq!(hash, seed.of(word));
+                assert_eq!(word, Word::of(word.bytes));
+                words.push(String::from_utf8(word.bytes.to_vec()).unwrap());
+            },
+        );
+        assert_eq!(expected.get(), words.len());
         words
     }
 
     #[test]
     fn each_word_comes_out_once_with_its_hash() {
         let mut front = Front::new(0, Seed::random());
-        let words = ["a", "eight-by", "nine-byte", "a\0", "much-longer-than-the-others"];
+        let words = ["a", "fifteen--bytes.", "sixteen---bytes.", "a\0", "much-longer-than-the-others"];
         for _ in 0..2 {
             for word in words.iter().chain(&words) {
                 assert_eq!(see(&mut front, word), Ok(()));
@@ -184,14 +271,16 @@ mod tests {
         let mut front = Front::new(64 << 10, Seed::random());
         let added: BTreeSet<String> =
             (0..).map(|n| format!("w{n}")).take_while(|word| see(&mut front, word).is_ok()).collect();
-        assert_eq!(added.len(), front.slots.len() * 3 / 4);
+        assert_eq!(added.len(), front.slots() * 3 / 4);
         assert!(added.iter().all(|word| see(&mut front, word).is_ok()));
-        let mut hashes = Vec::new();
-        front.empty(|_, hash| hashes.push(hash >> 50));
+        let (mut hashes, shift) = (Vec::new(), front.shift);
+        let mut list = Words::of(&front);
+        front.empty_into(&mut list);
+        list.hand_over(&mut hashes, |_, _| {}, |hashes: &mut Vec<u64>, _, hash| hashes.push(hash >> shift));
         assert_eq!(hashes.len(), added.len());
         let out_of_order = hashes.windows(2).filter(|pair| pair[0] > pair[1]).count();
         assert!(
-            out_of_order < hashes.len() / 2,
+            out_of_order < hashes.len() / 8,
             "{out_of_order} of {}: only those that were pushed aside",
             hashes.len()
         );
@@ -204,7 +293,7 @@ mod tests {
         let bytes = front.long.capacity();
         assert_eq!(see(&mut front, &"x".repeat(bytes + 1)), Err(Full));
         assert_eq!(see(&mut front, &"x".repeat(bytes)), Ok(()));
-        assert_eq!(see(&mut front, "another-one"), Err(Full));
+        assert_eq!(see(&mut front, "another-long-one"), Err(Full));
         assert_eq!(see(&mut front, "short"), Ok(()));
         assert_eq!(front.long.capacity(), bytes);
         assert_eq!(emptied(&mut front).len(), 2);

@@ -2,7 +2,7 @@
 //!
 //! With a known seed, a topic could be written whose words all fall together, and a search along them would take for ever.
 
-use crate::formats::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::Word;
 
 /// What makes a hash one of its own.
 #[derive(Debug, Clone, Copy)]
@@ -20,28 +20,23 @@ impl Seed {
     /// The hash of a word.
     #[inline(always)]
     pub(super) fn of(self, word: Word<'_>) -> u64 {
-        match word.bytes.len() {
-            short @ 0..=SHORT_BYTES_MAX => self.of_short(word.head, short as u32),
-            _ => self.of_long(word.bytes),
-        }
+        if word.head == 0 { self.of_long(word.bytes) } else { self.of_head(word.head) }
     }
 
-    /// The hash of a word of up to eight bytes.
+    /// The hash of a short word, by its head.
     #[inline(always)]
-    pub(super) fn of_short(self, head: u64, len: u32) -> u64 {
-        fold(head ^ self.add, self.multiply ^ (u64::from(len) << 1))
+    pub(super) fn of_head(self, head: u128) -> u64 {
+        fold(head as u64 ^ self.add, (head >> 64) as u64 ^ self.multiply)
     }
 
-    /// Of a longer one: eight at a time, the last eight once more if they are not a multiple.
-    #[inline(always)]
+    /// Of a longer one: sixteen bytes at a time, the last sixteen once more if they are not a multiple.
     fn of_long(self, bytes: &[u8]) -> u64 {
         let mut hash = self.add ^ bytes.len() as u64;
-        let (eights, rest) = bytes.as_chunks::<8>();
-        for eight in eights {
-            hash = fold(hash ^ u64::from_le_bytes(*eight), self.multiply);
-        }
-        if let (false, Some(last)) = (rest.is_empty(), bytes.last_chunk::<8>()) {
-            hash = fold(hash ^ u64::from_le_bytes(*last), self.multiply);
+        let (sixteens, rest) = bytes.as_chunks::<16>();
+        let last = bytes.last_chunk::<16>().filter(|_| !rest.is_empty());
+        for sixteen in sixteens.iter().chain(last) {
+            let sixteen = u128::from_le_bytes(*sixteen);
+            hash = fold(sixteen as u64 ^ hash, (sixteen >> 64) as u64 ^ self.multiply);
         }
         hash
     }

@@ -4,7 +4,7 @@
 //! ```text
 //!  partition 0 ─▶ windows ─┐  1,000 records each, in turn
 //!  partition 1 ─▶ windows ─┼─▶ words    ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
-//!  partition 2 ─▶ windows ─┘  parts text   known? in this batch?                a batch
+//!  partition 2 ─▶ windows ─┘  parts text   known? in this batch? (a thread)     a batch
 //! ```
 //!
 //! Non-obvious:
@@ -16,6 +16,7 @@
 
 mod front;
 mod hash;
+mod lexicon;
 mod plot;
 mod report;
 mod set;
@@ -26,8 +27,8 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use lexicon::Unique;
 pub use report::{Ages, Batch, COLUMNS, COLUMNS_CSV, StatsReport, Totals, Unreadable};
-pub use vocabulary::Unique;
 
 use super::JobContext;
 use super::cursor::RecordCursor;
@@ -146,7 +147,8 @@ where
         sources.map(|source| memory.read.cursor(Windows::start(source, memory.read.fetch_bytes, None), cx));
     let mut open: Vec<RecordCursor<Windows>> = waiting.by_ref().take(memory.at_once).collect();
     let (text, batch_records) = (settings.text.clone(), settings.batch_records.max(1));
-    let mut tally = Tally::new(text, batch_records, memory.batches_max, TURN_RECORDS, memory.words_bytes);
+    let mut tally = Tally::new(text, batch_records, memory.batches_max, TURN_RECORDS, memory.words_bytes)
+        .map_err(|error| JobError::Refused(format!("cannot start the thread that keeps the words: {error}")))?;
     let mut turn = 0;
     while !open.is_empty() {
         if turn >= open.len() {

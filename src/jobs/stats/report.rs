@@ -1,6 +1,6 @@
 //! What was counted, for people and for programs.
 
-use super::vocabulary::Unique;
+use super::lexicon::Unique;
 use crate::base::place::Place;
 use crate::base::shutdown::Signal;
 use crate::base::units::{show_count, show_size};

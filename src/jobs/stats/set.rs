@@ -16,7 +16,10 @@
 //!   able to rely on a word being either here or there.
 
 use super::hash::Seed;
-use crate::formats::words::{SHORT_BYTES_MAX, Word};
+use crate::formats::words::{Word, head_of};
+
+/// The longest word that stands in its slot.
+const IN_SLOT_BYTES_MAX: usize = size_of::<u64>();
 
 /// The top bits of a hash that choose a shard.
 const SHARD_BITS: u32 = 6;
@@ -35,7 +38,7 @@ const FIRST_PLACE: usize = 16;
 const LENGTH_BYTES: usize = 4;
 
 const _: () = assert!(SLOT_BYTES == 16);
-const _: () = assert!(SHORT_BYTES_MAX < FIRST_PLACE);
+const _: () = assert!(IN_SLOT_BYTES_MAX < FIRST_PLACE);
 
 /// What became of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub(super) struct WordSet {
     words: u64,
     /// Bytes that may still be taken.
     bytes_left: usize,
+    /// With more than this left nothing has to be saved.
+    bytes_plenty: usize,
     full: bool,
 }
 
@@ -102,6 +107,11 @@ impl Shard {
     }
 }
 
+#[inline(always)]
+fn shard_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - SHARD_BITS)) as usize
+}
+
 impl WordSet {
     /// The least that a set takes.
     pub(super) const BYTES_MIN: usize = SHARDS * SLOTS_MIN * SLOT_BYTES;
@@ -114,6 +124,7 @@ impl WordSet {
             seed,
             words: 0,
             bytes_left: bytes_max.saturating_sub(Self::BYTES_MIN),
+            bytes_plenty: bytes_max / 2,
             full: false,
         }
     }
@@ -136,21 +147,29 @@ impl WordSet {
         (self.words, self.full) = (0, false);
     }
 
+    /// Asks memory for where a word of this hash would be.
+    #[inline(always)]
+    pub(super) fn expect(&self, hash: u64) {
+        let shard = &self.shards[shard_of(hash)];
+        // There is no other way to ask for it without `unsafe` than to read it, and to pretend that it matters.
+        std::hint::black_box(shard.slots[shard.first(hash)].place);
+    }
+
     /// Looks a word up by its hash, adds it if it is not there, and remembers the stamp.
     #[inline(always)]
     pub(super) fn see(&mut self, word: Word<'_>, hash: u64, stamp: u32) -> Seen {
         let len = word.bytes.len();
-        let head = if len <= SHORT_BYTES_MAX { word.head } else { hash };
-        let shard = &mut self.shards[(hash >> (64 - SHARD_BITS)) as usize];
+        let head = if len <= IN_SLOT_BYTES_MAX { word.head as u64 } else { hash };
+        let shard = &mut self.shards[shard_of(hash)];
         let mut at = shard.first(hash);
         loop {
             let slot = &mut shard.slots[at];
             if slot.place == 0 {
-                return self.add(word, Slot { head, place: 0, seen: stamp }, hash);
+                return self.add(word, Slot { head, place: 0, seen: stamp }, hash, at);
             }
             let is_it = slot.head == head
                 && match len {
-                    short @ 0..=SHORT_BYTES_MAX => slot.place == short as u32,
+                    short @ 0..=IN_SLOT_BYTES_MAX => slot.place == short as u32,
                     _ => self.arena.get(slot.place) == Some(word.bytes),
                 };
             if is_it {
@@ -161,35 +180,40 @@ impl WordSet {
         }
     }
 
+    /// Adds a word whose search ended at this slot of its shard, which is free.
     #[inline(never)]
-    fn add(&mut self, word: Word<'_>, slot: Slot, hash: u64) -> Seen {
+    fn add(&mut self, word: Word<'_>, slot: Slot, hash: u64, at: usize) -> Seen {
         if self.full {
             return Seen::NoRoom;
         }
-        let Some(place) = self.place_for(word, hash) else {
+        let Some((place, grown)) = self.place_for(word, hash) else {
             self.full = true;
             return Seen::NoRoom;
         };
-        let shard = &mut self.shards[(hash >> (64 - SHARD_BITS)) as usize];
-        let at = shard.first_free(hash);
+        let shard = &mut self.shards[shard_of(hash)];
+        let at = if grown { shard.first_free(hash) } else { at };
         shard.slots[at] = Slot { place, ..slot };
         shard.used += 1;
         self.words += 1;
         Seen::Added
     }
 
-    /// Makes sure that there is a slot for the word, and puts a long one into the arena.
-    fn place_for(&mut self, word: Word<'_>, hash: u64) -> Option<u32> {
-        let index = (hash >> (64 - SHARD_BITS)) as usize;
+    /// Makes sure that there is a slot for the word, and puts a long one into the arena; also says whether its shard has grown.
+    fn place_for(&mut self, word: Word<'_>, hash: u64) -> Option<(u32, bool)> {
+        let index = shard_of(hash);
         let (used, slots) = (self.shards[index].used + 1, self.shards[index].slots.len());
-        // Searches get long beyond seven eighths; where there is no room to grow, a little more must do.
-        if used * 8 > slots * 7 && !self.grow(index) && used * 16 > slots * 15 {
+        // Searches for what is not there get long soon: they stay short while there is plenty of room, get longer while there is
+        // some, and where there is none to grow, a little more must do.
+        let eighths = if self.bytes_left > self.bytes_plenty { 5 } else { 7 };
+        let grown = used * 8 > slots * eighths && self.grow(index);
+        if !grown && used * 16 > slots * 15 {
             return None;
         }
-        match word.bytes.len() {
-            short @ 0..=SHORT_BYTES_MAX => Some(short as u32),
-            _ => self.arena.push(word.bytes, &mut self.bytes_left),
-        }
+        let place = match word.bytes.len() {
+            short @ 0..=IN_SLOT_BYTES_MAX => short as u32,
+            _ => self.arena.push(word.bytes, &mut self.bytes_left)?,
+        };
+        Some((place, grown))
     }
 
     fn grow(&mut self, index: usize) -> bool {
@@ -199,7 +223,7 @@ impl WordSet {
         let mut grown = Shard { used: shard.used, ..Shard::new(slots) };
         for slot in shard.slots.iter().filter(|slot| slot.place != 0) {
             let hash = match slot.place {
-                len if (len as usize) < FIRST_PLACE => self.seed.of_short(slot.head, len),
+                len if (len as usize) < FIRST_PLACE => self.seed.of_head(head_of(slot.head, len as usize)),
                 _ => slot.head,
             };
             let at = grown.first_free(hash);

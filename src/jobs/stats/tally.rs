@@ -3,7 +3,10 @@
 //! A batch's clock starts where the batch before it ended, so the times of all batches are the time of the whole. Clocks and
 //! the system's accounts are read between records, never for one: a record's age is taken at the time at which the stretch it
 //! is in came to hand, less than a millisecond before.
+//!
+//! How many different words a batch had is told a little after its end, when its row is there already.
 
+use super::lexicon::Unique;
 use super::report::{Ages, Batch, Totals, Unreadable};
 use super::vocabulary::Vocabulary;
 use crate::base::clock::now_ms;
@@ -13,6 +16,7 @@ use crate::jobs::cursor::size;
 use crate::keys::TextSource;
 use crate::observe::histogram::Histogram;
 use crate::observe::usage::Usage;
+use std::io;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -46,6 +50,8 @@ pub(super) struct Tally {
     /// How many records there were before this batch, and what they were like.
     totals: Totals,
     batches: Vec<Batch>,
+    /// How many of them know their different words.
+    told: usize,
     /// Without the text that is counted, and the first one where it could not be read.
     without_text: u64,
     unreadable: Option<Unreadable>,
@@ -82,13 +88,14 @@ impl Tally {
         batches_max: usize,
         turn_records: u64,
         words_bytes: usize,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let vocabulary = Vocabulary::start(words_bytes)?;
         let began = Mark::now();
-        Self {
+        Ok(Self {
             text,
             batch_records,
             turn_records,
-            vocabulary: Vocabulary::new(words_bytes),
+            vocabulary,
             batch_left: batch_records,
             turn_left: turn_records,
             now_ms: now_ms(),
@@ -101,9 +108,10 @@ impl Tally {
             totals: Totals::default(),
             // Growing it would take twice as much.
             batches: Vec::with_capacity(batches_max),
+            told: 0,
             without_text: 0,
             unreadable: None,
-        }
+        })
     }
 
     /// The records that follow are read now.
@@ -153,7 +161,7 @@ impl Tally {
             return;
         }
         let ended = Mark::now();
-        let unique_words = self.vocabulary.end_batch();
+        self.vocabulary.end_batch();
         self.totals.records += records;
         self.totals.bytes += self.bytes;
         self.totals.words += self.words;
@@ -161,14 +169,15 @@ impl Tally {
             records,
             bytes: self.bytes,
             words: self.words,
-            unique_words,
-            unique_words_so_far: self.vocabulary.total(),
+            unique_words: Unique::default(),
+            unique_words_so_far: Unique::default(),
             began_seconds: self.first.seconds_until(&self.began),
             seconds: self.began.seconds_until(&ended),
             cpu_percent: self.began.cpu_percent_until(&ended),
             memory_bytes: ended.usage.memory_bytes,
             ages: Ages::of(&self.ages),
         });
+        self.tell_batches();
         self.all_ages.add_all(&self.ages);
         self.ages.clear();
         (self.bytes, self.words) = (0, 0);
@@ -176,12 +185,24 @@ impl Tally {
         self.began = ended;
     }
 
+    /// Tells batches how many different words they had, as far as it is known by now.
+    fn tell_batches(&mut self) {
+        while let Some(unique) = self.vocabulary.ended() {
+            if let Some(batch) = self.batches.get_mut(self.told) {
+                (batch.unique_words, batch.unique_words_so_far) = unique;
+            }
+            self.told += 1;
+        }
+    }
+
     /// Everything is read.
     pub(super) fn finish(mut self) -> Totals {
         self.end_batch();
+        self.vocabulary.wait();
+        self.tell_batches();
         let ended = Mark::now();
         Totals {
-            unique_words: self.vocabulary.total(),
+            unique_words: self.batches.last().map_or(Unique::NONE, |batch| batch.unique_words_so_far),
             seconds: self.first.seconds_until(&ended),
             cpu_percent: self.first.cpu_percent_until(&ended),
             cpu_seconds: ended.usage.cpu_seconds,

@@ -1,81 +1,88 @@
 //! How many different words there are, in all and in each batch: exactly, as far as the memory goes.
 //!
 //! ```text
-//!  words ──▶ front.rs ──▶ set.rs: all words, each with the batch in which it was seen last
-//!            seen just      └─ no room ──▶ sketch.rs: about how many; set.rs and sketch.rs once more, for this batch
+//!  words ──▶ front.rs ── full, or the batch is over: ──▶ lexicon.rs ─▶ set.rs: all words, each with the batch it was seen in last
+//!            seen just?  a list, to a thread of its own     └─ no room ──▶ sketch.rs: about how many
 //! ```
 //!
-//! The words of a batch need no set of their own, since that of all words remembers when it saw each. Only once it has no more
-//! room do the words that are not in it go into two others: a sketch, which estimates how many they are in all, and a set for
-//! the batch, which is emptied after it (and has a sketch behind it as well).
+//! Non-obvious:
+//! - While the words of a list are looked up among all words, the front takes those that follow. There is one list, so nothing
+//!   waits unless the thread is a whole front behind. It ends when this is dropped.
+//! - So what a batch had is known a little after its end ([`Vocabulary::ended`]), in order.
+//! - To wake a thread takes as long as to look a hundred words up. The few words of a small batch are looked up right here.
+//! - A word that is longer than all the room of a front is looked up right away, behind those that came before it.
 
-use super::front::{Front, Full};
-use super::hash::{Seed, mix};
-use super::set::{Seen, WordSet};
-use super::sketch::Sketch;
+use super::front::{Front, Full, Words};
+use super::hash::Seed;
+use super::lexicon::{Lexicon, Unique};
 use crate::formats::words::{Word, each_word};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-/// A number of different words.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Unique {
-    /// How many, or about how many.
-    pub count: u64,
-    /// There are at least so many.
-    pub at_least: u64,
-    /// Whether it is no estimate.
-    pub exact: bool,
-}
-
-impl Unique {
-    fn of(known: u64, beyond: &Sketch) -> Self {
-        let exact = beyond.is_empty();
-        // A sketch that is not empty has seen one word at least.
-        let at_least = known + u64::from(!exact);
-        Self { count: (known + beyond.estimate()).max(at_least), at_least, exact }
-    }
-}
+/// Fewer words are not worth waking the thread for.
+const HANDED_OVER_MIN: usize = 500;
 
 /// See the module's head.
 pub(super) struct Vocabulary {
     seed: Seed,
-    /// Words that the others have not been told of yet.
+    /// Words that the thread has not been told of yet.
     front: Front,
-    all: WordSet,
-    /// Words that found no room.
-    beyond: Sketch,
-    batch: Batch,
+    /// An empty list, if it is not with the thread.
+    spare: Option<Words>,
+    to_look_up: SyncSender<Handed>,
+    looked_up: Receiver<Returned>,
+    thread: Option<JoinHandle<()>>,
+    /// Held by the thread while it has the list.
+    lexicon: Arc<Mutex<Lexicon>>,
+    /// Of batches that have ended and that nobody has asked for: two at most.
+    ended: VecDeque<(Unique, Unique)>,
 }
 
-/// What is known of the batch at hand.
-struct Batch {
-    stamp: u32,
-    /// Words of it that are in the set of all, or in its own.
-    unique: u64,
-    /// Words of it that found no room in the set of all,
-    own: WordSet,
-    /// and not here either.
-    beyond: Sketch,
+/// What the thread is given,
+struct Handed {
+    words: Words,
+    ends_batch: bool,
+}
+
+/// and what it gives back.
+struct Returned {
+    words: Words,
+    /// The different words of the batch that it ended, and of all.
+    ended: Option<(Unique, Unique)>,
 }
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = 2 * (WordSet::BYTES_MIN + Sketch::BYTES) + Front::BYTES_MIN;
+    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN;
 
     /// One that takes `bytes_max`, or the least there is.
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(super) fn start(bytes_max: usize) -> io::Result<Self> {
         let seed = Seed::random();
-        let bytes = bytes_max.saturating_sub(2 * Sketch::BYTES);
-        let front = Front::new(bytes / 8, seed);
-        let bytes = bytes.saturating_sub(front.bytes());
-        // Enough for ordinary batches of nothing but new words also where the memory is small.
-        let own = (bytes / 4).max(WordSet::BYTES_MIN);
-        Self {
-            seed,
-            front,
-            all: WordSet::new(bytes.saturating_sub(own), seed),
-            beyond: Sketch::new(),
-            batch: Batch { stamp: 1, unique: 0, own: WordSet::new(own, seed), beyond: Sketch::new() },
-        }
+        let front = Front::new(bytes_max / 16, seed);
+        let spare = Words::of(&front);
+        // The list takes no more than its front.
+        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes()), seed);
+        let lexicon = Arc::new(Mutex::new(lexicon));
+        let (to_look_up, handed) = sync_channel(1);
+        let (give_back, looked_up) = sync_channel(1);
+        let all = lexicon.clone();
+        let look_up = move || {
+            while let Ok(Handed { mut words, ends_batch }) = handed.recv() {
+                let mut lexicon = lock(&all);
+                lexicon.take(&mut words);
+                let ended = ends_batch.then(|| lexicon.end_batch());
+                drop(lexicon);
+                if give_back.send(Returned { words, ended }).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
+        let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
+        Ok(Self { seed, front, spare, to_look_up, looked_up, thread, lexicon, ended })
     }
 
     /// Takes the words of a text; gives how many.
@@ -94,51 +101,66 @@ impl Vocabulary {
 
     #[inline(never)]
     fn see_full(&mut self, word: Word<'_>, hash: u64) {
-        self.empty_front();
+        self.hand_over(false);
         if let Err(Full) = self.front.see(word, hash) {
-            // It is too long for the front, whatever else is in there.
-            see_beside(word, hash, &mut self.all, &mut self.beyond, &mut self.batch);
+            self.wait();
+            lock(&self.lexicon).see(word, hash);
         }
     }
 
-    fn empty_front(&mut self) {
-        let Self { front, all, beyond, batch, .. } = self;
-        front.empty(|word, hash| see_beside(word, hash, all, beyond, batch));
+    /// The batch is over; the next one may begin.
+    pub(super) fn end_batch(&mut self) {
+        if self.front.len() >= HANDED_OVER_MIN {
+            return self.hand_over(true);
+        }
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
+        let mut lexicon = lock(&self.lexicon);
+        lexicon.take(&mut words);
+        self.ended.push_back(lexicon.end_batch());
+        self.spare = Some(words);
     }
 
-    /// The different words since the last time.
-    pub(super) fn end_batch(&mut self) -> Unique {
-        self.empty_front();
-        let unique = Unique::of(self.batch.unique, &self.batch.beyond);
-        // Zero is what the set of all starts its stamps at; after four billion batches one may be met again.
-        self.batch.stamp = self.batch.stamp.wrapping_add(1).max(1);
-        self.batch.unique = 0;
-        self.batch.own.clear();
-        self.batch.beyond.clear();
-        unique
+    /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
+    pub(super) fn ended(&mut self) -> Option<(Unique, Unique)> {
+        self.ended.pop_front()
     }
 
-    /// The different words of all batches that have ended.
-    pub(super) fn total(&self) -> Unique {
-        Unique::of(self.all.len(), &self.beyond)
+    /// Waits until all that was handed over is looked up.
+    pub(super) fn wait(&mut self) {
+        let words = self.list();
+        self.spare = Some(words);
+    }
+
+    fn hand_over(&mut self, ends_batch: bool) {
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
+        // If the thread is gone, the next wait for it says so.
+        let _ = self.to_look_up.send(Handed { words, ends_batch });
+    }
+
+    /// The list, once it is empty.
+    fn list(&mut self) -> Words {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        match self.looked_up.recv() {
+            Ok(Returned { words, ended }) => {
+                self.ended.extend(ended);
+                words
+            }
+            // It only ends before this does if it dies.
+            Err(_) => match self.thread.take().map(JoinHandle::join) {
+                Some(Err(died)) => std::panic::resume_unwind(died),
+                _ => Words::of(&self.front),
+            },
+        }
     }
 }
 
-/// Takes a word that is not in the front.
-#[inline(always)]
-fn see_beside(word: Word<'_>, hash: u64, all: &mut WordSet, beyond: &mut Sketch, batch: &mut Batch) {
-    match all.see(word, hash, batch.stamp) {
-        Seen::Again => {}
-        Seen::Added | Seen::Before => batch.unique += 1,
-        Seen::NoRoom => {
-            beyond.add(mix(hash));
-            match batch.own.see(word, hash, 0) {
-                Seen::Again | Seen::Before => {}
-                Seen::Added => batch.unique += 1,
-                Seen::NoRoom => batch.beyond.add(mix(hash)),
-            }
-        }
-    }
+/// Nothing is left half done under this lock.
+fn lock(lexicon: &Mutex<Lexicon>) -> std::sync::MutexGuard<'_, Lexicon> {
+    lexicon.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -149,35 +171,48 @@ mod tests {
         vocabulary.see_all(text.as_bytes());
     }
 
+    fn vocabulary(bytes_max: usize) -> Vocabulary {
+        Vocabulary::start(bytes_max).unwrap()
+    }
+
+    /// The different words of the batch, and of all.
+    fn end_batch(vocabulary: &mut Vocabulary) -> (Unique, Unique) {
+        vocabulary.end_batch();
+        vocabulary.wait();
+        vocabulary.ended().unwrap()
+    }
+
     fn exactly(count: u64) -> Unique {
         Unique { count, at_least: count, exact: true }
     }
 
     #[test]
     fn batches_count_their_own_words_and_the_total_counts_each_once() {
-        let mut vocabulary = Vocabulary::new(1 << 20);
+        let mut vocabulary = vocabulary(1 << 20);
         see(&mut vocabulary, "a b a");
-        assert_eq!((vocabulary.end_batch(), vocabulary.total()), (exactly(2), exactly(2)));
+        assert_eq!(end_batch(&mut vocabulary), (exactly(2), exactly(2)));
         see(&mut vocabulary, "b c b a-word-longer-than-eight");
-        assert_eq!((vocabulary.end_batch(), vocabulary.total()), (exactly(3), exactly(4)));
-        assert_eq!((vocabulary.end_batch(), vocabulary.total()), (exactly(0), exactly(4)));
+        assert_eq!(end_batch(&mut vocabulary), (exactly(3), exactly(4)));
+        assert_eq!(end_batch(&mut vocabulary), (exactly(0), exactly(4)));
     }
 
     #[test]
     fn without_room_batches_stay_exact_and_the_total_becomes_an_estimate_that_says_so() {
         // What is known: 20,000 words; then 200,000 more, of which each batch has 2,000, and 1,000 known ones.
-        let mut vocabulary = Vocabulary::new(1 << 20);
+        let mut vocabulary = vocabulary(1 << 20);
         let word = |number: u64| format!("w{number}");
         (0..20_000).for_each(|number| see(&mut vocabulary, &word(number)));
-        assert_eq!(vocabulary.end_batch(), exactly(20_000));
+        assert_eq!(end_batch(&mut vocabulary), (exactly(20_000), exactly(20_000)));
+        let mut total = exactly(0);
         for batch in 0..100 {
             for again in 0..2 {
                 (0..2000).for_each(|number| see(&mut vocabulary, &word(20_000 + batch * 2000 + number)));
                 (0..1000).for_each(|number| see(&mut vocabulary, &word(number + again)));
             }
-            assert_eq!(vocabulary.end_batch(), exactly(3001), "{batch}");
+            let (of_batch, of_all) = end_batch(&mut vocabulary);
+            assert_eq!(of_batch, exactly(3001), "{batch}");
+            total = of_all;
         }
-        let total = vocabulary.total();
         assert!(!total.exact && total.at_least >= 20_000 && total.at_least <= 220_000, "{total:?}");
         let off = total.count as f64 / 220_000.0 - 1.0;
         assert!(off.abs() < 0.04, "{total:?}");
@@ -185,11 +220,34 @@ mod tests {
 
     #[test]
     fn a_batch_with_more_words_than_fit_anywhere_is_estimated_and_the_next_one_is_exact_again() {
-        let mut vocabulary = Vocabulary::new(Vocabulary::BYTES_MIN);
+        let mut vocabulary = vocabulary(Vocabulary::BYTES_MIN);
         (0..50_000).for_each(|number| see(&mut vocabulary, &number.to_string()));
-        let batch = vocabulary.end_batch();
+        let (batch, _) = end_batch(&mut vocabulary);
         assert!(!batch.exact && (f64::from(batch.count as u32) / 50_000.0 - 1.0).abs() < 0.04, "{batch:?}");
         see(&mut vocabulary, "x y x");
-        assert_eq!(vocabulary.end_batch(), exactly(2));
+        assert_eq!(end_batch(&mut vocabulary).0, exactly(2));
+    }
+
+    #[test]
+    fn each_batch_is_told_once_in_order_while_the_next_ones_are_counted() {
+        // Fronts of 12,288 words, so that more than one of them goes to a large batch; and words too long for them.
+        let mut vocabulary = vocabulary(12 << 20);
+        let long = "x".repeat(1 << 18);
+        let (mut told, mut expected) = (Vec::new(), Vec::new());
+        for batch in 0..20 {
+            // Large and small ones by turns.
+            let new = if batch % 3 == 0 { batch + 1 } else { batch * 3001 % 20_000 + 1 };
+            for again in 0..2 {
+                (0..new).for_each(|number| see(&mut vocabulary, &format!("{batch}-{number}")));
+                see(&mut vocabulary, &long[again..]);
+            }
+            let before = expected.last().map_or(2, |(_, of_all): &(Unique, Unique)| of_all.count);
+            expected.push((exactly(new + 2), exactly(before + new)));
+            vocabulary.end_batch();
+            told.extend(std::iter::from_fn(|| vocabulary.ended()));
+        }
+        vocabulary.wait();
+        told.extend(std::iter::from_fn(|| vocabulary.ended()));
+        assert_eq!(told, expected);
     }
 }
