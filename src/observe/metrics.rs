@@ -63,7 +63,7 @@ pub fn put_progress(text: &mut Exposition, progress: &Progress) {
     let mut family = text.family(
         "kmerge_partition_wait_seconds_total",
         Sort::Counter,
-        "How long an input partition held a merge up.",
+        "How long a partition held up a merge, or a consume that is ordered.",
     );
     for (who, time) in progress.waits() {
         let partition = who.partition.to_string();
