@@ -122,12 +122,12 @@ impl MonitorArgs {
 
     /// One look after the other.
     async fn watch(&self, cx: &Context, brokers: &[String]) -> anyhow::Result<()> {
-        let served = Arc::new(Mutex::new(Served::waiting()));
+        let process = Process::starting();
+        let served = Arc::new(Mutex::new(Served::waiting(page(&process, None))));
         let _serving = match &self.listen {
             Some(address) => Some(self.serve(cx, address, served.clone()).await?),
             None => None,
         };
-        let process = Process::starting();
         let timeout = cx.global.timeout.min(self.interval.max(PATIENCE_MIN));
         let mut monitor = None;
         let mut shown = Shown::default();
@@ -201,8 +201,8 @@ struct Served {
 }
 
 impl Served {
-    fn waiting() -> Self {
-        Self { page: "".into(), look: Err("no look has ended yet".to_owned()) }
+    fn waiting(page: String) -> Self {
+        Self { page: page.into(), look: Err("no look has ended yet".to_owned()) }
     }
 
     fn view(page: String, took: Duration) -> Self {
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_look_is_fresh_for_as_long_as_three_would_take() {
         let interval = Duration::from_secs(60);
-        assert!(Served::waiting().is_fresh(interval).is_err());
+        assert!(Served::waiting(String::new()).is_fresh(interval).is_err());
         assert!(Served::view(String::new(), Duration::ZERO).is_fresh(interval).is_ok());
         assert!(Served::view(String::new(), Duration::ZERO).is_fresh(Duration::ZERO).is_err());
         let away = JobError::Refused("away".to_owned());

@@ -81,3 +81,4 @@ pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
 pub use produce::{Acks, Delivery, PartitionWriter, WriteOptions};
+pub use record_times::FirstRecord;

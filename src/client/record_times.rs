@@ -20,26 +20,36 @@ const LOOKS_MAX: usize = 4;
 /// What a batch's records may take while they are unfolded.
 const WINDOW_BYTES_MAX: usize = 8 << 20;
 
+/// The first record of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRecord {
+    /// Its timestamp, in milliseconds since 1970.
+    Written(i64),
+    /// There is none: markers, or holes, up to the end.
+    Nothing,
+    /// It was not found in the batches that were looked through.
+    NotFound,
+}
+
 impl Cluster {
-    /// The timestamp (milliseconds since 1970) of the first record in this range of offsets; `None` where no record was found
-    /// there: there are only markers, or more of them than are looked through.
-    pub async fn first_time_in(
+    /// When the first record in this range of offsets was written.
+    pub async fn first_record_in(
         &self,
         partition: &TopicPartition,
         range: Range<i64>,
-    ) -> Result<Option<i64>, ClientError> {
+    ) -> Result<FirstRecord, ClientError> {
         let mut from = range.start;
         for _ in 0..LOOKS_MAX {
             if from >= range.end {
-                break;
+                return Ok(FirstRecord::Nothing);
             }
             match self.look_at(partition, from).await? {
-                Seen::Record(time) => return Ok(Some(time)),
+                Seen::Record(time) => return Ok(FirstRecord::Written(time)),
                 Seen::Nothing { next } if next > from => from = next,
-                Seen::Nothing { .. } => break,
+                Seen::Nothing { .. } => return Ok(FirstRecord::NotFound),
             }
         }
-        Ok(None)
+        Ok(if from >= range.end { FirstRecord::Nothing } else { FirstRecord::NotFound })
     }
 
     async fn look_at(&self, partition: &TopicPartition, from: i64) -> Result<Seen, ClientError> {

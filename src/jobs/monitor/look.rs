@@ -10,10 +10,10 @@ use super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Seen, Snapshot, Top
 use super::{JobError, Monitor};
 use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
-use crate::client::{ClientError, GroupListed, LogDir, OffsetAt, TopicInfo};
+use crate::client::{ClientError, Cluster, FirstRecord, GroupListed, LogDir, OffsetAt, Producer, TopicInfo};
 use crate::wire::Uuid;
 use futures::StreamExt as _;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -50,6 +50,7 @@ impl Monitor {
         let mut problems = Problems::default();
         let cluster = &self.cluster;
         let infos = cluster.topics().await?;
+        let internal: HashSet<String> = infos.iter().filter(|one| one.internal).map(|one| one.name.clone()).collect();
         let infos: Vec<TopicInfo> =
             infos.into_iter().filter(|one| self.settings.wants_topic(&one.name, one.internal)).collect();
         let led: Vec<TopicPartition> = infos.iter().flat_map(led_partitions).collect();
@@ -81,7 +82,7 @@ impl Monitor {
             .collect();
         let held = self.holders(&seen).await;
         let ids: HashMap<&str, Uuid> = infos.iter().map(|info| (info.name.as_str(), info.topic_id)).collect();
-        let groups = self.positions(groups, &seen, &ids, &mut problems);
+        let groups = self.positions(groups, &seen, &internal);
         let groups = Self::timed(&self.cluster, groups, &mut self.times, &seen, &ids, &mut problems).await;
 
         let copies = copies(&sizes);
@@ -150,23 +151,19 @@ impl Monitor {
         &self,
         groups: Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)>,
         seen: &HashMap<TopicPartition, Seen>,
-        ids: &HashMap<&str, Uuid>,
-        problems: &mut Problems,
+        internal: &HashSet<String>,
     ) -> Vec<GroupSeen> {
         let mut found = Vec::with_capacity(groups.len());
         for (mut group, offsets) in groups {
-            for (partition, committed) in offsets {
-                if !ids.contains_key(&*partition.topic) {
-                    if self.settings.topics.is_empty() || self.settings.wants_topic(&partition.topic, false) {
-                        let gone = format!("{} is not there (any more)", crate::base::text::visible(&partition.topic));
-                        let about = format!("group {}", crate::base::text::visible(&group.name));
-                        problems.note::<(), _>(&about, Err(gone));
-                    }
-                    continue;
-                }
+            // A topic that is gone counts as well: its end is not known.
+            let wanted = offsets
+                .into_iter()
+                .filter(|(at, _)| self.settings.wants_topic(&at.topic, internal.contains(&*at.topic)));
+            let positions = wanted.map(|(partition, committed)| {
                 let end = seen.get(&partition).and_then(|seen| seen.end);
-                group.positions.push(Position { partition, committed, end, next_ms: None });
-            }
+                Position { partition, committed, end, next: None }
+            });
+            group.positions = positions.collect();
             if !group.positions.is_empty() || self.settings.topics.is_empty() {
                 found.push(group);
             }
@@ -176,9 +173,9 @@ impl Monitor {
 
     /// Finds out how old the records are that the groups read next.
     async fn timed(
-        cluster: &crate::client::Cluster,
+        cluster: &Cluster,
         mut groups: Vec<GroupSeen>,
-        known: &mut HashMap<At, Option<i64>>,
+        known: &mut HashMap<At, i64>,
         seen: &HashMap<TopicPartition, Seen>,
         ids: &HashMap<&str, Uuid>,
         problems: &mut Problems,
@@ -194,18 +191,24 @@ impl Monitor {
         known.retain(|at, _| wanted.contains_key(at));
         let missing: Vec<(At, i64)> = wanted.into_iter().filter(|(at, _)| !known.contains_key(at)).collect();
         let asked = missing.into_iter().map(|(at, end)| async move {
-            let time = cluster.first_time_in(&at.1, at.2..end).await;
-            (at, time)
+            let first = cluster.first_record_in(&at.1, at.2..end).await;
+            (at, first)
         });
         let mut answers = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
-        while let Some((at, time)) = answers.next().await {
-            // Where only markers were found, more may come: that is not remembered.
-            if let Some(Some(time)) = problems.note("the next record of a group", time) {
-                known.insert(at, Some(time));
+        let mut empty: HashSet<At> = HashSet::new();
+        while let Some((at, first)) = answers.next().await {
+            match problems.note("the next record of a group", first) {
+                Some(FirstRecord::Written(time)) => drop(known.insert(at, time)),
+                // That may change without the group moving: it is not remembered.
+                Some(FirstRecord::Nothing) => drop(empty.insert(at)),
+                Some(FirstRecord::NotFound) | None => {}
             }
         }
         for one in groups.iter_mut().flat_map(|group| &mut group.positions) {
-            one.next_ms = next(one).and_then(|(at, _)| known.get(&at).copied().flatten());
+            one.next = next(one).and_then(|(at, _)| match known.get(&at) {
+                Some(time) => Some(FirstRecord::Written(*time)),
+                None => empty.contains(&at).then_some(FirstRecord::Nothing),
+            });
         }
         groups
     }
@@ -219,7 +222,7 @@ impl Monitor {
             let producer = self.cluster.open_transaction(at, from).await?;
             Some((at.clone(), producer))
         });
-        let found: Vec<Option<(TopicPartition, crate::client::Producer)>> =
+        let found: Vec<Option<(TopicPartition, Producer)>> =
             futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
         let mut transactions: HashMap<i64, Option<(String, Option<i64>)>> = HashMap::new();
         let mut holders = HashMap::new();

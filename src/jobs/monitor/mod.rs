@@ -14,7 +14,7 @@
 //! - Bytes are counted by how the leader's log grows on its disk, compressed as it is. Where it shrank, where its start moved
 //!   (retention), or where another broker leads now, the growth is not known: a gap, never a negative rate.
 //! - A group's lag in seconds is the age of the record that it reads next, by that record's timestamp and this machine's clock.
-//!   What was looked up is remembered while the group stands still.
+//!   One batch is fetched for that, for each position that has moved since the last look. Markers alone are no record to read.
 
 mod history;
 mod look;
@@ -63,7 +63,7 @@ pub struct Monitor {
     began: Instant,
     history: History,
     /// What was found to lie at a group's offset, while it stands there.
-    times: HashMap<look::At, Option<i64>>,
+    times: HashMap<look::At, i64>,
 }
 
 impl Monitor {

@@ -1,7 +1,7 @@
 //! What one look at a cluster saw. `None` is what was not told.
 
 use crate::base::place::TopicPartition;
-use crate::client::Producer;
+use crate::client::{FirstRecord, Producer};
 use crate::wire::Uuid;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,8 +116,8 @@ pub struct Position {
     pub committed: i64,
     /// The partition's end.
     pub end: Option<i64>,
-    /// The timestamp of the first record there is from that offset on.
-    pub next_ms: Option<i64>,
+    /// The first record there is from that offset on.
+    pub next: Option<FirstRecord>,
 }
 
 impl Position {
@@ -128,9 +128,9 @@ impl Position {
 
     /// For how long the record that is read next has been there: nothing, where none is.
     pub fn lag_seconds(&self, now_ms: i64) -> Option<f64> {
-        match (self.lag()?, self.next_ms) {
-            (0, _) => Some(0.0),
-            (_, Some(time)) => Some(now_ms.saturating_sub(time).max(0) as f64 / 1000.0),
+        match (self.lag()?, self.next) {
+            (0, _) | (_, Some(FirstRecord::Nothing)) => Some(0.0),
+            (_, Some(FirstRecord::Written(time))) => Some(now_ms.saturating_sub(time).max(0) as f64 / 1000.0),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::snapshot::{Held, Position, TopicSeen};
 use super::*;
-use crate::client::Producer;
+use crate::client::{FirstRecord, Producer};
 use crate::wire::Uuid;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ fn a_group_is_told_by_topic_and_what_is_not_known_of_it_is_not_nothing() {
         partition: TopicPartition::new("orders", partition),
         committed,
         end,
-        next_ms,
+        next: next_ms.map(FirstRecord::Written),
     };
     let with = |at: u32, positions: Vec<Position>| {
         let group = GroupSeen { name: "g".to_owned(), state: "Stable".to_owned(), members: Some(1), positions };
@@ -143,4 +143,6 @@ fn a_group_is_told_by_topic_and_what_is_not_known_of_it_is_not_nothing() {
     assert_eq!(caught_up.lag_seconds(0), Some(0.0));
     assert_eq!(position(0, 105, Some(100), None).lag(), Some(0), "beyond the end is no lead");
     assert_eq!(position(0, 5, Some(100), None).lag_seconds(0), None, "not told");
+    let markers = Position { next: Some(FirstRecord::Nothing), ..position(0, 99, Some(100), None) };
+    assert_eq!((markers.lag(), markers.lag_seconds(0)), (Some(1), Some(0.0)), "a marker is no record");
 }

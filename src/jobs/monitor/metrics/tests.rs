@@ -4,7 +4,7 @@ use super::super::history::History;
 use super::super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Snapshot, TopicSeen};
 use super::*;
 use crate::base::place::TopicPartition;
-use crate::client::Producer;
+use crate::client::{FirstRecord, Producer};
 use crate::observe::exposition::strict;
 use crate::wire::Uuid;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn view() -> View {
         partition: TopicPartition::new("orders", partition),
         committed: 30,
         end,
-        next_ms: Some(995_000),
+        next: Some(FirstRecord::Written(995_000)),
     };
     let look = |at: u64, end, bytes| Snapshot {
         at: Duration::from_secs(at),
