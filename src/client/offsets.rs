@@ -59,7 +59,7 @@ impl Cluster {
             OffsetAt::Timestamp(time) => (time.max(0), READ_UNCOMMITTED),
         };
         let mut found: Vec<Option<Result<i64, Arc<ClientError>>>> = partitions.iter().map(|_| None).collect();
-        let mut by_leader: BTreeMap<i32, Vec<(usize, (&TopicPartition, Leader))>> = BTreeMap::new();
+        let mut by_leader: BTreeMap<i32, Vec<Asked<'_>>> = BTreeMap::new();
         for (place, partition) in partitions.iter().enumerate() {
             match self.leader(partition, deadline).await {
                 Ok(leader) => by_leader.entry(leader.node).or_default().push((place, (partition, leader))),
@@ -185,6 +185,9 @@ impl Cluster {
         Ok(answers)
     }
 }
+
+/// The place of a partition in a list, and who is asked about it.
+type Asked<'a> = (usize, (&'a TopicPartition, Leader));
 
 #[derive(Debug, Clone, Copy)]
 struct Question {

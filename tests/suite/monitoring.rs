@@ -3,7 +3,8 @@
 use crate::support::*;
 use kmerge::base::clock::now_ms;
 use kmerge::base::place::TopicPartition;
-use kmerge::broker::{Broker, BrokerConfig};
+use kmerge::broker::{Broker, BrokerConfig, Fault, Rule};
+use kmerge::wire::{ApiKey, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -101,6 +102,44 @@ on_both_brokers! {
         assert!(csv.starts_with("TIME,KIND,NAME,TOPIC,"), "{csv}");
         assert!(csv.lines().any(|line| line.contains(&format!(",topic,{topic},,1,0.000,0.000,"))), "{csv}");
     }
+}
+
+/// Node 2 refuses one question and is silent to another; what node 1 tells is no worse for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
+    let cluster = Cluster::embedded("gaps").await;
+    let topic = cluster.topic("halves", 2).await;
+    let records: Vec<Rec> = (0..3).map(Rec::int).collect();
+    cluster.put(&topic, 0, &records).await;
+    cluster.put(&topic, 1, &records).await;
+    let look = ["monitor", "--topic", &topic, "-i", "100ms", "--timeout", "2s", "--output", "json"];
+    let whole = cluster.run(&look).await.ok().json();
+    let leader = |said: &Value, index: usize| said["topics"][0]["partitions"][index]["leader"].as_i64();
+    let sick = usize::from(leader(&whole, 0) != Some(2));
+    assert_eq!((leader(&whole, sick), &whole["not_known"]), (Some(2), &Value::Array(vec![])), "{whole}");
+
+    let faults = cluster.embedded.as_ref().unwrap().faults();
+    let refused = Fault::Error(ErrorCode::ClusterAuthorizationFailed);
+    faults.add(Rule::on(ApiKey::DescribeLogDirs).node(2).always(), refused);
+    faults.add(Rule::on(ApiKey::ListOffsets).node(2).always(), Fault::Hold);
+    faults.add(Rule::on(ApiKey::ListGroups).always(), Fault::Error(ErrorCode::GroupAuthorizationFailed));
+    let said = cluster.run(&look).await.ok().json();
+    let seen = &said["topics"][0]["partitions"];
+    assert_eq!(
+        (&seen[1 - sick]["end"], seen[1 - sick]["messages_per_second"].as_f64()),
+        (&3.into(), Some(0.0)),
+        "{said}"
+    );
+    assert_eq!(seen[1 - sick]["log_bytes"], whole["topics"][0]["partitions"][1 - sick]["log_bytes"], "{said}");
+    for unknown in ["end", "start", "last_stable", "log_bytes", "messages_per_second", "bytes_per_second"] {
+        assert_eq!(seen[sick][unknown], Value::Null, "{unknown}: {said}");
+    }
+    assert_eq!((&said["topics"][0]["gaps"], &said["groups"]), (&1.into(), &Value::Array(vec![])), "{said}");
+    let reasons = said["not_known"].to_string();
+    for reason in ["sizes at broker 2: ", "ends: ", "groups: "] {
+        assert!(reasons.contains(reason), "{reason}: {reasons}");
+    }
+    faults.clear();
 }
 
 #[test]

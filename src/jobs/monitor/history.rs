@@ -206,6 +206,3 @@ fn add(sum: &mut Option<f64>, one: Option<f64>) {
         *sum = Some(sum.unwrap_or(0.0) + one);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,9 +4,9 @@
 //! Rates are for Prometheus to work out: it gets offsets, and bytes as a counter of ours that only grows (the size of a log
 //! would shrink with retention). What is not known has no sample; a lag that is not known is not 0.
 
-use super::history::View;
-use super::snapshot::Seen;
-use crate::observe::exposition::{Exposition, Family, Sort};
+use super::history::{GroupTopic, View};
+use super::snapshot::{Position, Seen};
+use crate::observe::exposition::{Exposition, Sort};
 
 /// Adds the families of a view.
 pub fn exposition(text: &mut Exposition, view: &View) {
@@ -101,6 +101,19 @@ fn partitions(text: &mut Exposition, view: &View) {
     }
 }
 
+/// The same about where each group is in each partition; it is given the time of day, too.
+type OfPosition = (&'static str, &'static str, fn(&Position, i64) -> Option<f64>);
+
+const OF_POSITIONS: &[OfPosition] = &[
+    ("kafka_consumergroup_current_offset", "The next offset that a group reads.", |one, _| Some(one.committed as f64)),
+    ("kafka_consumergroup_lag", "How many offsets a group is behind.", |one, _| one.lag().map(|lag| lag as f64)),
+    (
+        "kafka_consumergroup_lag_seconds",
+        "The age of the record that a group reads next; 0 where it has read all.",
+        Position::lag_seconds,
+    ),
+];
+
 fn groups(text: &mut Exposition, view: &View) {
     let groups = &view.snapshot.groups;
     let mut family = text.family("kafka_consumergroup_members", Sort::Gauge, "Members of a group.");
@@ -109,36 +122,20 @@ fn groups(text: &mut Exposition, view: &View) {
             family.count(&[("consumergroup", &group.name)], members as u64);
         }
     }
-    let now_ms = view.snapshot.now_ms;
-    let mut each = |name, help, put: &dyn Fn(&mut Family<'_>, &[(&'static str, &str)], &super::Position)| {
+    for (name, help, of) in OF_POSITIONS {
         let mut family = text.family(name, Sort::Gauge, help);
         for group in groups {
             for one in &group.positions {
                 let partition = one.partition.partition.to_string();
                 let labels =
                     [("consumergroup", &*group.name), ("topic", &*one.partition.topic), ("partition", &*partition)];
-                put(&mut family, &labels, one);
+                if let Some(value) = of(one, view.snapshot.now_ms) {
+                    family.sample(&labels, value);
+                }
             }
         }
-    };
-    each("kafka_consumergroup_current_offset", "The next offset that a group reads.", &|family, labels, one| {
-        family.offset(labels, one.committed);
-    });
-    each("kafka_consumergroup_lag", "How many offsets a group is behind.", &|family, labels, one| {
-        if let Some(lag) = one.lag() {
-            family.offset(labels, lag);
-        }
-    });
-    each(
-        "kafka_consumergroup_lag_seconds",
-        "The age of the record that a group reads next; 0 where it has read all.",
-        &|family, labels, one| {
-            if let Some(seconds) = one.lag_seconds(now_ms) {
-                family.sample(labels, seconds);
-            }
-        },
-    );
-    let mut sums = |name, help, of: &dyn Fn(&super::GroupTopic) -> Option<i64>| {
+    }
+    let mut sums = |name, help, of: &dyn Fn(&GroupTopic) -> Option<i64>| {
         let mut family = text.family(name, Sort::Gauge, help);
         for group in &view.groups {
             for topic in &group.topics {
@@ -155,6 +152,3 @@ fn groups(text: &mut Exposition, view: &View) {
         (one.unknown == 0).then_some(one.lag)
     });
 }
-
-#[cfg(test)]
-mod tests;

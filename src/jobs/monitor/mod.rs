@@ -102,3 +102,6 @@ impl Monitor {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests;

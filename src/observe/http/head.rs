@@ -177,4 +177,22 @@ mod tests {
         }
         assert_eq!(end(b"a\nb\n\n", &mut 0), Some(5));
     }
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_refused(
+            lines in proptest::collection::vec("(GET|HEAD|POST|)[ :/?]{0,3}[a-zA-Z-]{0,9}[ :]{0,2}(HTTP/1\\.[01]|close|0|5|\\PC{0,4})", 0..6),
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            at in 0..200_usize,
+        ) {
+            let mut bytes = lines.join("\r\n").into_bytes();
+            let at = at.min(bytes.len());
+            bytes.splice(at..at, noise);
+            bytes.extend_from_slice(b"\r\n\r\n");
+            let end = end(&bytes, &mut 0).unwrap();
+            assert!(end <= bytes.len() && bytes[..end].ends_with(b"\n"));
+            if let Ok(head) = Head::parse(&bytes[..end]) {
+                assert!(head.path.starts_with('/') && head.path.is_ascii());
+            }
+        }
+    }
 }

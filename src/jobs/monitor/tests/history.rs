@@ -1,9 +1,11 @@
 //! Two looks side by side: what follows, by table.
 
-use super::super::snapshot::{Held, Position, TopicSeen};
-use super::*;
+use super::super::history::{History, PartitionView};
+use super::super::snapshot::{GroupSeen, Held, Position, Seen, Snapshot, TopicSeen};
+use crate::base::place::TopicPartition;
 use crate::client::{FirstRecord, Producer};
 use crate::wire::Uuid;
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,11 +1,11 @@
 //! The page is what a strict reader of Prometheus' format reads, whatever the cluster's names are.
 
-use super::super::history::History;
-use super::super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Snapshot, TopicSeen};
-use super::*;
+use super::super::exposition;
+use super::super::history::{History, View};
+use super::super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Seen, Snapshot, TopicSeen};
 use crate::base::place::TopicPartition;
 use crate::client::{FirstRecord, Producer};
-use crate::observe::exposition::strict;
+use crate::observe::exposition::{Exposition, strict};
 use crate::wire::Uuid;
 use std::time::Duration;
 
