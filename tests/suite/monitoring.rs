@@ -136,7 +136,7 @@ async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
     }
     assert_eq!((&said["topics"][0]["gaps"], &said["groups"]), (&1.into(), &Value::Array(vec![])), "{said}");
     let reasons = said["not_known"].to_string();
-    for reason in ["sizes at broker 2: ", "ends: ", "groups: "] {
+    for reason in ["sizes at broker 2: ", "ends: ", "groups at broker 1: "] {
         assert!(reasons.contains(reason), "{reason}: {reasons}");
     }
     faults.clear();

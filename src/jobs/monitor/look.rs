@@ -117,7 +117,10 @@ impl Monitor {
 
     /// The groups that are looked at, with their committed offsets.
     async fn groups(&self, problems: &mut Problems) -> Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)> {
-        let listed: Vec<GroupListed> = problems.note("groups", self.cluster.groups().await).unwrap_or_default();
+        let (listed, failed): (Vec<GroupListed>, _) = self.cluster.groups_as_told().await;
+        for (node, error) in failed {
+            problems.note::<(), _>(&format!("groups at broker {node}"), Err(error));
+        }
         let wanted = listed.into_iter().filter(|one| self.settings.wants_group(&one.group));
         let asked = wanted.map(|one| async move {
             let (described, offsets) =
