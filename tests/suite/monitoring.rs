@@ -236,6 +236,7 @@ async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes()
     Watching::wait_for(&watching.said, "the cluster is away: no broker answers");
     assert!(get(metrics, "/ready").starts_with("HTTP/1.1 503 "));
     assert!(get(metrics, "/ping").ends_with("pong\n"));
+    assert!(get(metrics, "/").contains("no broker answers"));
 
     let broker = broker_at(port).await;
     Watching::wait_for(&watching.said, "the cluster answers again");
@@ -246,6 +247,9 @@ async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes()
     wait_until(metrics, "/ready", |answer| answer.starts_with("HTTP/1.1 200 "));
     let page = wait_until(metrics, "/metrics", |page| page.contains("\nkmerge_monitor_up 1\n"));
     assert!(page.contains("\nkafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"} 0\n"), "{page}");
+
+    let page = get(metrics, "/");
+    assert!(page.contains("\r\nContent-Type: text/html; charset=utf-8\r\n") && page.contains("\norders "), "{page}");
 
     broker.stop().await;
     Watching::wait_for(&watching.said, "the cluster is away");

@@ -1,9 +1,11 @@
 //! `kmerge monitor`: what a cluster does, once or again and again, on the terminal and for Prometheus.
 
+mod served;
+
 use super::context::Context;
 use super::exit::UsageError;
 use super::global::OutputForm;
-use super::metrics::{Serving, serve_at};
+use super::metrics::serve_at;
 use super::output::{self, ClosedPipe, write_stdout};
 use super::table::Table;
 use clap::Args;
@@ -11,12 +13,10 @@ use kmerge::base::kind::Kind;
 use kmerge::base::pattern::Pattern;
 use kmerge::base::units::parse_duration;
 use kmerge::jobs::error::JobError;
-use kmerge::jobs::monitor::{self, FLAT_COLUMNS, GROUP_COLUMNS, Monitor, MonitorSettings, TOPIC_COLUMNS, View};
-use kmerge::observe::exposition::{Exposition, Sort};
-use kmerge::observe::http::{parse_listen, usual_pages};
-use kmerge::observe::metrics::Process;
+use kmerge::jobs::monitor::{FLAT_COLUMNS, GROUP_COLUMNS, Monitor, MonitorSettings, TOPIC_COLUMNS, View};
+use kmerge::observe::http::parse_listen;
+use served::Served;
 use std::io::IsTerminal as _;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
@@ -69,7 +69,7 @@ pub struct MonitorArgs {
     #[arg(short, long)]
     watch: bool,
 
-    /// Serve /metrics, /ping and /ready at HOST:PORT, or at a port of this machine alone; until Ctrl-C.
+    /// Serve /metrics, /ping, /ready, and / for people, at HOST:PORT, or at a port of this machine alone; until Ctrl-C.
     #[arg(short, long, value_name = "ADDR", value_parser = parse_listen)]
     listen: Option<String>,
 }
@@ -122,10 +122,9 @@ impl MonitorArgs {
 
     /// One look after the other.
     async fn watch(&self, cx: &Context, brokers: &[String]) -> anyhow::Result<()> {
-        let process = Process::starting();
-        let served = Arc::new(Mutex::new(Served::waiting(page(&process, None))));
+        let served = Served::new(self.interval);
         let _serving = match &self.listen {
-            Some(address) => Some(self.serve(cx, address, served.clone()).await?),
+            Some(address) => Some(serve_at(cx, "--listen", address, served.pages()).await?),
             None => None,
         };
         let timeout = cx.global.timeout.min(self.interval.max(PATIENCE_MIN));
@@ -144,12 +143,7 @@ impl MonitorArgs {
                     Err(error) => Err(error.into()),
                 },
             };
-            let took = began.elapsed();
-            let served_now = match &looked {
-                Ok(view) => Served::view(page(&process, Some((view, took))), took),
-                Err(error) => Served::away(page(&process, None), error),
-            };
-            *served.lock().unwrap_or_else(PoisonError::into_inner) = served_now;
+            served.looked(&looked, began.elapsed());
             match looked {
                 Ok(view) => {
                     if let Some((since, _)) = outage.take() {
@@ -178,68 +172,10 @@ impl MonitorArgs {
             }
         }
     }
-
-    async fn serve(&self, cx: &Context, address: &str, served: Arc<Mutex<Served>>) -> anyhow::Result<Serving> {
-        let interval = self.interval;
-        let also = served.clone();
-        let lock = |served: &Arc<Mutex<Served>>| served.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let pages = usual_pages(move || lock(&served).page, move || lock(&also).is_fresh(interval));
-        serve_at(cx, "--listen", address, pages).await
-    }
 }
 
 async fn look(monitor: &mut Monitor) -> Result<View, JobError> {
     monitor.look().await
-}
-
-/// What is served until the next look has ended.
-#[derive(Debug, Clone)]
-struct Served {
-    page: Arc<str>,
-    /// When the look ended and how long it took, or why there is none.
-    look: Result<(Instant, Duration), String>,
-}
-
-impl Served {
-    fn waiting(page: String) -> Self {
-        Self { page: page.into(), look: Err("no look has ended yet".to_owned()) }
-    }
-
-    fn view(page: String, took: Duration) -> Self {
-        Self { page: page.into(), look: Ok((Instant::now(), took)) }
-    }
-
-    fn away(page: String, error: &JobError) -> Self {
-        Self { page: page.into(), look: Err(error.to_string()) }
-    }
-
-    /// Whether it is what a look every `interval` would have found by now.
-    fn is_fresh(&self, interval: Duration) -> Result<(), String> {
-        let (ended, took) = self.look.clone()?;
-        let age = ended.elapsed();
-        match age > 3 * interval.max(took) {
-            true => Err(format!("the last look ended {:.0} s ago", age.as_secs_f64())),
-            false => Ok(()),
-        }
-    }
-}
-
-/// The page of a look; of a cluster that is away, only that it is.
-fn page(process: &Process, view: Option<(&View, Duration)>) -> String {
-    let mut text = Exposition::default();
-    process.put(&mut text);
-    text.family("kmerge_monitor_up", Sort::Gauge, "1 if the last look at the cluster succeeded.")
-        .count(&[], view.is_some().into());
-    if let Some((view, took)) = view {
-        text.family("kmerge_monitor_look_seconds", Sort::Gauge, "How long the last look took.")
-            .sample(&[], took.as_secs_f64());
-        text.family("kmerge_monitor_look_timestamp_seconds", Sort::Gauge, "When it was, in seconds since 1970.")
-            .sample(&[], view.snapshot.now_ms as f64 / 1000.0);
-        text.family("kmerge_monitor_not_known", Sort::Gauge, "Reasons why something was not told in the last look.")
-            .count(&[], view.snapshot.problems.len() as u64);
-        monitor::exposition(&mut text, view);
-    }
-    text.finish()
 }
 
 /// What was put out so far.
@@ -298,16 +234,6 @@ fn in_place(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_look_is_fresh_for_as_long_as_three_would_take() {
-        let interval = Duration::from_secs(60);
-        assert!(Served::waiting(String::new()).is_fresh(interval).is_err());
-        assert!(Served::view(String::new(), Duration::ZERO).is_fresh(interval).is_ok());
-        assert!(Served::view(String::new(), Duration::ZERO).is_fresh(Duration::ZERO).is_err());
-        let away = JobError::Refused("away".to_owned());
-        assert_eq!(Served::away(String::new(), &away).is_fresh(interval), Err("away".to_owned()));
-    }
 
     #[test]
     fn looking_without_a_pause_is_refused() {
