@@ -24,6 +24,7 @@ Examples:
   kmerge monitor
       two looks, two seconds apart, and what happened in between
   kmerge monitor --watch --topic 'orders*' --group billing
+  kmerge monitor --watch --top 10
   kmerge monitor --watch --output csv >> cluster.csv
       a row for each broker, topic and group, every two seconds
   kmerge monitor --listen 9308 --interval 15s
@@ -60,6 +61,11 @@ pub struct MonitorArgs {
     /// These groups only. All, if absent.
     #[arg(short, long = "group", value_name = "PATTERN", value_delimiter = ',')]
     groups: Vec<Pattern>,
+
+    /// In the tables for people no more than so many rows: the topics that grow fastest, the groups that lag most. All, by name,
+    /// if absent.
+    #[arg(long, value_name = "COUNT")]
+    top: Option<usize>,
 
     /// From one look to the next.
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_interval)]
@@ -117,19 +123,19 @@ impl MonitorArgs {
         monitor.check_names(&first)?;
         tokio::time::sleep(self.interval).await;
         let view = monitor.look().await?;
-        Shown::default().show(cx, &view)
+        Shown { top: self.top, ..Shown::default() }.show(cx, &view)
     }
 
     /// One look after the other.
     async fn watch(&self, cx: &Context, brokers: &[String]) -> anyhow::Result<()> {
-        let served = Served::new(self.interval);
+        let served = Served::new(self.interval, self.top);
         let _serving = match &self.listen {
             Some(address) => Some(serve_at(cx, "--listen", address, served.pages()).await?),
             None => None,
         };
         let timeout = cx.global.timeout.min(self.interval.max(PATIENCE_MIN));
         let mut monitor = None;
-        let mut shown = Shown::default();
+        let mut shown = Shown { top: self.top, ..Shown::default() };
         let mut outage: Option<(Instant, String)> = None;
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -178,9 +184,10 @@ async fn look(monitor: &mut Monitor) -> Result<View, JobError> {
     monitor.look().await
 }
 
-/// What was put out so far.
+/// What was put out so far, and how.
 #[derive(Debug, Default)]
 struct Shown {
+    top: Option<usize>,
     begun: bool,
     printed: bool,
 }
@@ -199,7 +206,7 @@ impl Shown {
                 }
             }
             OutputForm::Text => {
-                let text = for_people(view);
+                let text = for_people(view, self.top);
                 match (std::io::stdout().is_terminal() && self.begun, self.printed) {
                     (true, _) => in_place(&text),
                     (false, true) => format!("\n{text}"),
@@ -212,12 +219,12 @@ impl Shown {
     }
 }
 
-fn for_people(view: &View) -> String {
+fn for_people(view: &View, top: Option<usize>) -> String {
     let mut text = view.summary();
     let mut table = Table::new(1, &TOPIC_COLUMNS);
-    view.topic_rows().into_iter().for_each(|row| table.row(row));
+    view.topic_rows(top).into_iter().for_each(|row| table.row(row));
     text += &format!("\n{}", table.text());
-    let rows = view.group_rows();
+    let rows = view.group_rows(top);
     if !rows.is_empty() {
         let mut table = Table::new(3, &GROUP_COLUMNS);
         rows.into_iter().for_each(|row| table.row(row));

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Served {
     process: Process,
     interval: Duration,
+    top: Option<usize>,
     last: Arc<Mutex<Last>>,
 }
 
@@ -27,7 +28,7 @@ struct Last {
 
 impl Served {
     /// Before the first look.
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration, top: Option<usize>) -> Self {
         let process = Process::starting();
         let none = "no look has ended yet";
         let last = Last {
@@ -35,7 +36,7 @@ impl Served {
             people: html(none, interval).into(),
             look: Err(none.to_owned()),
         };
-        Self { process, interval, last: Arc::new(Mutex::new(last)) }
+        Self { process, interval, top, last: Arc::new(Mutex::new(last)) }
     }
 
     /// A look has ended.
@@ -43,7 +44,7 @@ impl Served {
         let last = match looked {
             Ok(view) => Last {
                 metrics: metrics(&self.process, Some((view, took))).into(),
-                people: html(&for_people(view), self.interval).into(),
+                people: html(&for_people(view, self.top), self.interval).into(),
                 look: Ok((Instant::now(), took)),
             },
             Err(error) => Last {
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_look_is_fresh_for_as_long_as_three_would_take() {
-        let served = Served::new(Duration::from_secs(60));
+        let served = Served::new(Duration::from_secs(60), None);
         let fresh = |interval: u64| served.last.lock().unwrap().is_fresh(Duration::from_secs(interval));
         assert_eq!(fresh(60), Err("no look has ended yet".to_owned()));
         served.looked(&Ok(View::default()), Duration::ZERO);

@@ -1,7 +1,7 @@
 //! A view for people, for tables and as JSON.
 
-use super::history::{GroupTopic, TopicView, View};
-use super::snapshot::{Position, Seen};
+use super::history::{GroupTopic, GroupView, TopicView, View};
+use super::snapshot::{GroupSeen, Position, Seen};
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::base::time::show_epoch_ms;
@@ -112,10 +112,16 @@ impl View {
         text
     }
 
-    /// A row for each topic, in the order of [`TOPIC_COLUMNS`].
-    pub fn topic_rows(&self) -> Vec<[String; 8]> {
-        let rows = self.topics.iter().enumerate().map(|(index, topic)| {
-            let seen = self.seen(index);
+    /// A row for each topic, in the order of [`TOPIC_COLUMNS`]; or for so many, those that grow fastest, the fastest first.
+    pub fn topic_rows(&self, top: Option<usize>) -> Vec<[String; 8]> {
+        let mut topics: Vec<(&TopicView, &[Seen])> =
+            self.topics.iter().enumerate().map(|(index, topic)| (topic, self.seen(index))).collect();
+        if let Some(top) = top {
+            let rate = |topic: &TopicView| topic.messages_per_second.unwrap_or(-1.0);
+            topics.sort_by(|(a, _), (b, _)| rate(b).total_cmp(&rate(a)));
+            topics.truncate(top);
+        }
+        let rows = topics.into_iter().map(|(topic, seen)| {
             [
                 topic.name.to_string(),
                 seen.len().to_string(),
@@ -130,29 +136,33 @@ impl View {
         rows.collect()
     }
 
-    /// A row for each group and topic, in the order of [`GROUP_COLUMNS`].
-    pub fn group_rows(&self) -> Vec<[String; 8]> {
-        let mut rows = Vec::new();
+    /// A row for each group and topic, in the order of [`GROUP_COLUMNS`]; or for so many, those that lag most, the last first.
+    pub fn group_rows(&self, top: Option<usize>) -> Vec<[String; 8]> {
+        let mut read: Vec<(&GroupView, &GroupSeen, Option<&GroupTopic>)> = Vec::new();
         for (view, seen) in self.groups.iter().zip(&self.snapshot.groups) {
-            let row = |topic: Option<&GroupTopic>| {
-                let known = topic.filter(|topic| topic.unknown < topic.partitions);
-                [
-                    view.name.clone(),
-                    seen.state.clone(),
-                    or_dash(topic.map(|topic| topic.topic.to_string())),
-                    or_dash(seen.members.map(|members| members.to_string())),
-                    or_dash(topic.map(|topic| topic.partitions.to_string())),
-                    or_dash(topic.and_then(|topic| topic.messages_per_second).map(rate)),
-                    or_dash(known.map(|topic| topic.lag.to_string())),
-                    or_dash(topic.and_then(|topic| topic.lag_seconds).map(show_age)),
-                ]
-            };
             match &view.topics[..] {
-                [] => rows.push(row(None)),
-                topics => rows.extend(topics.iter().map(|topic| row(Some(topic)))),
+                [] => read.push((view, seen, None)),
+                topics => read.extend(topics.iter().map(|topic| (view, seen, Some(topic)))),
             }
         }
-        rows
+        if let Some(top) = top {
+            read.sort_by_key(|(.., topic)| std::cmp::Reverse(topic.map_or(-1, |topic| topic.lag)));
+            read.truncate(top);
+        }
+        let rows = read.into_iter().map(|(view, seen, topic)| {
+            let known = topic.filter(|topic| topic.unknown < topic.partitions);
+            [
+                view.name.clone(),
+                seen.state.clone(),
+                or_dash(topic.map(|topic| topic.topic.to_string())),
+                or_dash(seen.members.map(|members| members.to_string())),
+                or_dash(topic.map(|topic| topic.partitions.to_string())),
+                or_dash(topic.and_then(|topic| topic.messages_per_second).map(rate)),
+                or_dash(known.map(|topic| topic.lag.to_string())),
+                or_dash(topic.and_then(|topic| topic.lag_seconds).map(show_age)),
+            ]
+        });
+        rows.collect()
     }
 
     /// A row for everything, in the order of [`FLAT_COLUMNS`]; a cell is empty where it does not apply or is not known.

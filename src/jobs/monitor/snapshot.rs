@@ -95,7 +95,7 @@ impl Seen {
 }
 
 /// A group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupSeen {
     /// Its name.
     pub name: String,

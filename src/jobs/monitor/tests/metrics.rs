@@ -1,7 +1,7 @@
 //! The page is what a strict reader of Prometheus' format reads, whatever the cluster's names are.
 
 use super::super::exposition;
-use super::super::history::{History, View};
+use super::super::history::{GroupTopic, GroupView, History, TopicView, View};
 use super::super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Seen, Snapshot, TopicSeen};
 use crate::base::place::TopicPartition;
 use crate::client::{FirstRecord, Producer};
@@ -124,8 +124,8 @@ fn people_and_files_are_told_the_same() {
     ] {
         assert!(summary.contains(said), "{summary}");
     }
-    assert_eq!(view.topic_rows()[0], ["orders", "2", "5.0", "70 B", "170 B", "2", "1", "10.0 s"]);
-    assert_eq!(view.group_rows()[0], [HOSTILE, "Stable", "orders", "3", "2", "0.0", "20", "5.0 s"]);
+    assert_eq!(view.topic_rows(None)[0], ["orders", "2", "5.0", "70 B", "170 B", "2", "1", "10.0 s"]);
+    assert_eq!(view.group_rows(None)[0], [HOSTILE, "Stable", "orders", "3", "2", "0.0", "20", "5.0 s"]);
     let flat = view.flat_rows();
     assert_eq!(flat.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["broker", "topic", "group", "group"]);
     assert_eq!((flat[1][5].as_str(), flat[2][13].as_str(), flat[2][14].as_str()), ("5.000", "20", "5.000"));
@@ -133,6 +133,26 @@ fn people_and_files_are_told_the_same() {
     assert_eq!(json["topics"][0]["partitions"][0]["open_transaction"]["transactional_id"], "merge:a:b");
     assert_eq!(json["topics"][0]["partitions"][1]["end"], serde_json::Value::Null);
     assert_eq!(json["groups"][0]["partitions"][0]["lag_seconds"], 5.0);
+}
+
+#[test]
+fn the_top_of_a_table_is_what_grows_fastest_and_what_lags_most() {
+    let topic = |name: &str, rate| TopicView { name: name.into(), messages_per_second: rate, ..TopicView::default() };
+    let group = |name: &str, lags: &[i64]| GroupView {
+        name: name.to_owned(),
+        topics: lags.iter().map(|lag| GroupTopic { partitions: 1, lag: *lag, ..GroupTopic::default() }).collect(),
+    };
+    let view = View {
+        topics: vec![topic("a", Some(1.0)), topic("b", None), topic("c", Some(20.0)), topic("d", Some(1.0))],
+        groups: vec![group("g", &[5, 70]), group("h", &[]), group("i", &[6])],
+        snapshot: Snapshot { groups: vec![GroupSeen::default(); 3], ..Snapshot::default() },
+        ..View::default()
+    };
+    let names = |rows: Vec<[String; 8]>| rows.into_iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+    assert_eq!(names(view.topic_rows(Some(3))), ["c", "a", "d"], "of equals, the first by name");
+    assert_eq!(names(view.topic_rows(None)), ["a", "b", "c", "d"]);
+    assert_eq!(names(view.group_rows(Some(2))), ["g", "i"]);
+    assert_eq!(view.group_rows(Some(9)).iter().map(|row| row[6].as_str()).collect::<Vec<_>>(), ["70", "6", "5", "-"]);
 }
 
 #[test]
