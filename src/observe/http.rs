@@ -2,7 +2,7 @@
 //!
 //! It serves pages that somebody else has ready, to GET and HEAD, and knows no bodies of requests. What it holds against
 //! whoever connects:
-//! - a request's head has [`HEAD_BYTES_MAX`] bytes and [`Limits::head`] time ([`Limits::idle`] where one was answered before),
+//! - a request's head has `HEAD_BYTES_MAX` bytes and [`Limits::head`] time ([`Limits::idle`] where one was answered before),
 //!   whether it comes at once or byte by byte;
 //! - an answer has [`Limits::answer`] time to be taken;
 //! - there are [`Limits::connections`] connections at most: the one that was opened first makes way for the next, so whoever opens

@@ -248,8 +248,8 @@ async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes()
     let page = wait_until(metrics, "/metrics", |page| page.contains("\nkmerge_monitor_up 1\n"));
     assert!(page.contains("\nkafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"} 0\n"), "{page}");
 
-    let page = get(metrics, "/");
-    assert!(page.contains("\r\nContent-Type: text/html; charset=utf-8\r\n") && page.contains("\norders "), "{page}");
+    let page = wait_until(metrics, "/", |page| page.contains("\norders "));
+    assert!(page.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"), "{page}");
 
     broker.stop().await;
     Watching::wait_for(&watching.said, "the cluster is away");

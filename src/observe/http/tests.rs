@@ -145,13 +145,14 @@ async fn who_sends_nothing_or_too_slowly_is_let_go() {
         assert_eq!(server.says(begun).await, "");
     }
     // Kept alive, and then silent.
+    let server = start(Limits { head: PATIENCE, ..QUICK }).await;
     let said = server.says(b"GET /ping HTTP/1.1\r\n\r\n").await;
     assert!(said.ends_with("pong\n"), "{said}");
 }
 
 #[tokio::test]
 async fn who_does_not_take_the_answer_is_let_go() {
-    let server = start(QUICK).await;
+    let server = start(Limits { head: PATIENCE, ..QUICK }).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /large HTTP/1.0\r\n\r\n").await.unwrap();
     // Nothing is read until the server has given up, which the failing write of another request shows.
