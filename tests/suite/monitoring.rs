@@ -36,7 +36,7 @@ on_both_brokers! {
         let client = cluster.client().await;
         client.set_group_offsets(&group, &BTreeMap::from([at(0, 2), at(1, 2)])).await.unwrap();
 
-        let args = ["monitor", "--topic", &format!("{still},{busy}"), "--group", &group, "--interval", "1s", "--output", "json"];
+        let args = ["monitor", "--topic", &format!("{still},{busy}"), "--group", &group, "--interval", "2s", "--output", "json"];
         let mut monitor = std::pin::pin!(cluster.run(&args));
         let said = loop {
             tokio::select! {
