@@ -21,7 +21,7 @@
 //!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
 //!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `reassign` (partitions to other brokers),
-//!   `groups` (how far readers are, and where they read on).
+//!   `groups` (how far readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
@@ -37,11 +37,12 @@
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
-//! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`).
+//! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`), told to
+//!   Prometheus (`exposition`) over HTTP (`http`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, or a folder where a command has several of
-//! its own (`src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
+//! its own (`src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/monitor/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!

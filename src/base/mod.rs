@@ -6,6 +6,7 @@ pub mod clock;
 pub mod ends;
 pub mod from_to;
 pub mod kind;
+pub mod pattern;
 pub mod place;
 pub mod shutdown;
 pub mod text;

@@ -1,6 +1,7 @@
 //! `kmerge check`: is a topic sorted by that key?
 
 use super::context::Context;
+use super::metrics::MetricsArgs;
 use super::order::OrderArgs;
 use clap::Args;
 use kmerge::base::ends::Bound;
@@ -43,6 +44,9 @@ pub struct CheckArgs {
     /// How much memory reading may take; partitions are read at once as far as it goes.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 impl CheckArgs {

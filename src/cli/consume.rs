@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::exit::UsageError;
 use super::membership::MembershipArgs;
+use super::metrics::MetricsArgs;
 use super::order::OrderArgs;
 use super::output::{self, ClosedPipe};
 use anyhow::Context as _;
@@ -156,6 +157,9 @@ pub struct ConsumeArgs {
     /// How much memory reading and printing may take.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 /// More partitions than that no cluster gives a topic; a range is spelled out.

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::exit::UsageError;
+use super::metrics::MetricsArgs;
 use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
@@ -121,6 +122,9 @@ pub struct MergeArgs {
     /// Only show the plan: sources, ranges, records, the least memory needed.
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 /// How progress is kept; as typed, so that what does not belong to the delivery is told.

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod context;
 pub mod global;
 pub mod membership;
+pub mod metrics;
 pub mod order;
 
 // How it ends and what it shows.
@@ -40,6 +41,8 @@ pub mod perf;
 pub mod topic;
 
 pub mod group;
+
+pub mod monitor;
 
 pub mod broker;
 mod exec;
@@ -85,6 +88,8 @@ pub enum Command {
     /// List and describe consumer groups, show how far they are, set where they read on, delete them.
     #[command(visible_alias = "groups")]
     Group(group::GroupArgs),
+    /// Watch a cluster: rates, lag, what holds readers back; on the terminal and for Prometheus.
+    Monitor(monitor::MonitorArgs),
     /// Run an in-memory Kafka on this machine: to try things out, for tests, for a laptop.
     Broker(broker::BrokerArgs),
 }
@@ -93,11 +98,26 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
-            Self::Stats(_) | Self::Perf(_) => true,
+            Self::Stats(_) | Self::Perf(_) | Self::Monitor(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             Self::Broker(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
             _ => false,
+        }
+    }
+
+    /// Where the progress of a long command is served, as typed.
+    fn metrics(&self) -> Option<&metrics::MetricsArgs> {
+        match self {
+            Self::Merge(args) => Some(&args.metrics),
+            Self::Check(args) => Some(&args.metrics),
+            Self::Stats(args) => Some(&args.metrics),
+            Self::Verify(args) => Some(&args.metrics),
+            Self::Consume(args) => Some(&args.metrics),
+            Self::Generate(args) => Some(&args.metrics),
+            Self::Produce(args) => Some(&args.metrics),
+            Self::Perf(args) => Some(&args.metrics),
+            _ => None,
         }
     }
 }
@@ -106,8 +126,8 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (those of stats, perf load, topic list, topic describe, group list and group lag \
-                   are, for example); \
+        let why = "--output csv: this command's report is no table (those of stats, perf load, topic list, topic describe, group list, group lag and \
+                   monitor are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
     }
@@ -115,6 +135,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     let ended = runtime.block_on(async {
         let cx = context::Context::new(cli.global)?;
+        let _served = match cli.command.metrics() {
+            Some(args) => args.serve(&cx).await?,
+            None => None,
+        };
         match cli.command {
             Command::Demo(args) => args.run(&cx).await,
             Command::Merge(args) => args.run(&cx).await,
@@ -128,6 +152,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Perf(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Group(args) => args.run(&cx).await,
+            Command::Monitor(args) => args.run(&cx).await,
             Command::Broker(args) => args.run(&cx).await,
         }
     });

@@ -2,6 +2,7 @@
 
 use super::codec::CodecArg;
 use super::context::Context;
+use super::metrics::MetricsArgs;
 use super::plot::PlotFile;
 use super::table::Table;
 use clap::{Args, Subcommand};
@@ -37,6 +38,9 @@ Memory: 32 MiB for batches on their way, as much for what is fetched (64 KiB a p
 pub struct PerfArgs {
     #[command(subcommand)]
     command: PerfCommand,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 use super::codec::CodecArg;
 use super::context::Context;
 use super::exit::UsageError;
+use super::metrics::MetricsArgs;
 use super::output;
 use clap::{Args, ValueEnum};
 use kmerge::base::units::{parse_duration, parse_size};
@@ -151,6 +152,9 @@ pub struct ProduceArgs {
     /// How much memory reading and writing may take; the program itself comes on top.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::global::OutputForm;
+use super::metrics::MetricsArgs;
 use super::output::write_stdout;
 use super::plot::PlotFile;
 use clap::Args;
@@ -68,6 +69,9 @@ pub struct StatsArgs {
     /// Draw rate, memory and processor over time into this file, as SVG.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 impl StatsArgs {

@@ -1,6 +1,7 @@
 //! `kmerge verify`: proves an output against its inputs.
 
 use super::context::Context;
+use super::metrics::MetricsArgs;
 use super::order::OrderArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::ends::Bound;
@@ -70,6 +71,9 @@ pub struct VerifyArgs {
     /// How much memory reading may take.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

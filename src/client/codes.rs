@@ -354,6 +354,7 @@ mod tests {
                 "AddOffsetsToTxn",
                 "TxnOffsetCommit",
                 "ListGroups",
+                "ListTransactions",
                 "DescribeGroups",
                 "ConsumerGroupDescribe",
                 "DeleteGroups",

@@ -48,6 +48,7 @@ mod membership;
 mod metadata;
 mod offsets;
 mod open_transactions;
+mod record_times;
 mod transactions;
 
 // One partition, as bytes: out of it,
@@ -71,12 +72,13 @@ mod tests;
 
 pub use address::Address;
 pub use admin::{Change, ConfigOf, HeldCopy, LogDir, Moving, NewTopic, Setting};
-pub use admin::{GroupDescribed, GroupListed, GroupMember, GroupOffset};
+pub use admin::{GroupDescribed, GroupListed, GroupMember, GroupOffset, TransactionKept};
 pub use cluster::Cluster;
-pub use error::{CallError, ClientError, Step};
+pub use error::{CallError, ClientError, Producer, Step};
 pub use fetch::{PartitionReader, ReadOptions, Tail};
 pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
 pub use produce::{Acks, Delivery, PartitionWriter, WriteOptions};
+pub use record_times::FirstRecord;

@@ -8,6 +8,7 @@ use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
 use crate::wire::list_offsets::{ListOffsets, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, timestamp};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
@@ -41,6 +42,50 @@ impl Cluster {
                 Ok(found.into_iter().zip(ends).map(|(offset, end)| if offset < 0 { end } else { offset }).collect())
             }
         }
+    }
+
+    /// The same asked once, for who looks on: where a partition has no leader or its leader does not answer, the others' offsets
+    /// are no worse for it. By what is known of the leaders; `topics` brings that up to date. In the order of `partitions`.
+    pub async fn offsets_as_told(
+        &self,
+        partitions: &[TopicPartition],
+        at: OffsetAt,
+    ) -> Vec<Result<i64, Arc<ClientError>>> {
+        let deadline = self.deadline();
+        let (time, isolation_level) = match at {
+            OffsetAt::Earliest => (timestamp::EARLIEST, READ_UNCOMMITTED),
+            OffsetAt::Latest => (timestamp::LATEST, READ_UNCOMMITTED),
+            OffsetAt::LastStable => (timestamp::LATEST, READ_COMMITTED),
+            OffsetAt::Timestamp(time) => (time.max(0), READ_UNCOMMITTED),
+        };
+        let mut found: Vec<Option<Result<i64, Arc<ClientError>>>> = partitions.iter().map(|_| None).collect();
+        let mut by_leader: BTreeMap<i32, Vec<Asked<'_>>> = BTreeMap::new();
+        for (place, partition) in partitions.iter().enumerate() {
+            match self.leader(partition, deadline).await {
+                Ok(leader) => by_leader.entry(leader.node).or_default().push((place, (partition, leader))),
+                Err(error) => found[place] = Some(Err(Arc::new(error))),
+            }
+        }
+        let calls = by_leader.into_iter().map(|(node, asked)| async move {
+            let (places, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+            let answers = self.list_at(node, &asked, Question { time, isolation_level }, deadline).await;
+            (places, answers)
+        });
+        for (places, answers) in futures::future::join_all(calls).await {
+            match answers {
+                Ok(answers) => {
+                    for (place, answer) in places.into_iter().zip(answers) {
+                        found[place] = Some(answer.map_err(Arc::new));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    places.into_iter().for_each(|place| found[place] = Some(Err(error.clone())));
+                }
+            }
+        }
+        // There is an answer or an error for each.
+        found.into_iter().flatten().collect()
     }
 
     async fn list(
@@ -140,6 +185,9 @@ impl Cluster {
         Ok(answers)
     }
 }
+
+/// The place of a partition in a list, and who is asked about it.
+type Asked<'a> = (usize, (&'a TopicPartition, Leader));
 
 #[derive(Debug, Clone, Copy)]
 struct Question {

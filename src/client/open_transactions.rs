@@ -79,7 +79,7 @@ impl Cluster {
 
     /// The producer whose transaction is open from `from` on, as far as the leader tells: it need not, nor need we be
     /// allowed to ask.
-    pub(super) async fn open_transaction(&self, partition: &TopicPartition, from: i64) -> Option<Producer> {
+    pub async fn open_transaction(&self, partition: &TopicPartition, from: i64) -> Option<Producer> {
         let deadline = self.deadline();
         let mut retry = self.retry_until(deadline);
         loop {

@@ -32,6 +32,9 @@ pub mod reassign;
 
 pub mod groups;
 
+// What does a cluster do, look by look?
+pub mod monitor;
+
 // What does a cluster make of a rate of records?
 pub mod load;
 

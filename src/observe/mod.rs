@@ -1,6 +1,9 @@
 //! What a job tells while it runs and when it is done.
 
+pub mod exposition;
 pub mod histogram;
+pub mod http;
+pub mod metrics;
 pub mod phase;
 pub mod plot;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! Holds `compose/` to what compose, the Apache image and our own command line accept, without a Docker engine.
 
 mod document;
+mod grafana;
 mod kafka;
 mod kubernetes;
 mod rules;

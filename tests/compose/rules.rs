@@ -70,6 +70,12 @@ pub(crate) fn problems(document: &Value, folder: &Path) -> Vec<String> {
         }
         for volume in service.get("volumes").list() {
             match volume.text().split_once(':') {
+                // A folder or a file of ours, which the container only reads.
+                Some((ours, path)) if ours.starts_with("./") && path.starts_with('/') && path.ends_with(":ro") => {
+                    if !root().join("compose").join(ours).exists() {
+                        about.push(format!("{ours} is mounted, and is not there"));
+                    }
+                }
                 Some((volume, path)) if path.starts_with('/') => drop(mounted.insert(volume.to_owned())),
                 _ => about.push(format!("volume {volume:?} is not NAME:/PATH")),
             }

@@ -43,6 +43,7 @@ mod stats;
 // The commands around them.
 mod commands;
 mod groups;
+mod monitoring;
 mod reassigning;
 mod scale_topic;
 mod topic_changes;

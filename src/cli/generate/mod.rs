@@ -5,6 +5,7 @@ mod ints;
 mod stream;
 
 use super::context::Context;
+use super::metrics::MetricsArgs;
 use clap::{Args, Subcommand};
 
 /// Make sample data: sorted partitions to merge, or records as a running system writes them.
@@ -12,6 +13,9 @@ use clap::{Args, Subcommand};
 pub struct GenerateArgs {
     #[command(subcommand)]
     what: What,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 }
 
 #[derive(Debug, Subcommand)]

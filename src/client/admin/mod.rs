@@ -11,6 +11,9 @@ mod configs;
 // Groups as a whole.
 mod groups;
 
+// Transactional ids.
+mod transactions;
+
 // Where partitions are.
 mod elect;
 mod log_dirs;
@@ -21,6 +24,7 @@ pub use groups::{GroupDescribed, GroupListed, GroupMember, GroupOffset};
 pub use log_dirs::{HeldCopy, LogDir};
 pub use reassign::Moving;
 pub use topics::NewTopic;
+pub use transactions::TransactionKept;
 
 use super::deadline::Deadline;
 

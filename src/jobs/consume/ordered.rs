@@ -161,6 +161,8 @@ impl Reading<'_> {
             return Ok(Some(stopped));
         }
         let tail = wanted.and_then(|wanted| sources[wanted].tail.clone());
+        let holds_up = wanted.map(|wanted| &self.partitions[sources[wanted].index].partition);
+        self.cx.progress.waiting_for(holds_up);
         let came = {
             let mut waiting: FuturesUnordered<_> = sources
                 .iter_mut()
@@ -168,7 +170,6 @@ impl Reading<'_> {
                 .filter(|(index, source)| Some(*index) == wanted || source.standing == Standing::PassedOver)
                 .map(|(index, source)| async move { (index, source.cursor.more().await) })
                 .collect();
-            self.cx.progress.waiting_for(None);
             tokio::select! {
                 biased;
                 () = self.blocks.closed() => return Ok(Some(Stopped::Closed)),
@@ -176,6 +177,7 @@ impl Reading<'_> {
                 () = quiet(tail.as_deref(), ordered.idle_timeout) => Came::Quiet,
             }
         };
+        self.cx.progress.waiting_for(None);
         match (came, wanted) {
             (Came::Quiet, Some(wanted)) => {
                 merge.pass_over(wanted);

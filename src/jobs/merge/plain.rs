@@ -113,9 +113,9 @@ impl Input {
 
     #[cold]
     async fn wait(&mut self, cx: &JobContext) -> Result<Option<RecordAndOffset>, JobError> {
-        let who = self.ahead.partition().to_string();
+        let who = self.ahead.partition().clone();
         let waiting = async {
-            cx.progress.waiting_for(Some(who));
+            cx.progress.waiting_for(Some(&who));
             let more = self.ahead.wait().await;
             cx.progress.waiting_for(None);
             more

@@ -57,10 +57,7 @@ impl Cluster {
             }
             match asked {
                 Ok(_) => {
-                    // One that moves from broker to broker meanwhile may be told by both.
-                    groups.sort();
-                    groups.dedup_by(|a, b| a.group == b.group);
-                    return Ok(groups);
+                    return Ok(listed_once(groups));
                 }
                 Err(error) => {
                     again(&mut retry, error).await?;
@@ -68,6 +65,20 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// The same asked once, for who looks on: the groups that the brokers tell of, and of each broker that does not, why.
+    pub async fn groups_as_told(&self) -> (Vec<GroupListed>, Vec<(i32, ClientError)>) {
+        let deadline = self.deadline();
+        let asked = self.nodes().into_iter().map(|node| async move { (node, self.groups_at(node, deadline).await) });
+        let (mut groups, mut failed) = (Vec::new(), Vec::new());
+        for (node, answer) in futures::future::join_all(asked).await {
+            match answer {
+                Ok(some) => groups.extend(some),
+                Err(error) => failed.push((node, error)),
+            }
+        }
+        (listed_once(groups), failed)
     }
 
     async fn groups_at(&self, node: i32, deadline: Deadline) -> Result<Vec<GroupListed>, ClientError> {
@@ -135,6 +146,13 @@ impl Cluster {
             }
         }
     }
+}
+
+/// By name, each once: one that moves from broker to broker meanwhile may be told by both.
+fn listed_once(mut groups: Vec<GroupListed>) -> Vec<GroupListed> {
+    groups.sort();
+    groups.dedup_by(|a, b| a.group == b.group);
+    groups
 }
 
 /// What a coordinator said in the end, and whether an answer was lost before that.

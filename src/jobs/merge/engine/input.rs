@@ -153,7 +153,7 @@ impl Input {
         let partition = &self.source.partition;
         let next = async {
             cx.phases.reached(Phase::Fetch);
-            cx.progress.waiting_for(Some(partition.to_string()));
+            cx.progress.waiting_for(Some(partition));
             let more = self.windows.next(&mut self.window).await;
             cx.progress.waiting_for(None);
             more
