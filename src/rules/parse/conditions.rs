@@ -39,6 +39,7 @@ const NAMES: [&str; 16] = [
 
 /// Reads `{ field = …, equals = … }`, or `{ all = [ … ] }`, `{ any = [ … ] }`, `{ not = { … } }`.
 pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Condition> {
+    let before = section.errors.len();
     section.only(&NAMES);
     let names = section.names();
     let join = JOINS.into_iter().find(|join| section.has(join));
@@ -53,7 +54,6 @@ pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Cond
         return None;
     }
     let path = section.field("field", paths);
-    let before = section.errors.len();
     let tests: Vec<Test> = names.iter().filter_map(|(name, _)| test(section, name)).collect();
     if tests.is_empty() && section.errors.len() == before {
         section.wrong("", format!("nothing is asked of the field: {} is missing", NAMES[4..].join(", ")));

@@ -41,10 +41,11 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     let (mut read, mut paths) = (Read::default(), Paths::new());
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
     top.only(&["rule"]);
-    if !top.has("rule") && errors.len() == 0 {
+    let sections = top.sections("rule");
+    if sections.is_empty() && errors.len() == 0 {
         errors.add(0, "", "no rules: each begins with [[rule]]");
     }
-    for (index, section) in top.sections("rule").into_iter().enumerate() {
+    for (index, section) in sections.into_iter().enumerate() {
         rule(index, section, &mut read, &mut paths);
     }
     if errors.len() > 0 {

@@ -65,8 +65,8 @@ line 2, column 1: rule 1: there is no defualt (did you mean default?); here go n
 line 5, column 8: rule 2.cast: field is missing, as in field = \"a name or a /pointer\"
 line 5, column 10: rule 2.cast: there is no feild (did you mean field?); here go field, to, unit, on_failure, default
 line 5, column 28: rule 2.cast.to: \"itn\" is none of int, float, bool, string, time (did you mean int?)
-line 9, column 45: rule 3.cast.unit: \"sec\" is none of s, ms, us, ns
-line 9, column 65: rule 3.cast.on_failure: \"drop\" is none of reject, null, default, keep
+line 9, column 43: rule 3.cast.unit: \"sec\" is none of s, ms, us, ns
+line 9, column 63: rule 3.cast.on_failure: \"drop\" is none of reject, null, default, keep
 line 11, column 8: rule 4.name: another rule is called \"x\"
 line 12, column 36: rule 4.pattern.matches: no regular expression: unclosed character class
 line 13, column 2: there is no rules (did you mean rule?); here go rule"
