@@ -115,13 +115,13 @@ impl Cleaner {
 
     #[inline]
     fn verdict(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
-        let rules = Arc::clone(&self.rules);
-        if let Err(reason) = self.work.begin(record, &rules) {
+        let Self { rules, work, .. } = self;
+        if let Err(reason) = work.begin(record, rules) {
             *self.undecodable.entry(reason.class).or_default() += 1;
             return Verdict::Undecodable { reason };
         }
         for (index, step) in rules.steps.iter().enumerate() {
-            match self.work.step(index, step, &rules, record.timestamp_ms) {
+            match work.step(index, step, rules, record.timestamp_ms) {
                 Ok(()) => {}
                 Err(Stop::Filtered) => {
                     self.filtered[step.rule.0] += 1;
@@ -134,11 +134,11 @@ impl Cleaner {
             }
         }
         self.kept += 1;
-        for &index in &self.work.applied {
+        for &index in &work.applied {
             self.applied[index] += 1;
         }
-        if self.work.tree.is_changed() {
-            self.work.tree.write(out);
+        if work.tree.is_changed() {
+            work.tree.write(out);
         } else {
             out.extend_from_slice(record.value.unwrap_or_default());
         }
@@ -179,8 +179,10 @@ impl Work {
         self.applied.clear();
         self.keys.clear();
         self.key_ends.clear();
-        let text = "the record has no value (it is a tombstone)".to_owned();
-        let value = record.value.ok_or(Reason { class: Class::NoValue, text })?;
+        let value = record.value.ok_or_else(|| {
+            let text = "the record has no value (it is a tombstone)".to_owned();
+            Reason { class: Class::NoValue, text }
+        })?;
         let read = self.tree.read(value, &rules.paths, &mut self.scanner);
         read.map_err(|Fault { class, text }| Reason { class, text })
     }

@@ -67,7 +67,11 @@ fn joined(section: &Section<'_>, join: &str, paths: &mut Paths) -> Option<Condit
         let inner = section.section(join)?;
         return condition(&inner, paths).map(|inner| Condition::Not(Box::new(inner)));
     }
+    let before = section.errors.len();
     let sections = section.sections(join);
+    if section.errors.len() > before {
+        return None;
+    }
     if sections.is_empty() {
         section.wrong(join, "conditions have to stand here, as in [{ field = \"a\", exists = true }]");
         return None;

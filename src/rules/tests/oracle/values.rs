@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 
 pub(super) const NAMES: [&str; 5] = ["a", "b", "c", "é", "x/y"];
 
+/// Numbers are written as serde_json writes them, so that they stay so when they become numbers and texts again.
 const TEXTS: [&str; 24] = [
     "",
     " ",
@@ -19,10 +20,10 @@ const TEXTS: [&str; 24] = [
     "007",
     "2.0",
     "2.5",
-    "1e2",
+    "1.5e+300",
     "1e400",
     ".5",
-    "99999999999999999999",
+    "18446744073709551615",
     "true",
     "FALSE",
     "0",

@@ -52,10 +52,12 @@ pub(super) fn cast(value: &Value, target: &str, unit: &str) -> Result<Value, Cla
             decimal(&text).ok_or(Class::NoCast)?;
             let number: f64 = text.parse().map_err(|_| Class::NoCast)?;
             let plain = !text.contains(['.', 'e', 'E']);
-            match plain.then(|| text.parse::<i64>().ok()).flatten() {
-                Some(whole) => Ok(whole.into()),
-                None if number.is_finite() => Ok(number.into()),
-                None => Err(Class::NoCast),
+            match (plain.then(|| text.parse::<i64>().ok()).flatten(), plain.then(|| text.parse::<u64>().ok()).flatten())
+            {
+                (Some(whole), _) => Ok(whole.into()),
+                (_, Some(whole)) => Ok(whole.into()),
+                _ if number.is_finite() => Ok(number.into()),
+                _ => Err(Class::NoCast),
             }
         }
     }
@@ -73,13 +75,29 @@ pub(super) fn moment(value: &Value, unit: &str) -> Result<i128, Class> {
         "us" => 3,
         _ => 0,
     };
-    let nanos = match text.as_str() {
-        "2024-05-17T12:00:00Z" => Some(1_715_947_200_000_000_000),
+    // A `t` and a `z` are as good.
+    let nanos = match text.to_ascii_uppercase().as_str() {
         "2024-05-17T14:00:00.250+02:00" => Some(1_715_947_200_250_000_000),
+        text if text.ends_with('Z') => of_rfc3339(text),
         text => decimal(text).and_then(|(digits, power)| scaled((digits, power + places))),
     };
     let within = |nanos: &i128| (0..=9999).contains(&At::of(*nanos).year);
     nanos.filter(|nanos| nanos.abs() < 1_000_000 * 366 * NANOS_PER_DAY).filter(within).ok_or(Class::NoCast)
+}
+
+/// `2024-05-17T12:00:00Z`, perhaps with three or nine decimals: as long as it takes to come to that day.
+fn of_rfc3339(text: &str) -> Option<i128> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let guess = i128::from((year - 1970) * 365 + (year - 1970) / 4 - 100);
+    let found = (guess..guess + 600).find(|days| {
+        let at = At::of(days * NANOS_PER_DAY);
+        (at.year, at.month, at.day) == (year, month, day)
+    })?;
+    let seconds = i128::from((number(11, 13)? * 60 + number(14, 16)?) * 60 + number(17, 19)?);
+    let fraction = text.get(19..)?.trim_matches(['.', 'Z']);
+    let nanos: i128 = format!("{fraction:0<9}").parse().ok()?;
+    Some(found * NANOS_PER_DAY + seconds * 1_000_000_000 + nanos)
 }
 
 /// A moment, taken apart.
