@@ -1,4 +1,4 @@
-//! What a record costs in `rules/`: a login of 155 bytes, as `generate logins` makes them, parsed, cleaned and written.
+//! What a record costs in `rules/`: a login as `generate logins` makes them (177 bytes), parsed, cleaned and written.
 //!
 //! - `nothing`: a rule that finds nothing to do: what reading alone costs; the record is copied.
 //! - `default_cast`: the usual pair, a default for the device's type (missing in one of ten) and the time as a number cast to

@@ -30,7 +30,7 @@ pub(super) enum Case {
 }
 
 /// What is made of a field, or asked of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
     Cast(Target),
     /// Only texts are trimmed; so it is with `Case`.

@@ -11,8 +11,10 @@ use toml::de::DeValue;
 /// What a compiled pattern, and what it remembers while it runs, may take.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
+type Holds = fn(Ordering) -> bool;
+
 const JOINS: [&str; 3] = ["all", "any", "not"];
-const ORDERS: [(&str, fn(Ordering) -> bool); 4] = [
+const ORDERS: [(&str, Holds); 4] = [
     ("less", Ordering::is_lt),
     ("at_most", Ordering::is_le),
     ("greater", Ordering::is_gt),

@@ -59,9 +59,11 @@ fn each(body: &Section<'_>, paths: &mut Paths, action: impl FnMut(PathId) -> Opt
     body.fields("field", paths).into_iter().filter_map(action).collect()
 }
 
+type ReadChange = fn(&Section<'_>) -> Option<Change>;
+
 /// The rules that make something of one field, or ask something of it.
 fn changes(kind: &str, body: &Section<'_>, paths: &mut Paths) -> Vec<Action> {
-    let (names, change): (&[&str], fn(&Section<'_>) -> Option<Change>) = match kind {
+    let (names, change): (&[&str], ReadChange) = match kind {
         "cast" => (&["field", "to", "unit", "on_failure", "default"], cast),
         "trim" => (&["field"], |_| Some(Change::Trim)),
         "case" => (&["field", "to"], case),
@@ -74,16 +76,12 @@ fn changes(kind: &str, body: &Section<'_>, paths: &mut Paths) -> Vec<Action> {
     };
     body.only(names);
     let fallback = if names.contains(&"on_failure") { fallback(body) } else { Some(Fallback::Reject) };
-    // A pattern is read once, so that what is wrong with it is said once; each field gets its own of what it gave.
-    let mut first = change(body);
-    each(body, paths, |path| {
-        let change = first.take().or_else(|| change(body))?;
-        let fallback = match (kind, fallback.clone()?) {
-            ("map", _) if !body.has("on_failure") && !body.has("default") => Fallback::Keep,
-            (_, fallback) => fallback,
-        };
-        Some(Action::Change { path, change, fallback })
-    })
+    let fallback = match kind {
+        "map" if !body.has("on_failure") && !body.has("default") => Some(Fallback::Keep),
+        _ => fallback,
+    };
+    let change = change(body);
+    each(body, paths, |path| Some(Action::Change { path, change: change.clone()?, fallback: fallback.clone()? }))
 }
 
 /// The words of `on_failure`.

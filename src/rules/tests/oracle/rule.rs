@@ -1,7 +1,7 @@
 //! A random rule: how it is written in a file, and what it does to a whole document.
 
 use super::super::Class;
-use super::values::{NAMES, text, value};
+use super::values::{NAMES, value};
 use cast::{At, cast, moment};
 use condition::Condition;
 use rand::RngExt;
