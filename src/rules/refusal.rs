@@ -1,7 +1,8 @@
 //! What a rule cannot do with a value, before anybody has to read it: most refusals are mended, and cost no text.
 
 use super::paths::{PathId, Paths};
-use super::tree::Tree;
+use super::seen::Seen;
+use super::tree::{Kind, Tree};
 use super::{Class, Reason};
 use crate::base::text::excerpt;
 use crate::base::time::TimeError;
@@ -59,15 +60,21 @@ impl Refusal {
         let field = paths.shown(path);
         let text = match tree.get(path) {
             None => format!("{field} is missing"),
-            Some(member) => {
-                let mut json = Vec::new();
-                tree.write_value(member, &mut json);
-                match self.class {
-                    Class::Missing => format!("{field} is null"),
-                    _ => format!("{field} is {}: {}", excerpt(&json), self.why),
-                }
-            }
+            Some(_) if self.class == Class::Missing => format!("{field} is null"),
+            Some(member) => format!("{field} is {}: {}", shown(&Seen::of(member, tree, &mut Vec::new())), self.why),
         };
         Reason { class: self.class, text }
+    }
+}
+
+/// A value, short and printable: a text in quotation marks, all else without.
+fn shown(seen: &Seen<'_>) -> String {
+    let excerpt = excerpt(seen.text);
+    match seen.kind {
+        Kind::Text { .. } => excerpt,
+        _ => {
+            let bare = excerpt.strip_prefix('"').map(|shown| shown.strip_suffix('"').unwrap_or(shown));
+            bare.unwrap_or(&excerpt).replace("\\\"", "\"").replace("...\" (", "... (")
+        }
     }
 }

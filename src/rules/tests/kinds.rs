@@ -21,11 +21,8 @@ fn a_default_fills_what_is_missing_or_null() {
             (r#"{"z":0}"#, r#"{"z":0,"m":{"x":{"y":{"b":[1,2.5,true],"a":"é\""}}}}"#),
             (r#"{"z":0,"m":null,"k":1}"#, r#"{"z":0,"m":{"x":{"y":{"b":[1,2.5,true],"a":"é\""}}},"k":1}"#),
             (r#"{"m":{"o": 1, "x":{ }},"z":0}"#, r#"{"m":{"o": 1,"x":{"y":{"b":[1,2.5,true],"a":"é\""}}},"z":0}"#),
-            (
-                r#"{"m":{"x":7}}"#,
-                "…default /m/x/y, z: /m/x is \"7\": no object, so nothing can be put into it (occupied)",
-            ),
-            (r#"{"m":[]}"#, "…m is \"[]\": no object"),
+            (r#"{"m":{"x":7}}"#, "…default /m/x/y, z: /m/x is 7: no object, so nothing can be put into it (occupied)"),
+            (r#"{"m":[]}"#, "…m is []: no object"),
         ],
     );
 }
@@ -41,7 +38,7 @@ fn a_rename_keeps_the_place_and_never_covers_anything() {
             (r#"{"timestamp":null,"a":1,"ts":5}"#, r#"{"a":1,"timestamp":5}"#),
             (
                 r#"{"timestamp":4,"ts":5}"#,
-                "…timestamp is \"4\": it is there already, and nothing is renamed over it (occupied)",
+                "…timestamp is 4: it is there already, and nothing is renamed over it (occupied)",
             ),
             (r#"{"\u0074s":{"x":[1, 2]}}"#, r#"{"timestamp":{"x":[1, 2]}}"#),
         ],
@@ -51,7 +48,7 @@ fn a_rename_keeps_the_place_and_never_covers_anything() {
         &[
             (r#"{"m":{"ts":5,"k":6},"a":1}"#, r#"{"m":{"k":6},"a":1,"n":{"t/s":5}}"#),
             (r#"{"n":{"z":1},"m":{"ts":5}}"#, r#"{"n":{"z":1,"t/s":5},"m":{}}"#),
-            (r#"{"n":3,"m":{"ts":5}}"#, "…n is \"3\": no object"),
+            (r#"{"n":3,"m":{"ts":5}}"#, "…n is 3: no object"),
             (r#"{"m":"ts"}"#, "="),
         ],
     );
@@ -76,7 +73,7 @@ fn what_other_rules_name_inside_a_field_moves_with_it() {
     assert_eq!(cleaned(&moved, br#"{"m":{"y":"7", "z": [ ]}}"#), r#"{"n":{"y":7,"z": [ ]},"m":{"x":2}}"#);
     assert_eq!(
         cleaned(&moved, br#"{"m":[7]}"#),
-        "default /m/x: m is \"[7]\": no object, so nothing can be put into it (occupied)"
+        "default /m/x: m is [7]: no object, so nothing can be put into it (occupied)"
     );
     assert_eq!(cleaned(&moved, br#"{"n":null,"b":0}"#), r#"{"b":0,"n":{},"m":{"x":2}}"#);
     let replaced = rules(
@@ -114,7 +111,7 @@ fn what_is_dropped_is_gone_and_the_rest_as_it_was() {
 fn a_cast_that_fails_does_what_the_rule_says() {
     let value = r#"{"n":"x","a":1}"#;
     for (more, expected) in [
-        ("", "…cast n: n is \"\\\"x\\\"\": no number, or one beyond all bounds (no_cast)"),
+        ("", "…cast n: n is \"x\": no number, or one beyond all bounds (no_cast)"),
         (r#", on_failure = "reject""#, "…(no_cast)"),
         (r#", on_failure = "null""#, r#"{"n":null,"a":1}"#),
         (r#", on_failure = "keep""#, "="),
@@ -152,10 +149,7 @@ fn numbers_beyond_all_types_pass_until_a_rule_has_to_read_them() {
     holds(r#"cast = { field = "n", to = "int" }"#, &[(huge, "…beyond 64 bits (no_cast)")]);
     holds(r#"cast = { field = "f", to = "float" }"#, &[(huge, "…beyond what a double can hold (no_cast)")]);
     holds(r#"cast = { field = "n", to = "float" }"#, &[(huge, "=")]);
-    holds(
-        r#"range = { field = ["n", "f"], max = 1e300 }"#,
-        &[(huge, "…f is \"1e400\": above the range (out_of_range)")],
-    );
+    holds(r#"range = { field = ["n", "f"], max = 1e300 }"#, &[(huge, "…f is 1e400: above the range (out_of_range)")]);
 }
 
 #[test]
@@ -233,7 +227,7 @@ fn a_range_holds_both_its_ends() {
             (r#"{"n":2.50}"#, "="),
             (r#"{"n":25e-1}"#, "="),
             (r#"{"n":-1.0000001}"#, "…below the range (out_of_range)"),
-            (r#"{"n":3}"#, "…n is \"3\": above the range (out_of_range)"),
+            (r#"{"n":3}"#, "…n is 3: above the range (out_of_range)"),
             (r#"{"n":"1"}"#, "…no number (wrong_type)"),
             (r#"{"n":true}"#, "…no number (wrong_type)"),
             (r#"{"n":[]}"#, "…no number (wrong_type)"),
@@ -254,7 +248,7 @@ fn a_pattern_is_found_anywhere_and_a_field_that_has_to_be_there_is() {
         &[
             (r#"{"x":"ba12"}"#, "="),
             (r#"{"x":"\u00611"}"#, "="),
-            (r#"{"x":"a"}"#, "…x is \"\\\"a\\\"\": does not match the pattern (no_match)"),
+            (r#"{"x":"a"}"#, "…x is \"a\": does not match the pattern (no_match)"),
             (r#"{"x":["a1"]}"#, "…(wrong_type)"),
             (r#"{"x":12}"#, "…(no_match)"),
             (r#"{"y":12}"#, "="),
@@ -286,7 +280,7 @@ fn fields_are_derived_from_times_and_from_other_fields() {
                 r#"{"day":"2024-05-18","t":"2024-05-17T23:00:00-02:00"}"#,
             ),
             ("{}", "…derive day: t is missing (missing)"),
-            (r#"{"t":"noon"}"#, "…t is \"\\\"noon\\\"\": neither RFC 3339 nor a number (no_cast)"),
+            (r#"{"t":"noon"}"#, "…t is \"noon\": neither RFC 3339 nor a number (no_cast)"),
             (r#"{"t":{}}"#, "…(wrong_type)"),
         ],
     );
@@ -300,7 +294,7 @@ fn fields_are_derived_from_times_and_from_other_fields() {
             (r#"{"x":"p\"q","y":1.0}"#, r#"{"x":"p\"q","y":1.0,"a":{"b":"p\"q-1.0{}"}}"#),
             (r#"{"x":[1],"y":true,"a":{"b":0}}"#, r#"{"x":[1],"y":true,"a":{"b":"[1]-true{}"}}"#),
             (r#"{"x":"p"}"#, "…y is missing (missing)"),
-            (r#"{"x":"p","y":1,"a":5}"#, "…a is \"5\": no object"),
+            (r#"{"x":"p","y":1,"a":5}"#, "…a is 5: no object"),
         ],
     );
     holds(
@@ -352,7 +346,7 @@ fn conditions_keep_and_drop() {
         (r#"{ field = "null", less = 5 }"#, "no"),
         (
             r#"{ field = "s", less = 5 }"#,
-            "…s is \"\\\"paid\\\"\": no number, so it is neither less nor more than one (wrong_type)",
+            "…s is \"paid\": no number, so it is neither less nor more than one (wrong_type)",
         ),
         (r#"{ field = "n", less = "5" }"#, "…no text, so it stands neither before nor behind one (wrong_type)"),
         (r#"{ field = "l", at_least = 5 }"#, "…(wrong_type)"),
@@ -391,5 +385,18 @@ fn each_rule_sees_what_those_before_it_have_made() {
     assert_eq!(cleaned(&rules, br#"{"a":1}"#), r#"{"a":1,"minute":1}"#);
     assert_eq!(cleaned(&rules, br#"{"ts":"180"}"#), r#"{"minute":3}"#);
     assert_eq!(cleaned(&rules, br#"{"ts":"120"}"#), "filtered by filter");
-    assert_eq!(cleaned(&rules, br#"{"ts":"59"}"#), "range t: t is \"59\": below the range (out_of_range)");
+    assert_eq!(cleaned(&rules, br#"{"ts":"59"}"#), "range t: t is 59: below the range (out_of_range)");
+}
+
+#[test]
+fn a_refused_value_is_shown_short_and_printable() {
+    let long = format!("{{\"n\":[\"\\u001b\",{}]}}", "1,".repeat(100) + "1");
+    holds(
+        r#"range = { field = "n", min = 0 }"#,
+        &[
+            (r#"{"n":"a\"\u001b[1m"}"#, r#"range n: n is "a\"\x1b[1m": no number (wrong_type)"#),
+            (r#"{"n":{"a":"b"}}"#, r#"range n: n is {"a":"b"}: no number (wrong_type)"#),
+            (&long, "…1,1,1,... (212 bytes): no number"),
+        ],
+    );
 }
