@@ -7,7 +7,7 @@
 
 mod counting;
 
-use counting::allocations;
+use counting::{allocations, peak};
 use kmerge::base::from_to::FromTo;
 use kmerge::base::shutdown::Shutdown;
 use kmerge::batch::{BatchMut, BatchWriter, Codec};
@@ -22,6 +22,9 @@ use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
+use kmerge::rules::{Cleaner, Incoming, Offer, Rules, State, Verdict};
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PARTITIONS: i32 = 4;
@@ -208,5 +211,90 @@ async fn what_consume_allocates_does_not_grow_with_records() {
                 "{format:?} {codec:?}: {more} allocations more for {records_more} records more"
             );
         }
+    }
+}
+
+const RULES: &str = r#"
+[[rule]]
+default = { field = ["device", "/meta/source"], value = "unknown" }
+[[rule]]
+rename = { field = "ts", to = "at" }
+[[rule]]
+rename = { field = "app", to = "/meta/app" }
+[[rule]]
+drop = { field = "debug" }
+[[rule]]
+derive = { field = "hour", from = "at", part = "hour", unit = "s" }
+[[rule]]
+cast = { field = "at", to = "time", unit = "s" }
+[[rule]]
+cast = { field = "age", to = "int", on_failure = "null" }
+[[rule]]
+trim = { field = "user" }
+[[rule]]
+case = { field = "device", to = "upper" }
+[[rule]]
+map = { field = "device", values = { IOS = "iOS" } }
+[[rule]]
+range = { field = "hour", min = 0, max = 23 }
+[[rule]]
+pattern = { field = "user", matches = '^[a-z" ]+\d+$' }
+[[rule]]
+derive = { field = "who", template = "{user}@{device}" }
+[[rule]]
+filter = { drop = { any = [{ field = "user", equals = "x" }, { field = "device", matches = "^$" }] } }
+[[rule]]
+deduplicate = { key = ["user", "device"], window = "1m", time = "at" }
+"#;
+
+#[test]
+fn rules_allocate_nothing_for_a_record_that_they_keep() {
+    let _alone = ALONE.blocking_lock();
+    let records: Vec<String> = (0..10_000)
+        .map(|n| {
+            let device = if n % 3 == 0 { "" } else { r#""device":"ios","# };
+            format!(
+                r#"{{"user":" a\u0022b {n}  ",{device}"age":"{n}x","ts":{n}.5,"debug":[{{"a":{n}}}],"app":{{"v":[1, 2]}},"meta":{{"k":{n}}}}}"#
+            )
+        })
+        .collect();
+    let mut cleaner = Cleaner::new(Arc::new(Rules::parse(RULES).unwrap()));
+    let mut out = Vec::new();
+    let mut clean = |records: &[String]| {
+        for record in records {
+            let verdict = cleaner.clean(&Incoming { value: Some(record.as_bytes()), timestamp_ms: 0 }, &mut out);
+            assert_eq!(verdict, Verdict::Kept, "{record}");
+        }
+    };
+    // The buffers grow at first.
+    clean(&records);
+    let before = allocations();
+    clean(&records);
+    let made = allocations() - before;
+    assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
+}
+
+#[test]
+fn what_deduplication_remembers_takes_no_more_than_it_says() {
+    let _alone = ALONE.blocking_lock();
+    let text = "[[rule]]\ndeduplicate = { key = \"user\", window = \"1d\" }\n";
+    let rules = Arc::new(Rules::parse(text).unwrap());
+    let mut cleaner = Cleaner::new(Arc::clone(&rules));
+    let mut out = Vec::with_capacity(1024);
+    let mut record = Vec::with_capacity(1024);
+    // The second one is a few keys behind a step in which the table of keys grows.
+    for keys in [1_000, 14_400, 100_000] {
+        let (state, held) = peak(|| {
+            let mut state = State::new(&rules, 1 << 30);
+            for key in 0..keys {
+                record.clear();
+                write!(record, "{{\"user\":\"{key:>030}\"}}").unwrap();
+                cleaner.clean(&Incoming { value: Some(&record), timestamp_ms: key % 1000 }, &mut out);
+                assert_eq!(state.offer(cleaner.offered(), key), Ok(Offer::New));
+            }
+            state
+        });
+        let says = state.bytes();
+        assert!((says / 3..=says).contains(&held), "{keys} keys took {held} bytes, and {says} were said");
     }
 }
