@@ -34,23 +34,23 @@ What to know:
     other: reconcile when the writers are done, or up to an --end. Minutes that --start or --end run through are not compared.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
     left out. Lines add up. A line that a crash has torn is named and passed over.
-  - --memory: half is for reading, half for minutes, which take 250 bytes each for every partition; one too many is refused.";
+  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition, so 262,144 in 64MiB. One more is \
+    refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-#[group(id = "with", required = true, multiple = false, args = ["ledger", "against", "group"])]
 pub struct ReconcileArgs {
     /// The topic.
     #[arg(value_name = "TOPIC")]
     topic: String,
 
     /// What was written, as produce --ledger notes it.
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', required_unless_present_any = ["against", "group"], conflicts_with_all = ["against", "group"])]
     ledger: Vec<PathBuf>,
 
     /// The topic should hold what this one holds.
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", conflicts_with = "group")]
     against: Option<String>,
 
     /// This group should have read what the topic holds: records below its committed offsets.
@@ -58,7 +58,7 @@ pub struct ReconcileArgs {
     group: Option<String>,
 
     /// With --against: compare minutes over all partitions.
-    #[arg(long, requires = "against")]
+    #[arg(long)]
     ignore_partitions: bool,
 
     /// These partitions only.
@@ -94,6 +94,13 @@ impl ReconcileArgs {
     }
 
     fn settings(self) -> anyhow::Result<ReconcileSettings> {
+        // clap does not ask for what cannot stand beside what is there.
+        if self.ignore_partitions && self.against.is_none() {
+            return Err(UsageError::new(
+                "--ignore-partitions goes with --against: a ledger and a group tell partitions",
+            )
+            .into());
+        }
         let with = match (self.against, self.group) {
             (Some(name), _) if name == self.topic => {
                 return Err(UsageError::new(format!("--against {name}: that is the topic itself")).into());

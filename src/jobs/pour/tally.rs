@@ -59,14 +59,19 @@ impl Poured {
     pub fn to_json(&self) -> serde_json::Map<String, Value> {
         let Counts { sent, acknowledged, failed } = self.counts;
         let reasons = self.failed.iter().map(|(reason, records)| json!({ "reason": reason, "records": records }));
+        let lacking = match &self.ledger {
+            Some(JobError::Ledger { lacking, .. }) => Some(("ledger_lacks", json!(lacking))),
+            _ => None,
+        };
         [
             ("sent", json!(sent)),
             ("acknowledged", json!(acknowledged)),
             ("failed", json!(failed)),
             ("failures", reasons.collect()),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
         .into_iter()
+        .chain(lacking)
+        .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
 
