@@ -34,6 +34,7 @@
 mod lane;
 mod partitioner;
 mod settings;
+mod slot;
 mod tally;
 
 #[cfg(test)]
@@ -55,6 +56,7 @@ use crate::client::{Acks, Cluster, Delivery, WriteOptions};
 use crate::observe::progress::Progress;
 use lane::{Filled, Lane, To};
 use partitioner::Sticky;
+use slot::{Filling, Slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,36 +71,6 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const INBOX: usize = 2;
 /// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
 const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 15;
-/// One partition: the batch being filled, and the way to its task once it has one.
-#[derive(Default)]
-struct Slot {
-    batch: Option<Filling>,
-    inbox: Option<mpsc::Sender<Filled>>,
-}
-
-struct Filling {
-    writer: BatchWriter,
-    /// Keys and values in it.
-    payload_bytes: u64,
-    /// Its records by minute, where a ledger is kept.
-    runs: Runs,
-    /// When its first record came.
-    since: Instant,
-}
-
-impl Filling {
-    /// What it takes.
-    fn bytes(&self) -> usize {
-        self.writer.bytes() + self.runs.heap_bytes()
-    }
-}
-
-impl Slot {
-    /// Nothing waits for its task.
-    fn is_idle(&self) -> bool {
-        self.inbox.as_ref().is_none_or(|inbox| inbox.capacity() == INBOX)
-    }
-}
 
 /// See the module's head.
 pub struct Pour {
