@@ -18,10 +18,11 @@
 //!
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
-//!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
+//!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `reassign` (partitions to other brokers),
-//!   `groups` (how far readers are, and where they read on), `monitor` (what a cluster does, look by look).
+//!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `minutes` (ledgers: what was acknowledged,
+//!   minute by minute), `reassign` (partitions to other brokers), `groups` (how far readers are, and where they read on), `monitor`
+//!   (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication. Pure.

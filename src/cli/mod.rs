@@ -28,6 +28,8 @@ pub mod stats;
 
 pub mod verify;
 
+pub mod reconcile;
+
 pub mod torture;
 
 pub mod consume;
@@ -72,6 +74,8 @@ pub enum Command {
     Stats(stats::StatsArgs),
     /// Prove an output against its inputs, record by record.
     Verify(verify::VerifyArgs),
+    /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
+    Reconcile(reconcile::ReconcileArgs),
     /// Prove exactly once on your own cluster: kill a merge again and again, and verify what it wrote.
     Torture(torture::TortureArgs),
     /// Read records and show them as text, as they come or in one total order.
@@ -98,7 +102,7 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
-            Self::Stats(_) | Self::Perf(_) | Self::Monitor(_) => true,
+            Self::Stats(_) | Self::Reconcile(_) | Self::Perf(_) | Self::Monitor(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             Self::Broker(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
@@ -145,6 +149,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Check(args) => args.run(&cx).await,
             Command::Stats(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
+            Command::Reconcile(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,
             Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,

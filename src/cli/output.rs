@@ -38,6 +38,34 @@ pub fn write_stdout(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// What is put together before it is written.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Writes many short texts to stdout, a piece at a time: a long report should never be in memory as a whole.
+pub fn write_pieces(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let mut piece = String::new();
+    for text in texts {
+        piece += &text;
+        if piece.len() >= PIECE_BYTES {
+            write_stdout(&piece)?;
+            piece.clear();
+        }
+    }
+    write_stdout(&piece)
+}
+
+/// Writes one JSON object to stdout: `whole`, and in it the long list `name`, element by element.
+pub fn write_json_with(
+    whole: &serde_json::Value,
+    name: &str,
+    list: impl Iterator<Item = serde_json::Value>,
+) -> anyhow::Result<()> {
+    let whole = whole.to_string();
+    let open = format!("{},\"{name}\":[", whole.strip_suffix('}').unwrap_or(&whole));
+    let list = list.enumerate().map(|(index, one)| format!("{}{one}", if index == 0 { "" } else { "," }));
+    write_pieces(std::iter::once(open).chain(list).chain(["]}\n".to_owned()]))
+}
+
 pub fn say(global: &Global, text: &str) {
     if !global.quiet {
         // stderr may be closed as well; a summary nobody reads is no failure.

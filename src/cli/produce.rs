@@ -15,6 +15,7 @@ use kmerge::jobs::produce::{
     self, BatchLine, Format, Input, KeyFrom, Mode, ProduceReport, ProduceSettings, TimeFrom, parse_time,
 };
 use kmerge::keys::Pointer;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -30,6 +31,8 @@ Examples:
       the file's rows in order, again and again, with a line for each ten thousand
   kmerge produce load rows.csv --compare
       the first 20,000 rows one at a time, each awaited, then all of them as usual: a table
+  kmerge produce orders orders.csv --ledger orders.ledger && kmerge reconcile orders --ledger orders.ledger
+      what was acknowledged, by partition and minute, and whether that is what the topic holds
 
 What an input is: --format says it, or the end of the file's name (.csv and .tsv, .json), or else it is lines.
   lines     each line is a value, whatever its bytes; \\n or \\r\\n end it
@@ -47,6 +50,9 @@ What to know:
   - A record that the topic does not take for its size fails alone. What a broker refuses for good, or does not answer in four \
     times --timeout, ends the run. It ends with what was sent, acknowledged and failed, and with status 1 if anything failed.
   - Ctrl-C ends the reading; what is in batches is sent and awaited (10 s at most), and it says how far it came.
+  - --ledger notes what was acknowledged, by partition and minute of the record's time as it is stored, as JSON lines. Several \
+    commands may append to one file. It is written every few seconds and at the end, also after Ctrl-C and failures; after kill -9 it lacks \
+    the last few seconds. Where it cannot be written the run ends with status 1 and says how many acknowledged records it lacks.
   - --memory bounds all of it; a record may take an eighth.";
 
 /// Write files, or what comes through a pipe, to a topic.
@@ -148,6 +154,10 @@ pub struct ProduceArgs {
     /// How long a record may wait for others to share its batch.
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
     linger: Duration,
+
+    /// Note in this file what was acknowledged, by partition and minute, for kmerge reconcile.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
 
     /// How much memory reading and writing may take; the program itself comes on top.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
@@ -290,6 +300,7 @@ impl ProduceArgs {
             },
             compare_records: self.compare.then_some(self.compare_records),
             batch_records: self.batch_records,
+            ledger: self.ledger,
             memory_bytes: self.memory,
             pour: PourSettings {
                 codec: self.compression.codec(),

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::global::OutputForm;
 use super::metrics::MetricsArgs;
-use super::output::write_stdout;
+use super::output::{write_json_with, write_pieces};
 use super::plot::PlotFile;
 use clap::Args;
 use kmerge::base::ends::Bound;
@@ -100,9 +100,6 @@ impl StatsArgs {
     }
 }
 
-/// What is put together before it is written.
-const PIECE_BYTES: usize = 64 << 10;
-
 /// Shows the report row by row: a million batches are a table that should never be in memory as a whole.
 fn print(report: &StatsReport, form: OutputForm) -> anyhow::Result<()> {
     match form {
@@ -120,31 +117,13 @@ fn print(report: &StatsReport, form: OutputForm) -> anyhow::Result<()> {
                 columns.collect::<String>().trim_end().to_owned() + "\n"
             };
             let heads = COLUMNS.map(str::to_owned).to_vec();
-            write_all(std::iter::once(heads).chain(report.rows()).map(line))
+            write_pieces(std::iter::once(heads).chain(report.rows()).map(line))
         }
         OutputForm::Csv => {
             // Numbers, names and words of our own: nothing needs to be quoted.
             let heads = COLUMNS_CSV.map(str::to_owned).to_vec();
-            write_all(std::iter::once(heads).chain(report.rows_csv()).map(|cells| cells.join(",") + "\n"))
+            write_pieces(std::iter::once(heads).chain(report.rows_csv()).map(|cells| cells.join(",") + "\n"))
         }
-        OutputForm::Json => {
-            let whole = report.to_json().to_string();
-            let open = whole.strip_suffix('}').unwrap_or(&whole).to_owned() + ",\"batches\":[";
-            let batches = report.batches_json().enumerate();
-            let batches = batches.map(|(index, batch)| format!("{}{batch}", if index == 0 { "" } else { "," }));
-            write_all(std::iter::once(open).chain(batches).chain(["]}\n".to_owned()]))
-        }
+        OutputForm::Json => write_json_with(&report.to_json(), "batches", report.batches_json()),
     }
-}
-
-fn write_all(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let mut piece = String::new();
-    for text in texts {
-        piece += &text;
-        if piece.len() >= PIECE_BYTES {
-            write_stdout(&piece)?;
-            piece.clear();
-        }
-    }
-    write_stdout(&piece)
 }

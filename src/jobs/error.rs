@@ -175,6 +175,19 @@ pub enum JobError {
         /// What ended the writing, if anything did.
         error: Option<Box<JobError>>,
     },
+    /// A ledger cannot be written, so it lacks what is in the topic.
+    #[error("{}", show_lack(name, *lacking, source, beside.as_deref()))]
+    Ledger {
+        /// The ledger.
+        name: String,
+        /// Records that are acknowledged and not in it.
+        lacking: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+        /// What went wrong beside that.
+        beside: Option<Box<JobError>>,
+    },
     /// A merge that was tortured did what it must not.
     #[error("{0}")]
     Tortured(String),
@@ -190,6 +203,7 @@ impl JobError {
             Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
             Self::NotAllWritten { .. }
             | Self::Input { .. }
+            | Self::Ledger { .. }
             | Self::RecordTooLarge { .. }
             | Self::NotAdjacent(_)
             | Self::OutputClosed
@@ -214,6 +228,18 @@ impl JobError {
 
 fn show_reasons(reasons: &[String], error: Option<&JobError>) -> String {
     error.map_or_else(|| reasons.join("; "), ToString::to_string)
+}
+
+fn show_lack(name: &str, lacking: u64, source: &std::io::Error, beside: Option<&JobError>) -> String {
+    let beside = beside.map(|error| format!("{error}; ")).unwrap_or_default();
+    match lacking {
+        0 => format!("{beside}{name}: {source}: what was written to it last may be lost if the machine fails now"),
+        lacking => format!(
+            "{beside}{name}: {source}: the topic holds {} acknowledged record{} that the ledger lacks",
+            show_count(lacking),
+            if lacking == 1 { "" } else { "s" }
+        ),
+    }
 }
 
 fn show_paused(records: u64, planned: u64, way_on: Option<&str>) -> String {

@@ -43,6 +43,11 @@ mod ledger;
 
 pub use ledger::name::check_name as check_job_name;
 
+// Is what is there what was written? And what was written, minute by minute.
+pub mod reconcile;
+
+pub mod minutes;
+
 // What jobs share.
 pub mod pour;
 

@@ -35,6 +35,8 @@ mod consume_follow;
 
 // The proof.
 mod check_verify;
+mod ledger;
+mod reconcile;
 
 // What is in a topic, and what a cluster takes.
 mod perf_load;

@@ -264,8 +264,8 @@ fn store(
         state.sweep(call.cluster.expiry(), now_ms);
         let verdict = state.producers.judge(stamp, state.lens(call.node));
         if let Verdict::Duplicate { base_offset, last_offset, timestamp } = verdict {
-            let append_time_ms = if append_time_ms == -1 { -1 } else { timestamp };
-            return Ok(appended(state, base_offset, last_offset.saturating_add(1), append_time_ms));
+            // Kafka tells the largest time of the batch, whoever has set it.
+            return Ok(appended(state, base_offset, last_offset.saturating_add(1), timestamp));
         }
         refuse(stamp, verdict)?;
         check_begin(state, stamp, admission, call.node)?;

@@ -261,7 +261,10 @@ async fn idempotence(peer: &mut Peer<'_>) {
             // Of now: a producer whose last record is old is forgotten at any moment.
             let records = records_of((77_000, *epoch), *sequence, *records, false);
             let answer = client.produce_at(9, &produce_request(&name, 0, Some(&records))).await;
-            peer.note(format!("row {row}: {epoch} {sequence}"), (answer.error_code, answer.base_offset));
+            // Of a repeat it tells the largest time of the batch, although the topic does not stamp records.
+            let largest = crate::batch::Batch::read(&records).unwrap().header.max_timestamp;
+            let told = (answer.error_code, answer.base_offset, answer.log_append_time_ms == largest);
+            peer.note(format!("row {row}: {epoch} {sequence}"), told);
         }
     }
     let (_, mut client) = peer.topic("ids", &[]).await;

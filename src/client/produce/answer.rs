@@ -107,6 +107,12 @@ pub(super) fn read_answer(
     })
 }
 
+/// When a batch was appended, by an answer that [`read_answer`] has taken; -1 where it does not say.
+pub(super) fn append_time_ms(response: &ProduceResponse) -> i64 {
+    let told = response.responses.first().and_then(|topic| topic.partition_responses.first());
+    told.map_or(-1, |told| told.log_append_time_ms)
+}
+
 /// What the broker says beside its code, about the batch and about the first record of those it refuses.
 fn words(answer: &PartitionProduceResponse) -> Option<String> {
     let of_record = answer.record_errors.first().map(|error| {

@@ -180,6 +180,11 @@ impl Flight {
         }
     }
 
+    /// The batch whose answer comes next, if one is awaited.
+    pub(super) fn first_awaited(&self) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.state == State::Sent)
+    }
+
     /// How many answers are awaited.
     pub(super) fn awaited(&self) -> usize {
         self.entries.iter().filter(|entry| entry.state == State::Sent).count()
@@ -187,9 +192,7 @@ impl Flight {
 
     /// The next answer of the round. Gives how many batches have become certain.
     pub(super) fn answered(&mut self, answer: Answer) -> Result<usize, Stop> {
-        let Some(index) = self.entries.iter().position(|entry| entry.state == State::Sent) else {
-            return Err(Stop::Unasked);
-        };
+        let Some(index) = self.first_awaited() else { return Err(Stop::Unasked) };
         match answer {
             // Stored before, so long ago that the broker has forgotten where.
             Answer::Stored(base) if base < 0 => self.refused(index, ErrorCode::DuplicateSequenceNumber),

@@ -37,6 +37,7 @@ mod tests;
 
 pub use crate::base::appended::{Appended, NotAdjacent};
 pub use crate::ports::Outgoing;
+pub use outgoing::Landed;
 pub use producer_id::Identity;
 
 use super::call::{Connection, Pending};
@@ -131,7 +132,8 @@ pub struct PartitionWriter {
     held: VecDeque<Held>,
     /// The first sequence of the next batch.
     sequence_next: i32,
-    spares: Vec<Vec<u8>>,
+    /// What is stored for certain and was not asked for yet, the oldest first.
+    landed: VecDeque<Landed>,
     /// The topic that was there at the start; another one of the same name is not it.
     topic_id: Option<Uuid>,
     connection: Option<(Leader, Connection)>,
@@ -189,7 +191,7 @@ impl Cluster {
             appended: Appended::at_end(partition, end),
             held: VecDeque::new(),
             sequence_next: 0,
-            spares: Vec::new(),
+            landed: VecDeque::new(),
             topic_id: None,
             connection: None,
             pending: VecDeque::new(),
@@ -260,7 +262,12 @@ impl PartitionWriter {
 
     /// The buffer of a batch that is stored, to be filled again.
     pub fn spare(&mut self) -> Option<Vec<u8>> {
-        self.spares.pop()
+        self.landed().map(|landed| landed.bytes)
+    }
+
+    /// The next batch that is stored for certain, in the order in which they were appended; each is told once.
+    pub fn landed(&mut self) -> Option<Landed> {
+        self.landed.pop_front()
     }
 
     /// Sends a batch behind those before it, and waits while as many as may be are on their way.
@@ -303,12 +310,19 @@ impl PartitionWriter {
 
     /// Sends nothing more, not even again, and waits for the answers that are on their way.
     pub async fn close(mut self) -> (Appended, Result<(), ClientError>) {
+        let result = self.fall_silent().await;
+        (self.appended, result)
+    }
+
+    /// The same, for who wants to know afterwards which batches landed.
+    pub async fn fall_silent(&mut self) -> Result<(), ClientError> {
         let mut result = Ok(());
         while !self.stopped && result.is_ok() && !self.pending.is_empty() {
             result = self.await_answer().await;
         }
         self.hear_out().await;
-        (self.appended, result)
+        self.stopped = true;
+        result
     }
 
     fn still_writes(&self) -> Result<(), ClientError> {

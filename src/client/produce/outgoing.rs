@@ -14,6 +14,31 @@ pub(super) struct Held {
     pub(super) len: usize,
     pub(super) records: u32,
     pub(super) header: BatchHeader,
+    /// What the broker has answered, if it took it.
+    pub(super) told: Option<Told>,
+}
+
+/// Where a batch lies and when it was appended, by the broker's answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) base_offset: i64,
+    pub(super) append_time_ms: i64,
+}
+
+/// A batch that is stored for certain.
+#[derive(Debug)]
+pub struct Landed {
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// How many records it holds.
+    pub records: u32,
+    /// What the answer told as the time of the append; -1 where it told none, as for topics that keep their records' times.
+    /// Kafka, where it recognises a repeat, tells the largest time of the batch, whoever has set that.
+    pub append_time_ms: i64,
+    /// The largest time of its records, as they were sent.
+    pub max_timestamp: i64,
+    /// The buffer, to be filled again.
+    pub bytes: Vec<u8>,
 }
 
 impl Held {
@@ -25,6 +50,13 @@ impl Held {
     /// The first sequence of the batch behind this one.
     pub(super) fn sequence_after(&self) -> i32 {
         Identity::sequence(self.header.base_sequence.max(0) as u64 + u64::from(self.records))
+    }
+
+    /// It is stored for certain; `place` is where, if no answer has told that.
+    pub(super) fn landed(self, place: i64) -> Landed {
+        let Self { bytes, records, header, told, .. } = self;
+        let Told { base_offset, append_time_ms } = told.unwrap_or(Told { base_offset: place, append_time_ms: -1 });
+        Landed { base_offset, records, append_time_ms, max_timestamp: header.max_timestamp, bytes }
     }
 
     /// Whether what the log holds at offset `at` is this batch. A broker stamps offset, epoch and perhaps time, and may
@@ -72,7 +104,7 @@ impl PartitionWriter {
             batch.sign(id, epoch, self.sequence_next, self.transaction.is_some());
             header = Batch::read(&bytes).map_or(header, |signed| signed.header);
         }
-        Ok(Held { bytes, len, records, header })
+        Ok(Held { bytes, len, records, header, told: None })
     }
 }
 

@@ -1,8 +1,9 @@
 //! A round: batches go out on one connection, answers come in, in order. Between two rounds, what went wrong is put right.
 
 use super::PartitionWriter;
-use super::answer::read_answer;
+use super::answer::{append_time_ms, read_answer};
 use super::flight::{Answer, Remedy};
+use super::outgoing::Told;
 use crate::client::call::{ANSWER_BYTES_MAX, Answer as Frame, Connection};
 use crate::client::cluster::{Lane, Leader, call_error, refused};
 use crate::client::deadline::Deadline;
@@ -135,6 +136,12 @@ impl PartitionWriter {
         self.throttled_until = (!throttle.is_zero()).then(|| Instant::now() + throttle.min(self.delivery_timeout));
         let (said, words) = read_answer(self.partition(), leader.topic_id, &broker, &response)?;
         self.buffer = answer.into_buffer();
+        if let (Answer::Stored(base_offset), Some(index)) = (said, self.flight.first_awaited())
+            && base_offset >= 0
+            && let Some(held) = self.held.get_mut(index)
+        {
+            held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
+        }
         if let Answer::Refused(code) = said {
             let what = self.show_batch(0, self.flight.next());
             tracing::debug!(%broker, %code, what, "not acknowledged");
@@ -150,8 +157,9 @@ impl PartitionWriter {
     fn certain(&mut self, count: usize) {
         for held in self.held.drain(..count.min(self.held.len())) {
             // The flight has compared the offsets.
-            let _ = self.appended.take(self.appended.next(), held.records.into());
-            self.spares.push(held.bytes);
+            let place = self.appended.next();
+            let _ = self.appended.take(place, held.records.into());
+            self.landed.push_back(held.landed(place));
         }
         if count > 0 {
             (self.retry, self.failure) = (None, None);

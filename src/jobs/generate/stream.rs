@@ -17,9 +17,12 @@ use crate::client::{Cluster, NewTopic};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::made::topic_or_new;
+use crate::jobs::minutes::LedgerFile;
 use crate::jobs::pace::Pace;
 use crate::jobs::pour::{Pour, PourRecord, PourSettings, Poured};
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What makes records, one after the other.
@@ -60,6 +63,8 @@ pub struct StreamSettings {
     pub start_ms: Option<i64>,
     /// The same seed gives the same records.
     pub seed: u64,
+    /// What is acknowledged is noted there, by partition and minute.
+    pub ledger: Option<PathBuf>,
     /// How they are written.
     pub pour: PourSettings,
 }
@@ -84,12 +89,16 @@ pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamRep
         Sort::Logins(logins) => Box::new(Logins::new(logins, settings.seed)?),
         Sort::Events(events) => Box::new(Events::new(events, settings.seed)?),
     };
+    let ledger = settings.ledger.as_deref().map(LedgerFile::open).transpose()?;
     cx.progress.begin("look", 0);
     let (mut pour, created) = tokio::select! {
         biased;
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         opened = open(settings, cx) => opened?,
     };
+    if let Some(file) = ledger {
+        pour.keep_ledger(Arc::new(file));
+    }
     let partitions = pour.partitions();
     cx.progress.begin("generate", settings.records.unwrap_or(0));
     let began = Instant::now();

@@ -2,13 +2,13 @@
 //! counts what became of each.
 
 use super::tally::Tally;
-use crate::base::appended::Appended;
 use crate::base::budget::Reserved;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_count;
 use crate::batch::BatchWriter;
 use crate::client::{ClientError, Cluster, PartitionWriter, WriteOptions};
 use crate::jobs::error::JobError;
+use crate::jobs::minutes::{Acknowledged, Book, Runs};
 use crate::ports::Outgoing;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(super) struct Filled {
     pub(super) writer: BatchWriter,
     /// Keys and values in it.
     pub(super) payload_bytes: u64,
+    /// Its records by minute, where a ledger is kept.
+    pub(super) runs: Runs,
     /// Its share of the budget, given back when it is certain.
     pub(super) reserved: Reserved,
 }
@@ -27,43 +29,43 @@ pub(super) struct Filled {
 struct Outstanding {
     records: u64,
     payload_bytes: u64,
+    runs: Runs,
     _reserved: Reserved,
+}
+
+/// Where to, and how.
+pub(super) struct To {
+    pub(super) cluster: Cluster,
+    pub(super) partition: TopicPartition,
+    pub(super) options: WriteOptions,
+    /// The largest batch that the topic takes.
+    pub(super) bytes_max: usize,
 }
 
 /// See the module's head.
 pub(super) struct Lane {
-    cluster: Cluster,
-    partition: TopicPartition,
-    options: WriteOptions,
-    bytes_max: usize,
+    to: To,
     inbox: mpsc::Receiver<Filled>,
     tally: Arc<Tally>,
+    book: Option<Arc<Book>>,
     outstanding: VecDeque<Outstanding>,
-    /// Records that the tally knows to be stored.
-    counted: u64,
 }
 
 impl Lane {
-    pub(super) fn new(
-        cluster: Cluster,
-        partition: TopicPartition,
-        options: WriteOptions,
-        bytes_max: usize,
-        inbox: mpsc::Receiver<Filled>,
-        tally: Arc<Tally>,
-    ) -> Self {
-        Self { cluster, partition, options, bytes_max, inbox, tally, outstanding: VecDeque::new(), counted: 0 }
+    pub(super) fn new(to: To, inbox: mpsc::Receiver<Filled>, tally: Arc<Tally>, book: Option<Arc<Book>>) -> Self {
+        Self { to, inbox, tally, book, outstanding: VecDeque::new() }
     }
 
     /// Writes until the inbox is closed. After an error it goes on taking, so that who pushes is not left waiting.
     pub(super) async fn run(mut self) {
         // Where our batches land is not compared, so the partition's end is not asked for.
-        let ended = match self.cluster.writer(self.partition.clone(), 0, self.options).await {
+        let ended = match self.to.cluster.writer(self.to.partition.clone(), 0, self.to.options).await {
             Ok(mut writer) => match self.write(&mut writer).await {
                 Ok(()) => return,
                 Err(error) => {
-                    let (appended, _) = writer.close().await;
-                    self.count_stored(&appended);
+                    // What it still finds is what is known already.
+                    let _ = writer.fall_silent().await;
+                    self.count(&mut writer).await;
                     error
                 }
             },
@@ -87,7 +89,7 @@ impl Lane {
                     biased;
                     filled = self.inbox.recv() => filled,
                     flushed = writer.flush() => {
-                        self.count(writer);
+                        self.count(writer).await;
                         flushed?;
                         continue;
                     }
@@ -95,12 +97,12 @@ impl Lane {
             };
             let Some(filled) = filled else {
                 let flushed = writer.flush().await;
-                self.count(writer);
+                self.count(writer).await;
                 return Ok(flushed?);
             };
             if let Some(batch) = self.close(filled)? {
                 let appended = writer.append(batch).await;
-                self.count(writer);
+                self.count(writer).await;
                 appended?;
             }
         }
@@ -108,46 +110,50 @@ impl Lane {
 
     /// The batch as it goes out; `None` if it is a record that the topic does not take.
     fn close(&mut self, filled: Filled) -> Result<Option<Outgoing>, JobError> {
-        let Filled { mut writer, payload_bytes, reserved } = filled;
+        let Filled { mut writer, payload_bytes, runs, reserved } = filled;
         let records = writer.record_count() as u32;
         let mut bytes = self.tally.buffers.take().unwrap_or_default();
         let len = writer.finish_into(&mut bytes).map_err(|error| {
-            JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.partition))
+            JobError::Refused(format!("{}: a batch for it cannot be put together: {error}", self.to.partition))
         });
         // It counts as outstanding first: what fails from here on is counted as such.
-        self.outstanding.push_back(Outstanding { records: records.into(), payload_bytes, _reserved: reserved });
+        self.outstanding.push_back(Outstanding { records: records.into(), payload_bytes, runs, _reserved: reserved });
         let len = len?;
         self.tally.writers.give_back(writer);
-        if len > self.bytes_max && records == 1 {
+        if len > self.to.bytes_max && records == 1 {
             self.outstanding.pop_back();
-            self.tally.failed(1, &too_large(self.bytes_max));
+            self.tally.failed(1, &too_large(self.to.bytes_max));
             return Ok(None);
         }
         Ok(Some(Outgoing { bytes, len, records }))
     }
 
     /// Lets go of what is stored for certain, and of its buffers.
-    fn count(&mut self, writer: &mut PartitionWriter) {
-        while let Some(buffer) = writer.spare() {
-            self.tally.buffers.give_back(buffer);
-        }
-        self.count_stored(&writer.appended());
-    }
-
-    fn count_stored(&mut self, appended: &Appended) {
-        let mut stored = appended.records().saturating_sub(self.counted);
-        let (mut records, mut bytes) = (0, 0);
-        while let Some(batch) = self.outstanding.front()
-            && batch.records <= stored
-        {
-            stored -= batch.records;
-            records += batch.records;
-            bytes += batch.payload_bytes;
-            self.outstanding.pop_front();
+    async fn count(&mut self, writer: &mut PartitionWriter) {
+        let (mut records, mut bytes, mut is_much) = (0, 0, false);
+        // Batches land in the order in which they were sent.
+        while let Some(landed) = writer.landed() {
+            if let Some(batch) = self.outstanding.pop_front() {
+                records += batch.records;
+                bytes += batch.payload_bytes;
+                if let Some(book) = &self.book {
+                    let acknowledged = Acknowledged {
+                        base_offset: landed.base_offset,
+                        append_time_ms: landed.append_time_ms,
+                        max_timestamp: landed.max_timestamp,
+                    };
+                    is_much |= book.take(self.to.partition.partition, acknowledged, &batch.runs);
+                }
+            }
+            self.tally.buffers.give_back(landed.bytes);
         }
         if records > 0 {
-            self.counted += records;
             self.tally.acknowledged(records, bytes);
+        }
+        if let Some(book) = self.book.as_ref().filter(|_| is_much)
+            && !book.write_out().await
+        {
+            self.tally.stop();
         }
     }
 }

@@ -28,10 +28,13 @@
 //!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer; and so on the broker's memory of the
 //!   producer, which goes by the records' times (a day by default) and does not outlive a restart where they are older.
 //! - Records of one partition are stored in the order in which they were pushed.
+//! - With a ledger ([`Pour::keep_ledger`]) what is acknowledged is counted by partition and minute, and written to a file now
+//!   and then. If that cannot be written nothing more is taken: the run ends, and tells what the ledger lacks.
 
 mod lane;
 mod partitioner;
 mod settings;
+mod slot;
 mod tally;
 
 #[cfg(test)]
@@ -43,6 +46,7 @@ pub use tally::{Counts, Poured};
 
 use super::error::JobError;
 use super::merge::message_bytes_max;
+use super::minutes::{Book, INTERVAL, LedgerFile, Runs};
 use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
@@ -50,8 +54,9 @@ use crate::base::units::show_size;
 use crate::batch::{BatchWriter, HEADER_BYTES};
 use crate::client::{Acks, Cluster, Delivery, WriteOptions};
 use crate::observe::progress::Progress;
-use lane::{Filled, Lane};
+use lane::{Filled, Lane, To};
 use partitioner::Sticky;
+use slot::{Filling, Slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,27 +71,6 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const INBOX: usize = 2;
 /// What a record takes beside its key, value and headers, at most: length, attributes, time, offset, three lengths.
 const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 15;
-/// One partition: the batch being filled, and the way to its task once it has one.
-#[derive(Default)]
-struct Slot {
-    batch: Option<Filling>,
-    inbox: Option<mpsc::Sender<Filled>>,
-}
-
-struct Filling {
-    writer: BatchWriter,
-    /// Keys and values in it.
-    payload_bytes: u64,
-    /// When its first record came.
-    since: Instant,
-}
-
-impl Slot {
-    /// Nothing waits for its task.
-    fn is_idle(&self) -> bool {
-        self.inbox.as_ref().is_none_or(|inbox| inbox.capacity() == INBOX)
-    }
-}
 
 /// See the module's head.
 pub struct Pour {
@@ -102,6 +86,11 @@ pub struct Pour {
     budget: ByteBudget,
     tally: Arc<Tally>,
     lanes: JoinSet<()>,
+    /// The topic gives records the time of their append.
+    stamps: bool,
+    book: Option<Arc<Book>>,
+    /// Writes the ledger now and then; ends with this.
+    bookkeeper: JoinSet<()>,
 }
 
 impl Pour {
@@ -113,7 +102,8 @@ impl Pour {
         progress: &Progress,
     ) -> Result<Self, JobError> {
         let info = cluster.topic(topic).await?;
-        let bytes_max = message_bytes_max(&cluster.topic_configs(topic).await?);
+        let configs = cluster.topic_configs(topic).await?;
+        let bytes_max = message_bytes_max(&configs);
         let led = info.partitions.iter().map(|partition| partition.leader >= 0).collect();
         // Not the whole of what the topic takes: compression may make a batch longer.
         let batch_bytes = settings.batch_bytes.min(bytes_max - bytes_max / 16);
@@ -132,7 +122,25 @@ impl Pour {
             budget: ByteBudget::new(settings.memory_bytes / 2),
             tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8, 2 * batch_bytes)),
             lanes: JoinSet::new(),
+            stamps: configs.get("message.timestamp.type").is_some_and(|by| by == "LogAppendTime"),
+            book: None,
+            bookkeeper: JoinSet::new(),
         })
+    }
+
+    /// Keeps a ledger of what is acknowledged from now on. To be called before the first record.
+    pub fn keep_ledger(&mut self, file: Arc<LedgerFile>) {
+        let book = Arc::new(Book::new(self.topic.clone(), file, self.stamps));
+        self.book = Some(book.clone());
+        let tally = self.tally.clone();
+        self.bookkeeper.spawn(async move {
+            loop {
+                tokio::time::sleep(INTERVAL).await;
+                if !book.write_out().await {
+                    return tally.stop();
+                }
+            }
+        });
     }
 
     /// How many partitions the topic has.
@@ -165,7 +173,7 @@ impl Pour {
         let mut at = self.slot_for(record)?;
         let bytes = record.bytes() + record.headers.raw().1.len() + RECORD_OVERHEAD_MAX;
         if let Some(batch) = &self.slots[at].batch
-            && batch.writer.bytes() + bytes > self.settings.batch_bytes
+            && batch.bytes() + bytes > self.settings.batch_bytes
         {
             self.cut(at);
             at = self.slot_for(record)?;
@@ -174,13 +182,17 @@ impl Pour {
         let batch = self.slots[at].batch.get_or_insert_with(|| Filling {
             writer: tally.writers.take().unwrap_or_else(|| BatchWriter::new(settings.codec)),
             payload_bytes: 0,
+            runs: Runs::default(),
             since: Instant::now(),
         });
-        let before = batch.writer.bytes();
+        let before = batch.bytes();
         let pushed = batch.writer.push(record.timestamp, record.key, record.value, record.headers);
         pushed.map_err(|error| unwritable(&self.topic, at, &error))?;
         batch.payload_bytes += record.bytes() as u64;
-        self.filling_bytes += batch.writer.bytes() - before;
+        if self.book.is_some() {
+            batch.runs.push(record.timestamp, record.bytes() as u64);
+        }
+        self.filling_bytes += batch.bytes() - before;
         self.tally.taken(1);
         if self.filling_bytes > self.settings.memory_bytes / 4 {
             // Many partitions at once: none may fill its batch.
@@ -205,7 +217,7 @@ impl Pour {
     /// Sends the batch of one partition on its way, once there is room.
     fn cut(&mut self, at: usize) {
         let Some(batch) = self.slots[at].batch.take_if(|batch| !batch.writer.is_empty()) else { return };
-        self.filling_bytes -= batch.writer.bytes() - HEADER_BYTES;
+        self.filling_bytes -= batch.bytes() - HEADER_BYTES;
         self.ready.push_back((at, batch));
         if at == self.sticky.current() {
             let slots = &self.slots;
@@ -233,13 +245,13 @@ impl Pour {
 
     async fn hand_over_ready(&mut self) -> Result<(), JobError> {
         while let Some((at, batch)) = self.ready.front() {
-            let (at, bytes) = (*at, batch.writer.bytes().min(self.budget.total()));
+            let (at, bytes) = (*at, batch.bytes().min(self.budget.total()));
             // Both waits end: what is on its way is answered, or given up, within the time that a batch is tried.
             let reserved = self.budget.take(bytes).await.ok_or(JobError::OutputClosed)?;
             let inbox = self.inbox(at);
             let permit = inbox.reserve().await.map_err(|_| JobError::OutputClosed)?;
-            if let Some((_, Filling { writer, payload_bytes, .. })) = self.ready.pop_front() {
-                permit.send(Filled { writer, payload_bytes, reserved });
+            if let Some((_, Filling { writer, payload_bytes, runs, .. })) = self.ready.pop_front() {
+                permit.send(Filled { writer, payload_bytes, runs, reserved });
             }
         }
         if self.tally.is_broken() { Err(JobError::OutputClosed) } else { Ok(()) }
@@ -258,8 +270,8 @@ impl Pour {
         };
         let options =
             WriteOptions { delivery, acks: self.settings.acks, beside_others: true, ..WriteOptions::default() };
-        let lane = Lane::new(self.cluster.clone(), partition, options, self.bytes_max, inbox, self.tally.clone());
-        self.lanes.spawn(lane.run());
+        let to = To { cluster: self.cluster.clone(), partition, options, bytes_max: self.bytes_max };
+        self.lanes.spawn(Lane::new(to, inbox, self.tally.clone(), self.book.clone()).run());
         self.slots[at].inbox = Some(sender.clone());
         sender
     }
@@ -325,7 +337,19 @@ impl Pour {
             () = wait => true,
             () = too_late => false,
         };
-        self.tally.end(in_time)
+        // What is acknowledged from here on would be in one count and not in the other.
+        self.lanes.shutdown().await;
+        self.bookkeeper.shutdown().await;
+        let mut poured = self.tally.end(in_time);
+        if let Some(book) = &self.book {
+            poured.ledger = book.close().await.map(|lack| JobError::Ledger {
+                name: book.name().to_owned(),
+                lacking: lack.records,
+                source: lack.error,
+                beside: None,
+            });
+        }
+        poured
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Poured {
     pub failed: BTreeMap<String, u64>,
     /// What ended the writing before its time, if anything did.
     pub error: Option<JobError>,
+    /// What the ledger lacks, where one is kept and could not be written.
+    pub ledger: Option<JobError>,
 }
 
 impl Poured {
@@ -44,8 +46,9 @@ impl Poured {
         let reasons: Vec<String> =
             self.failed.iter().map(|(reason, records)| format!("{} {reason}", show_count(*records))).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        let ledger = self.ledger.as_ref().map(|lack| format!("; {lack}")).unwrap_or_default();
         format!(
-            "{} sent, {} acknowledged, {} failed{reasons}",
+            "{} sent, {} acknowledged, {} failed{reasons}{ledger}",
             show_count(sent),
             show_count(acknowledged),
             show_count(failed)
@@ -56,20 +59,25 @@ impl Poured {
     pub fn to_json(&self) -> serde_json::Map<String, Value> {
         let Counts { sent, acknowledged, failed } = self.counts;
         let reasons = self.failed.iter().map(|(reason, records)| json!({ "reason": reason, "records": records }));
+        let lacking = match &self.ledger {
+            Some(JobError::Ledger { lacking, .. }) => Some(("ledger_lacks", json!(lacking))),
+            _ => None,
+        };
         [
             ("sent", json!(sent)),
             ("acknowledged", json!(acknowledged)),
             ("failed", json!(failed)),
             ("failures", reasons.collect()),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
         .into_iter()
+        .chain(lacking)
+        .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
 
-    /// Whether all were stored.
+    /// Whether all were stored, and stand in the ledger where one is kept.
     pub fn verdict(self) -> Result<(), JobError> {
-        match self.error {
+        let written = match self.error {
             None if self.counts.failed == 0 => Ok(()),
             error => Err(JobError::NotAllWritten {
                 failed: self.counts.failed,
@@ -77,6 +85,12 @@ impl Poured {
                 reasons: self.failed.into_keys().collect(),
                 error: error.map(Box::new),
             }),
+        };
+        match (written, self.ledger) {
+            (Err(error), Some(JobError::Ledger { name, lacking, source, .. })) => {
+                Err(JobError::Ledger { name, lacking, source, beside: Some(Box::new(error)) })
+            }
+            (written, ledger) => written.and(ledger.map_or(Ok(()), Err)),
         }
     }
 }
@@ -198,6 +212,11 @@ impl Tally {
     /// Nothing more can be written.
     pub(super) fn breaks(&self, error: JobError) {
         self.lock().error.get_or_insert(error);
+        self.stop();
+    }
+
+    /// Nothing more is to be taken, for a reason that is kept elsewhere; what was taken is still written.
+    pub(super) fn stop(&self) {
         self.broken.store(true, Relaxed);
         self.changed.notify_waiters();
     }
@@ -247,7 +266,7 @@ impl Tally {
             ended.fail(unknown, if in_time { "not sent" } else { "not acknowledged in the time that was left" });
         }
         let counts = Counts { sent, acknowledged: ended.acknowledged, failed: ended.failed_total };
-        Poured { counts, bytes: ended.bytes, failed: ended.failed, error: ended.error }
+        Poured { counts, bytes: ended.bytes, failed: ended.failed, error: ended.error, ledger: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ended> {

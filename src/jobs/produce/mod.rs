@@ -23,6 +23,7 @@ pub use rows::{Format, KeyFrom, TimeFrom, parse_time};
 use super::JobContext;
 use super::error::JobError;
 use super::made::topic_or_new;
+use super::minutes::LedgerFile;
 use super::pace::Pace;
 use super::pour::{Pour, PourRecord, PourSettings, Poured};
 use crate::base::shutdown::Signal;
@@ -30,6 +31,8 @@ use crate::batch::HeadersBuf;
 use crate::client::{ClientError, Cluster, NewTopic};
 use input::{Inputs, RowError};
 use report::{Batches, Run};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -91,6 +94,8 @@ pub struct ProduceSettings {
     pub compare_records: Option<u64>,
     /// Tell of each so many records.
     pub batch_records: Option<u64>,
+    /// What is acknowledged is noted there, by partition and minute.
+    pub ledger: Option<PathBuf>,
     /// What reading and writing together may take.
     pub memory_bytes: usize,
     /// How they are written; its memory is what is left of the whole.
@@ -111,6 +116,7 @@ pub async fn run(
     heard: &mut (dyn FnMut(&BatchLine) + Send),
 ) -> Result<ProduceReport, JobError> {
     rows::check(settings)?;
+    let ledger = settings.ledger.as_deref().map(LedgerFile::open).transpose()?.map(Arc::new);
     cx.progress.begin("look", 0);
     let (cluster, created) = tokio::select! {
         biased;
@@ -127,14 +133,14 @@ pub async fn run(
             batch_records: None,
             ..settings.clone()
         };
-        let (run, stopped) = write(&sync, &cluster, cx, heard).await?;
+        let (run, stopped) = write(&sync, &cluster, &ledger, cx, heard).await?;
         report.sync = Some(run);
         if stopped.is_some() || !report.is_whole() {
             report.interrupted = stopped;
             return Ok(report);
         }
     }
-    let (run, stopped) = write(settings, &cluster, cx, heard).await?;
+    let (run, stopped) = write(settings, &cluster, &ledger, cx, heard).await?;
     report.run = Some(run);
     report.interrupted = stopped;
     Ok(report)
@@ -161,6 +167,7 @@ async fn look(settings: &ProduceSettings, cx: &JobContext) -> Result<(Cluster, b
 async fn write(
     settings: &ProduceSettings,
     cluster: &Cluster,
+    ledger: &Option<Arc<LedgerFile>>,
     cx: &JobContext,
     heard: &mut (dyn FnMut(&BatchLine) + Send),
 ) -> Result<(Run, Option<Signal>), JobError> {
@@ -170,6 +177,9 @@ async fn write(
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         opened = Pour::open(cluster, &settings.topic, &pour_settings, &cx.progress) => opened?,
     };
+    if let Some(file) = ledger {
+        pour.keep_ledger(file.clone());
+    }
     let mut inputs = Inputs::open(settings)?;
     cx.progress.begin("produce", settings.limit().unwrap_or(0));
     let began = Instant::now();

@@ -158,7 +158,10 @@ impl ProduceReport {
 
     /// Whether all that was tried so far was stored.
     pub(super) fn is_whole(&self) -> bool {
-        self.runs().all(|run| run.poured.counts.failed == 0 && run.poured.error.is_none())
+        self.runs().all(|run| {
+            let poured = &run.poured;
+            poured.counts.failed == 0 && poured.error.is_none() && poured.ledger.is_none()
+        })
     }
 
     fn runs(&self) -> impl Iterator<Item = &Run> {

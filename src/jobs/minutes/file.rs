@@ -1,0 +1,95 @@
+//! The file of a ledger, to be appended to beside others.
+
+use crate::base::text::visible;
+use crate::jobs::error::JobError;
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// A ledger that is open for appending.
+#[derive(Debug)]
+pub struct LedgerFile {
+    name: String,
+    file: Mutex<File>,
+    /// What is no regular file has no end to look at, and need not be brought to a disk.
+    is_regular: bool,
+}
+
+impl LedgerFile {
+    /// Opens it, or makes it.
+    pub fn open(path: &Path) -> Result<Self, JobError> {
+        let name = format!("ledger {}", visible(&path.to_string_lossy()));
+        let opened = || {
+            let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+            let is_regular = file.metadata()?.is_file();
+            Ok((file, is_regular))
+        };
+        let (file, is_regular) = opened().map_err(|source| JobError::Input { name: name.clone(), source })?;
+        Ok(Self { name, file: Mutex::new(file), is_regular })
+    }
+
+    /// For people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Appends whole lines in as few writes as it takes; after an error, with how many of the bytes are there in whole lines.
+    pub(super) fn append(&self, lines: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        append(lines, &mut *file, |file| if self.is_regular { ends_in_a_line(file) } else { Ok(true) })
+    }
+
+    /// Waits until the disk has it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_regular { file.sync_all() } else { Ok(()) }
+    }
+}
+
+/// Whether what stands last is a whole line: a crash, ours or another process's, may have cut it off.
+fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    // Written is at the end, wherever it was read last.
+    file.seek(SeekFrom::End(-1))?;
+    match file.read(&mut last)? {
+        // Somebody has made it shorter meanwhile.
+        0 => Ok(true),
+        _ => Ok(last == *b"\n"),
+    }
+}
+
+pub(super) fn append<W: Write>(
+    lines: &[u8],
+    to: &mut W,
+    ends_in_a_line: impl Fn(&mut W) -> io::Result<bool>,
+) -> Result<(), (usize, io::Error)> {
+    let mut done = 0;
+    while done < lines.len() {
+        let rest = &lines[done..];
+        let whole = ends_in_a_line(to).map_err(|error| (done, error))?;
+        // One write, so that nobody else's lines come between.
+        let piece: Cow<'_, [u8]> = if whole { rest.into() } else { [b"\n", rest].concat().into() };
+        let written = match to.write(&piece) {
+            Ok(0) => return Err((done, ErrorKind::WriteZero.into())),
+            Ok(written) => written - usize::from(!whole),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err((done, error)),
+        };
+        done += whole_lines(rest, written);
+    }
+    Ok(())
+}
+
+/// How many of the first `written` bytes make whole lines. A line that lacks its end only is whole: it can be read, and must
+/// not be written again.
+fn whole_lines(lines: &[u8], written: usize) -> usize {
+    if lines.get(written) == Some(&b'\n') {
+        return written + 1;
+    }
+    lines[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}

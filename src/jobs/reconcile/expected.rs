@@ -1,0 +1,162 @@
+//! What ledgers say was written.
+
+use super::sheet::{Border, Cell, Count, Sheet};
+use super::{ReconcileSettings, Stretch, Told};
+use crate::jobs::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::minutes::{Found, LedgerReader, Line};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// So many lines that cannot be read are named.
+const UNREADABLE_NAMED: usize = 10;
+
+/// Adds what these ledgers say of the topic to the sheet.
+pub(super) async fn read(
+    paths: &[PathBuf],
+    settings: &ReconcileSettings,
+    stretches: &[Stretch],
+    sheet: Sheet,
+    cx: &JobContext,
+) -> Result<(Sheet, Told), JobError> {
+    let stretches: HashMap<i32, Stretch> = stretches.iter().map(|one| (one.partition.partition, one.clone())).collect();
+    let mut reading = Reading {
+        topic: settings.topic.clone(),
+        all_partitions: settings.partitions.is_empty(),
+        places_matter: stretches.values().any(|one| one.ends_early || (one.range.start > 0 && !one.is_worn)),
+        stretches,
+        sheet,
+        told: Told::default(),
+    };
+    let (paths, shutdown) = (paths.to_vec(), cx.shutdown.clone());
+    // A pipe can only be waited for by standing still, which no task may do.
+    let read = tokio::task::spawn_blocking(move || {
+        for path in &paths {
+            let mut lines = LedgerReader::open(path)?;
+            while let Some(found) = lines.next_line()? {
+                if let Some(signal) = shutdown.requested() {
+                    return Err(JobError::Interrupted(signal));
+                }
+                reading.take(found)?;
+            }
+        }
+        Ok((reading.sheet, reading.told))
+    });
+    let read = tokio::select! {
+        biased;
+        signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+        read = read => read,
+    };
+    read.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+}
+
+struct Reading {
+    topic: String,
+    stretches: HashMap<i32, Stretch>,
+    all_partitions: bool,
+    /// Only a part of the topic is looked at, which a line without offsets may belong to or not.
+    places_matter: bool,
+    sheet: Sheet,
+    told: Told,
+}
+
+impl Reading {
+    fn take(&mut self, found: Found) -> Result<(), JobError> {
+        match found {
+            Found::Line(line) if line.topic == self.topic => {
+                self.told.lines += 1;
+                self.take_line(&line)
+            }
+            Found::Line(_) => {
+                self.told.lines_of_others += 1;
+                Ok(())
+            }
+            Found::Unreadable(line) => {
+                self.told.unreadable_lines += 1;
+                if self.told.unreadable.len() < UNREADABLE_NAMED {
+                    self.told.unreadable.push(line);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_line(&mut self, line: &Line) -> Result<(), JobError> {
+        // A partition that the topic does not have holds nothing of what was written there.
+        let stretch = match self.stretches.get(&line.partition) {
+            None if !self.all_partitions => return Ok(()),
+            stretch => stretch,
+        };
+        if line.offsets.is_none() && self.places_matter {
+            return Err(JobError::Usage(format!(
+                "the ledger says of {} {} and {} without offsets, so it is not known on which side of --start or --end that \
+                 is: leave these out",
+                line.topic, line.partition, line.minute
+            )));
+        }
+        let Some(more) = judge(line, stretch) else { return Ok(()) };
+        self.sheet.cell(line.partition, line.minute)?.add(&more);
+        Ok(())
+    }
+}
+
+/// What a line adds to its minute; `None` if it lies outside of what was asked for.
+fn judge(line: &Line, stretch: Option<&Stretch>) -> Option<Cell> {
+    let expected = Cell {
+        expected: Count { records: line.records, bytes: line.bytes.unwrap_or(0) },
+        without_bytes: line.bytes.is_none(),
+        without_offsets: line.offsets.is_none(),
+        ..Cell::default()
+    };
+    let (Some(offsets), Some(stretch)) = (&line.offsets, stretch) else { return Some(expected) };
+    let (start, end) = (stretch.range.start, stretch.range.end);
+    let is_before = *offsets.start() < start;
+    if stretch.ends_early && *offsets.start() >= end {
+        return None;
+    }
+    if is_before && stretch.is_worn {
+        // Nothing of it is there any more, or a part.
+        let border = (*offsets.end() >= start).then_some(Border::LogStart);
+        return Some(Cell { expired: line.records, border, ..Cell::default() });
+    }
+    if is_before && *offsets.end() < start {
+        return None;
+    }
+    let is_cut = is_before || (stretch.ends_early && *offsets.end() >= end);
+    Some(Cell { border: is_cut.then_some(Border::AskedFor), ..expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::place::TopicPartition;
+    use crate::jobs::minutes::Minute;
+    use std::ops::RangeInclusive;
+
+    fn judged(
+        offsets: Option<RangeInclusive<i64>>,
+        is_worn: bool,
+        ends_early: bool,
+    ) -> Option<(u64, u64, Option<Border>)> {
+        let minute = Minute::of(0);
+        let line = Line { topic: "t".into(), partition: 0, minute, records: 5, bytes: None, offsets };
+        let stretch = Stretch { partition: TopicPartition::new("t", 0), range: 10..20, is_worn, ends_early };
+        judge(&line, Some(&stretch)).map(|cell| (cell.expected.records, cell.expired, cell.border))
+    }
+
+    #[test]
+    fn a_line_is_expected_expired_cut_or_left_out_by_its_offsets() {
+        for ends_early in [false, true] {
+            assert_eq!(judged(Some(5..=9), true, ends_early), Some((0, 5, None)));
+            assert_eq!(judged(Some(5..=10), true, ends_early), Some((0, 5, Some(Border::LogStart))));
+            assert_eq!(judged(Some(10..=19), true, ends_early), Some((5, 0, None)));
+            assert_eq!(judged(Some(5..=9), false, ends_early), None);
+            assert_eq!(judged(Some(9..=10), false, ends_early), Some((5, 0, Some(Border::AskedFor))));
+            assert_eq!(judged(None, true, ends_early), Some((5, 0, None)));
+        }
+        assert_eq!(judged(Some(19..=20), false, true), Some((5, 0, Some(Border::AskedFor))));
+        assert_eq!(judged(Some(20..=30), false, true), None);
+        // What was written must be there.
+        assert_eq!(judged(Some(20..=30), false, false), Some((5, 0, None)));
+    }
+}

@@ -1,0 +1,242 @@
+//! `reconcile`: is what is there what was written, what another topic holds, or what a group has read? By partition and minute.
+//!
+//! ```text
+//!  ledgers ────────── expected.rs ─┐
+//!                                  ├─▶ sheet.rs: partition, minute: expected, found ─▶ report.rs
+//!  topics ─▶ windows ─ count.rs  ──┘
+//! ```
+//!
+//! Non-obvious:
+//! - Records are counted, never offsets: markers, aborted records and holes left by compaction take offsets and are no data.
+//! - What the log does not hold any more can be compared with nothing. Lines of a ledger tell the offsets of their records, so
+//!   it is known which lie below the log's start, wholly or partly; those are *expired*. Where only the topic tells (another
+//!   topic, lines without offsets) a minute has expired up to that of the first record that is still there.
+//! - Ledgers are read before the ends are asked for, so what they tell must be there: what they say lies behind the end is
+//!   missing. With an end that was asked for, what lies behind it is left out.
+//! - Memory is shared out before anything is read: half for reading, half for minutes, and one minute too many is refused.
+
+mod count;
+mod expected;
+mod report;
+mod sheet;
+
+#[cfg(test)]
+mod tests;
+
+pub use report::{Against, COLUMNS, ReconcileReport};
+
+use super::JobContext;
+use super::error::JobError;
+use super::minutes::Unreadable;
+use super::range::{Bounds, Pinned, ReadShare, offsets_in, partitions_of, pin};
+use crate::base::ends::Bound;
+use crate::base::place::TopicPartition;
+use crate::client::{Cluster, OffsetAt};
+use count::{Counting, Side};
+use sheet::{Room, Sheet, Wear};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What one partition should have at least: a batch may take a quarter of it, and by default a broker takes batches of 1 MiB.
+const PARTITION_BYTES: usize = 5 << 20;
+const MEMORY_MIN: usize = 1 << 20;
+
+/// With what a topic is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum With {
+    /// What these files say was written.
+    Ledgers(Vec<PathBuf>),
+    /// What this topic holds.
+    Topic {
+        /// Its name.
+        name: String,
+        /// Records may be in other partitions there: minutes are compared over all of them.
+        ignore_partitions: bool,
+    },
+    /// What this group has read of it.
+    Group(String),
+}
+
+/// What is compared.
+#[derive(Debug, Clone)]
+pub struct ReconcileSettings {
+    /// The topic.
+    pub topic: String,
+    /// With what.
+    pub with: With,
+    /// These partitions only; all where it is empty.
+    pub partitions: Vec<i32>,
+    /// Where to start; without it, at the first offset there is.
+    pub start: Option<Bound>,
+    /// Where to end; without it, at the high watermarks now.
+    pub end: Option<Bound>,
+    /// The most memory that reading and the minutes may take.
+    pub memory_bytes: usize,
+}
+
+/// A partition with the offsets that are compared.
+#[derive(Debug, Clone)]
+struct Stretch {
+    partition: TopicPartition,
+    range: Range<i64>,
+    /// It begins where the log does, and that is not where the log once began.
+    is_worn: bool,
+    /// The end was asked for: what lies behind it plays no part.
+    ends_early: bool,
+}
+
+/// Counts both sides and compares them.
+pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<ReconcileReport, JobError> {
+    let began = Instant::now();
+    if settings.memory_bytes < MEMORY_MIN {
+        return Err(JobError::Usage("--memory must be 1MiB or more".to_owned()));
+    }
+    cx.progress.begin("look", 0);
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let (topics, ignore_partitions) = match &settings.with {
+        With::Topic { name, ignore_partitions } => (vec![settings.topic.clone(), name.clone()], *ignore_partitions),
+        With::Ledgers(_) | With::Group(_) => (vec![settings.topic.clone()], false),
+    };
+    let partitions = partitions_of(&cluster, &topics, &settings.partitions).await?;
+    refuse_other_counts(settings, &partitions, ignore_partitions)?;
+    let mut stretches = stretches(settings, &cluster, &partitions).await?;
+    let which = if matches!(settings.with, With::Topic { .. }) { Wear::All } else { Wear::WithoutOffsets };
+    let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
+    let mut notes = Vec::new();
+    let mut told = Told::default();
+    let mut committed = None;
+    let against = match &settings.with {
+        With::Ledgers(paths) => {
+            cx.progress.begin("read the ledger", 0);
+            (sheet, told) = expected::read(paths, settings, &stretches, sheet, cx).await?;
+            notes.extend(told.note(&settings.topic));
+            if settings.end.is_none() {
+                // What was written while the ledger was read.
+                let ends = cluster.offsets(&partitions, OffsetAt::Latest).await?;
+                stretches
+                    .iter_mut()
+                    .zip(ends)
+                    .for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
+            }
+            Against::Ledgers(paths.clone())
+        }
+        With::Topic { name, .. } => Against::Topic(name.clone()),
+        With::Group(name) => {
+            committed = Some(read_by(&cluster, name, &stretches, &mut notes).await?);
+            Against::Group(name.clone())
+        }
+    };
+    let ranges: Vec<Pinned> = stretches.iter().map(|one| (one.partition.clone(), one.range.clone())).collect();
+    cx.progress.begin("count", offsets_in(&ranges));
+    let at_once = (settings.memory_bytes / 2 / PARTITION_BYTES).clamp(1, ranges.len().max(1));
+    let share = ReadShare::of("reconcile", settings.memory_bytes / 2, 0, at_once)?;
+    let counting = stretches.into_iter().map(|stretch| {
+        let source = cluster.reader(stretch.partition.clone(), stretch.range.clone(), share.read_options());
+        let read_to = |at| committed.iter().flatten().find(|(one, _)| one == at).map_or(0, |(_, to)| *to);
+        let side = match settings.with {
+            With::Group(_) => Side::Both { below: read_to(&stretch.partition) },
+            With::Topic { .. } if *stretch.partition.topic != *settings.topic => Side::Expected,
+            With::Topic { .. } | With::Ledgers(_) => Side::Found,
+        };
+        Counting { source, side, is_worn: stretch.is_worn }
+    });
+    let sheet = count::count_all(counting, sheet, share, at_once, cx).await?;
+    Ok(ReconcileReport {
+        topic: settings.topic.clone(),
+        against,
+        sheet,
+        notes,
+        told,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// Partitions are compared one by one, so both topics must have the same.
+fn refuse_other_counts(
+    settings: &ReconcileSettings,
+    partitions: &[TopicPartition],
+    ignore_partitions: bool,
+) -> Result<(), JobError> {
+    let With::Topic { name, .. } = &settings.with else { return Ok(()) };
+    let here = partitions.iter().filter(|one| *one.topic == *settings.topic).count();
+    let there = partitions.len() - here;
+    if ignore_partitions || here == there {
+        return Ok(());
+    }
+    Err(JobError::Usage(format!(
+        "{} has {here} partitions and {name} has {there}: --ignore-partitions compares minutes over all of them",
+        settings.topic
+    )))
+}
+
+async fn stretches(
+    settings: &ReconcileSettings,
+    cluster: &Cluster,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Stretch>, JobError> {
+    let bounds = Bounds { start: ("--start", settings.start.as_ref()), end: ("--end", settings.end.as_ref()) };
+    let ranges = pin(cluster, partitions, bounds).await?;
+    // Asked for afterwards: where the start is that of the log, the log does not begin before it.
+    let log_starts = cluster.offsets(partitions, OffsetAt::Earliest).await?;
+    let asked_for = !matches!(settings.start, None | Some(Bound::Earliest));
+    let of = |((partition, range), log_start): (Pinned, i64)| Stretch {
+        is_worn: range.start > 0 && (!asked_for || range.start <= log_start),
+        ends_early: !matches!(settings.end, None | Some(Bound::Latest)),
+        partition,
+        range,
+    };
+    Ok(ranges.into_iter().zip(log_starts).map(of).collect())
+}
+
+/// Up to where a group has read each partition.
+async fn read_by(
+    cluster: &Cluster,
+    group: &str,
+    stretches: &[Stretch],
+    notes: &mut Vec<String>,
+) -> Result<Vec<(TopicPartition, i64)>, JobError> {
+    let committed = cluster.group_offsets(group).await?;
+    if committed.is_empty() && cluster.group(group).await?.is_none() {
+        return Err(JobError::Refused(format!(
+            "there is no group {}, or it has committed nothing: kmerge group list shows those there are",
+            crate::base::text::visible(group)
+        )));
+    }
+    let mut offsets = Vec::new();
+    for Stretch { partition, range, .. } in stretches {
+        match committed.get(partition).map(|one| one.offset) {
+            None => notes.push(format!("{partition}: the group has committed nothing")),
+            Some(offset) => {
+                if offset < range.start {
+                    notes.push(format!(
+                        "{partition}: the group is at offset {offset}, offsets {offset} to {} are not compared, or are gone \
+                         unread",
+                        range.start - 1
+                    ));
+                }
+                offsets.push((partition.clone(), offset));
+            }
+        }
+    }
+    Ok(offsets)
+}
+
+/// What reading ledgers has told beside what is on the sheet.
+#[derive(Debug, Default)]
+struct Told {
+    /// Lines about the topic.
+    lines: u64,
+    /// Lines about others.
+    lines_of_others: u64,
+    /// The first lines that cannot be read, and how many there are.
+    unreadable: Vec<Unreadable>,
+    unreadable_lines: u64,
+}
+
+impl Told {
+    fn note(&self, topic: &str) -> Option<String> {
+        let others = self.lines_of_others;
+        (self.lines == 0).then(|| format!("no line of the ledger is about {topic} ({others} are about other topics)"))
+    }
+}

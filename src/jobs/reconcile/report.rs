@@ -1,0 +1,233 @@
+//! What was found: the minutes that differ, and all of them together.
+
+use super::Told;
+use super::sheet::{Border, Cell, Sheet};
+use crate::base::text::visible;
+use crate::base::units::show_count;
+use crate::jobs::error::JobError;
+use crate::jobs::minutes::Minute;
+use crate::observe::usage::Usage;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// The columns of [`ReconcileReport::rows`].
+pub const COLUMNS: [&str; 8] =
+    ["PARTITION", "MINUTE", "EXPECTED", "FOUND", "MISSING", "EXTRA", "BYTES-EXPECTED", "BYTES-FOUND"];
+
+/// What the topic was compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Against {
+    /// These files.
+    Ledgers(Vec<PathBuf>),
+    /// Another topic.
+    Topic(String),
+    /// What a group has read.
+    Group(String),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct ReconcileReport {
+    pub(super) topic: String,
+    pub(super) against: Against,
+    pub(super) sheet: Sheet,
+    /// What is to be known beside the counts.
+    pub(super) notes: Vec<String>,
+    pub(super) told: Told,
+    pub(super) seconds: f64,
+}
+
+/// All minutes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Minutes that were compared, counted by partition.
+    pub minutes: u64,
+    /// Those of them that differ.
+    pub differing: u64,
+    /// Records that should be there.
+    pub expected: u64,
+    /// Records that are there.
+    pub found: u64,
+    /// Records that should be there and are not, minute by minute.
+    pub missing: u64,
+    /// Records that are there and should not be, minute by minute.
+    pub extra: u64,
+    /// Minutes that lie below the log's start, wholly or partly.
+    pub expired_minutes: u64,
+    /// Records that were expected in them, as far as is known.
+    pub expired: u64,
+    /// Minutes through which the start or the end runs that was asked for.
+    pub cut_minutes: u64,
+}
+
+impl ReconcileReport {
+    /// All minutes together.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (_, _, cell) in self.sheet.cells() {
+            let (expected, found) = (cell.expected.records, cell.found.records);
+            totals.expired = totals.expired.saturating_add(cell.expired);
+            totals.expired_minutes += u64::from(cell.expired > 0 || cell.border == Some(Border::LogStart));
+            match cell.border {
+                Some(Border::LogStart) => totals.expired = totals.expired.saturating_add(expected),
+                Some(Border::AskedFor) => totals.cut_minutes += 1,
+                // All of it has expired.
+                None if cell.expired > 0 && expected == 0 && found == 0 => {}
+                None => {
+                    totals.minutes += 1;
+                    totals.differing += u64::from(cell.differs());
+                    totals.expected = totals.expected.saturating_add(expected);
+                    totals.found += found;
+                    totals.missing = totals.missing.saturating_add(expected.saturating_sub(found));
+                    totals.extra += found.saturating_sub(expected);
+                }
+            }
+        }
+        totals
+    }
+
+    /// What the job has to end with, once the report was shown.
+    pub fn verdict(&self) -> Result<(), JobError> {
+        match self.totals() {
+            Totals { differing: 0, .. } => Ok(()),
+            Totals { differing, minutes, .. } => Err(JobError::Difference(format!(
+                "{} of {} minutes differ",
+                show_count(differing),
+                show_count(minutes)
+            ))),
+        }
+    }
+
+    fn differing(&self) -> impl Iterator<Item = (Option<i32>, Minute, &Cell)> {
+        self.sheet.cells().filter(|(_, _, cell)| cell.differs())
+    }
+
+    /// The minutes that differ, as text; without bytes where they are not known.
+    pub fn rows(&self) -> impl Iterator<Item = Vec<String>> {
+        self.differing().map(|(partition, minute, cell)| {
+            let (expected, found) = (cell.expected.records, cell.found.records);
+            vec![
+                partition.map_or_else(|| "all".to_owned(), |partition| partition.to_string()),
+                minute.to_string(),
+                expected.to_string(),
+                found.to_string(),
+                expected.saturating_sub(found).to_string(),
+                found.saturating_sub(expected).to_string(),
+                if cell.without_bytes { String::new() } else { cell.expected.bytes.to_string() },
+                cell.found.bytes.to_string(),
+            ]
+        })
+    }
+
+    /// The last row, of all minutes together.
+    pub fn total_row(&self) -> Vec<String> {
+        let totals = self.totals();
+        let numbers = [totals.expected, totals.found, totals.missing, totals.extra].map(|number| number.to_string());
+        ["total".to_owned(), format!("{} differ", show_count(totals.differing))].into_iter().chain(numbers).collect()
+    }
+
+    /// The report as one JSON object, without the minutes that differ.
+    pub fn to_json(&self) -> Value {
+        let (totals, usage) = (self.totals(), Usage::now());
+        let against = match &self.against {
+            Against::Ledgers(paths) => {
+                json!({ "ledgers": paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>() })
+            }
+            Against::Topic(name) => json!({ "topic": name }),
+            Against::Group(name) => json!({ "group": name }),
+        };
+        let unreadable = self.told.unreadable.iter();
+        let unreadable = unreadable.map(|at| json!({ "ledger": at.name, "line": at.line, "begins": at.begins }));
+        json!({
+            "equal": totals.differing == 0,
+            "topic": self.topic,
+            "against": against,
+            "minutes": totals.minutes,
+            "minutes_differing": totals.differing,
+            "records_expected": totals.expected,
+            "records_found": totals.found,
+            "missing": totals.missing,
+            "extra": totals.extra,
+            "expired_minutes": totals.expired_minutes,
+            "expired_records": totals.expired,
+            "cut_minutes": totals.cut_minutes,
+            "notes": self.notes,
+            "unreadable_lines": self.told.unreadable_lines,
+            "unreadable": unreadable.collect::<Vec<_>>(),
+            "seconds": self.seconds,
+            "peak_memory_bytes": usage.peak_memory_bytes,
+            "cpu_seconds": usage.cpu_seconds,
+        })
+    }
+
+    /// The minutes that differ, each as one JSON object.
+    pub fn differences_json(&self) -> impl Iterator<Item = Value> {
+        self.differing().map(|(partition, minute, cell)| {
+            let Cell { expected, found, .. } = cell;
+            json!({
+                "partition": partition,
+                "minute": minute.to_json(),
+                "expected": expected.records,
+                "found": found.records,
+                "bytes_expected": (!cell.without_bytes).then_some(expected.bytes),
+                "bytes_found": found.bytes,
+            })
+        })
+    }
+
+    /// The report for people.
+    pub fn summary(&self) -> String {
+        let mut out = String::new();
+        for at in &self.told.unreadable {
+            let _ = writeln!(out, "{} line {} is torn, or no line of a ledger: {}", at.name, at.line, at.begins);
+        }
+        if self.told.unreadable_lines > self.told.unreadable.len() as u64 {
+            let _ =
+                writeln!(out, "{} lines of the ledger cannot be read in all", show_count(self.told.unreadable_lines));
+        }
+        for note in &self.notes {
+            let _ = writeln!(out, "{note}");
+        }
+        let totals = self.totals();
+        let _ = write!(out, "{}", self.say(&totals));
+        if totals.expired_minutes > 0 {
+            let _ = write!(
+                out,
+                "; {} of {} records are expired: below the log's start, wholly or partly",
+                minutes(totals.expired_minutes),
+                show_count(totals.expired)
+            );
+        }
+        if totals.cut_minutes > 0 {
+            let _ = write!(out, "; {} at --start or --end not compared", minutes(totals.cut_minutes));
+        }
+        out
+    }
+
+    fn say(&self, totals: &Totals) -> String {
+        let topic = visible(&self.topic);
+        let (expected, found) = (show_count(totals.expected), show_count(totals.found));
+        let sides = match &self.against {
+            Against::Ledgers(_) => format!("{topic} holds {found} records, the ledger says {expected}"),
+            Against::Topic(other) => format!("{topic} holds {found} records, {} {expected}", visible(other)),
+            Against::Group(group) => {
+                format!("group {} has read {found} of {expected} records in {topic}", visible(group))
+            }
+        };
+        match totals.differing {
+            0 => format!("equal: {sides}, the same in each of {}", minutes(totals.minutes)),
+            differing => format!(
+                "not equal: {sides}; {} missing, {} extra, in {} of {}",
+                show_count(totals.missing),
+                show_count(totals.extra),
+                show_count(differing),
+                minutes(totals.minutes)
+            ),
+        }
+    }
+}
+
+fn minutes(count: u64) -> String {
+    format!("{} minute{}", show_count(count), if count == 1 { "" } else { "s" })
+}

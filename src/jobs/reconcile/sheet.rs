@@ -1,0 +1,209 @@
+//! Both sides, minute by minute, within a bound of memory.
+
+use crate::base::units::{show_count, show_size};
+use crate::jobs::error::JobError;
+use crate::jobs::minutes::Minute;
+use std::collections::{BTreeMap, btree_map};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// What a minute takes, with its part of the tree that is half full at worst.
+pub(super) const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<Minute>()) + 16;
+
+/// Records, and what their keys and values take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// How many.
+    pub records: u64,
+    /// Keys and values.
+    pub bytes: u64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, more: Self) {
+        // What a file claims may be anything.
+        self.records = self.records.saturating_add(more.records);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+}
+
+/// One minute of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Cell {
+    pub(super) expected: Count,
+    pub(super) found: Count,
+    /// Records that were to be here and have expired, as far as is known.
+    pub(super) expired: u64,
+    /// Why it cannot be compared.
+    pub(super) border: Option<Border>,
+    /// Not all that was expected says how many bytes.
+    pub(super) without_bytes: bool,
+    /// Nor between which offsets it lies.
+    pub(super) without_offsets: bool,
+}
+
+/// Which minutes have expired where a log has lost its beginning: those up to that of the first record that is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wear {
+    /// All of them.
+    All,
+    /// Those of which it is not known by offsets.
+    WithoutOffsets,
+}
+
+/// What runs through a minute, so that only a part of it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Border {
+    /// The start or the end that was asked for.
+    AskedFor,
+    /// The start of the log.
+    LogStart,
+}
+
+impl Cell {
+    /// Whether the two sides differ.
+    pub(super) fn differs(&self) -> bool {
+        self.border.is_none()
+            && (self.expected.records != self.found.records
+                || (!self.without_bytes && self.expected.bytes != self.found.bytes))
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.expected.add(more.expected);
+        self.found.add(more.found);
+        self.expired = self.expired.saturating_add(more.expired);
+        self.border = self.border.max(more.border);
+        self.without_bytes |= more.without_bytes;
+        self.without_offsets |= more.without_offsets;
+    }
+}
+
+/// How many minutes there may be, shared by all who count.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    left: Arc<AtomicUsize>,
+    total: usize,
+}
+
+impl Room {
+    pub(super) fn of(bytes: usize) -> Self {
+        let total = bytes / CELL_BYTES;
+        Self { left: Arc::new(AtomicUsize::new(total)), total }
+    }
+
+    fn take(&self) -> Result<(), JobError> {
+        let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        taken.map(|_| ()).map_err(|_| self.full())
+    }
+
+    fn give_back(&self, cells: usize) {
+        self.left.fetch_add(cells, Relaxed);
+    }
+
+    #[cold]
+    fn full(&self) -> JobError {
+        JobError::Refused(format!(
+            "there are more than {} different minutes, counted by partition, and --memory leaves room for no more ({} for \
+             a million): give more of it, or compare a part with --start and --end or --partition",
+            show_count(self.total as u64),
+            show_size(2 * 1_000_000 * CELL_BYTES as u64)
+        ))
+    }
+}
+
+/// The minutes of one partition.
+#[derive(Debug)]
+pub(super) struct Column {
+    cells: BTreeMap<Minute, Cell>,
+    room: Room,
+}
+
+impl Column {
+    pub(super) fn new(room: Room) -> Self {
+        Self { cells: BTreeMap::new(), room }
+    }
+
+    /// The cell of a minute, which is paid for if it is new.
+    pub(super) fn cell(&mut self, minute: Minute) -> Result<&mut Cell, JobError> {
+        Ok(match self.cells.entry(minute) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => {
+                self.room.take()?;
+                new.insert(Cell::default())
+            }
+        })
+    }
+
+    /// The minutes up to this one cannot be compared.
+    fn wear(&mut self, up_to: Option<Minute>, which: Wear) {
+        for (minute, cell) in &mut self.cells {
+            if up_to.is_none_or(|last| *minute <= last) && (which == Wear::All || cell.without_offsets) {
+                cell.border = cell.border.max(Some(Border::LogStart));
+            }
+        }
+    }
+}
+
+/// All partitions, or all of them in one.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    columns: BTreeMap<Option<i32>, Column>,
+    /// Up to which minute a partition's log has expired, where only that is known; `None` is all of it.
+    worn: BTreeMap<Option<i32>, Option<Minute>>,
+    which: Wear,
+    room: Room,
+    ignore_partitions: bool,
+}
+
+impl Sheet {
+    pub(super) fn new(room: Room, which: Wear, ignore_partitions: bool) -> Self {
+        Self { columns: BTreeMap::new(), worn: BTreeMap::new(), which, room, ignore_partitions }
+    }
+
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    fn name(&self, partition: i32) -> Option<i32> {
+        if self.ignore_partitions { None } else { Some(partition) }
+    }
+
+    pub(super) fn cell(&mut self, partition: i32, minute: Minute) -> Result<&mut Cell, JobError> {
+        let name = self.name(partition);
+        let room = self.room.clone();
+        self.columns.entry(name).or_insert_with(|| Column::new(room)).cell(minute)
+    }
+
+    /// Adds what was counted of a partition.
+    pub(super) fn add(&mut self, partition: i32, counted: Column) -> Result<(), JobError> {
+        for (minute, cell) in counted.cells {
+            // Paid for once.
+            self.room.give_back(1);
+            self.cell(partition, minute)?.add(&cell);
+        }
+        Ok(())
+    }
+
+    /// A partition's log has lost its beginning; `first` is the minute of the first record that is still there.
+    pub(super) fn wear(&mut self, partition: i32, first: Option<Minute>) {
+        let name = self.name(partition);
+        let worn = self.worn.entry(name).or_insert(first);
+        // None is everything.
+        *worn = if worn.is_none() || first.is_none() { None } else { (*worn).max(first) };
+    }
+
+    /// Says which minutes have expired, once all is counted.
+    pub(super) fn finish(&mut self) {
+        for (name, worn) in &self.worn {
+            if let Some(column) = self.columns.get_mut(name) {
+                column.wear(*worn, self.which);
+            }
+        }
+    }
+
+    /// Every minute, by partition and time.
+    pub(super) fn cells(&self) -> impl Iterator<Item = (Option<i32>, Minute, &Cell)> {
+        let columns = self.columns.iter();
+        columns.flat_map(|(name, column)| column.cells.iter().map(|(minute, cell)| (*name, *minute, cell)))
+    }
+}

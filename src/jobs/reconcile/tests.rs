@@ -1,0 +1,138 @@
+//! Two sides on one sheet, and topics in memory.
+
+use super::count::count_all;
+use super::sheet::CELL_BYTES;
+use super::*;
+use crate::jobs::minutes::Minute;
+use crate::jobs::testing::{Made, MemorySource, block_on, context};
+
+/// Minutes of records, one a record, all of two bytes.
+fn source(topic: &str, partition: i32, minutes: &[i64]) -> MemorySource {
+    let made = |minute: &i64| Made { timestamp: minute * 60_000 + 59_999, ..Made::value("xy") };
+    MemorySource::new(topic, partition, &minutes.iter().map(made).collect::<Vec<_>>())
+}
+
+fn counting(source: MemorySource, side: Side) -> Counting<MemorySource> {
+    Counting { source, side, is_worn: false }
+}
+
+fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileReport, JobError> {
+    let share = ReadShare::of("reconcile", 1 << 20, 0, 1).unwrap();
+    let sheet = block_on(count_all(of.into_iter(), sheet, share, 2, &context()))?;
+    Ok(ReconcileReport {
+        topic: "t".into(),
+        against: Against::Topic("u".into()),
+        sheet,
+        notes: vec![],
+        told: Told::default(),
+        seconds: 0.0,
+    })
+}
+
+fn sheet(ignore_partitions: bool) -> Sheet {
+    Sheet::new(Room::of(1 << 20), Wear::All, ignore_partitions)
+}
+
+fn rows(report: &ReconcileReport) -> Vec<String> {
+    report.rows().map(|row| row[..6].join(" ")).collect()
+}
+
+#[test]
+fn minutes_are_compared_by_partition_or_over_all_of_them() {
+    let both = || {
+        vec![
+            counting(source("t", 0, &[0, 0, 1, 0]), Side::Found),
+            counting(source("t", 1, &[5]), Side::Found),
+            counting(source("u", 0, &[0, 0, 1]), Side::Expected),
+            counting(source("u", 1, &[5, 0]), Side::Expected),
+        ]
+    };
+    let report = count(both(), sheet(false)).unwrap();
+    assert_eq!(rows(&report), ["0 1970-01-01T00:00:00Z 2 3 0 1", "1 1970-01-01T00:00:00Z 1 0 1 0"]);
+    assert_eq!((report.totals().missing, report.totals().extra, report.totals().minutes), (1, 1, 4));
+    assert_eq!(report.verdict().unwrap_err().to_string(), "2 of 4 minutes differ");
+    let said = report.summary();
+    assert!(said.contains("t holds 5 records, u 5; 1 missing, 1 extra, in 2 of 4 minutes"), "{said}");
+
+    let report = count(both(), sheet(true)).unwrap();
+    assert_eq!(rows(&report), [""; 0]);
+    report.verdict().unwrap();
+    assert!(report.summary().starts_with("equal: "), "{}", report.summary());
+}
+
+#[test]
+fn the_same_records_with_other_bytes_differ() {
+    let longer = MemorySource::new("u", 0, &[Made::value("xyz")]);
+    let of =
+        vec![counting(MemorySource::new("t", 0, &[Made::value("xy")]), Side::Found), counting(longer, Side::Expected)];
+    let report = count(of, sheet(false)).unwrap();
+    assert_eq!(report.rows().next().unwrap()[2..], ["1", "1", "0", "0", "3", "2"]);
+    report.verdict().unwrap_err();
+}
+
+#[test]
+fn what_a_group_has_read_is_what_lies_below_its_offset_be_it_in_the_middle_of_a_minute() {
+    for below in 0..=6 {
+        let of = vec![counting(source("t", 0, &[0, 0, 1, 1, 1]), Side::Both { below })];
+        let report = count(of, sheet(false)).unwrap();
+        let totals = report.totals();
+        assert_eq!((totals.expected, totals.found), (5, below.min(5) as u64));
+        assert_eq!((totals.missing, totals.extra), (5 - below.min(5) as u64, 0));
+        assert_eq!(report.verdict().is_ok(), below >= 5, "{below}");
+    }
+}
+
+#[test]
+fn what_a_log_has_lost_the_beginning_of_is_expired_on_both_sides() {
+    let of = |other: &[i64]| {
+        let worn = source("t", 0, &[0, 0, 1, 1, 2, 2]).range(3..6);
+        vec![
+            Counting { source: worn, side: Side::Found, is_worn: true },
+            counting(source("u", 0, other), Side::Expected),
+        ]
+    };
+    let report = count(of(&[0, 0, 1, 1, 2, 2]), sheet(false)).unwrap();
+    report.verdict().unwrap();
+    let totals = report.totals();
+    assert_eq!((totals.expired_minutes, totals.expired, totals.minutes), (2, 4, 1));
+    assert!(report.summary().contains("2 minutes of 4 records are expired"), "{}", report.summary());
+    let report = count(of(&[0, 0, 1, 1, 2]), sheet(false)).unwrap();
+    assert_eq!(rows(&report), ["0 1970-01-01T00:02:00Z 1 2 0 1"]);
+
+    // Of a partition that has lost everything, everything is expired.
+    let empty = Counting { source: source("t", 0, &[0, 1]).range(2..2), side: Side::Found, is_worn: true };
+    let report = count(vec![empty, counting(source("u", 0, &[0, 7]), Side::Expected)], sheet(false)).unwrap();
+    report.verdict().unwrap();
+    assert_eq!(report.totals().expired_minutes, 2);
+}
+
+#[test]
+fn one_minute_more_than_there_is_room_for_is_refused_with_a_way_out_and_shared_ones_are_paid_for_once() {
+    let room = |minutes: usize| Sheet::new(Room::of(minutes * CELL_BYTES), Wear::All, true);
+    let of = |last: i64| {
+        let minutes: Vec<i64> = (0..100).collect();
+        let other: Vec<i64> = (0..99).chain([last]).collect();
+        vec![counting(source("t", 0, &minutes), Side::Found), counting(source("u", 0, &other), Side::Expected)]
+    };
+    let one_by_one = |sheet, last| {
+        let share = ReadShare::of("reconcile", 1 << 20, 0, 1).unwrap();
+        block_on(count_all(of(last).into_iter(), sheet, share, 1, &context()))
+    };
+    assert!(one_by_one(room(200), 99).is_ok());
+    let error = one_by_one(room(199), 100).unwrap_err().to_string();
+    assert!(error.contains("199 different minutes") && error.contains("--memory"), "{error}");
+}
+
+#[test]
+fn records_and_lines_of_any_time_and_number_add_up_without_overflow() {
+    let mut sheet = sheet(false);
+    for minute in [Minute::of(i64::MIN), Minute::of(i64::MAX)] {
+        for _ in 0..2 {
+            let cell = sheet.cell(0, minute).unwrap();
+            cell.expected.add(sheet::Count { records: u64::MAX, bytes: u64::MAX });
+        }
+    }
+    let report = count(vec![counting(source("t", 0, &[]), Side::Found)], sheet).unwrap();
+    assert_eq!(report.totals().missing, u64::MAX);
+    assert_eq!(report.rows().count(), 2);
+}
