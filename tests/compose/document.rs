@@ -94,24 +94,6 @@ impl Value {
         })
     }
 
-    /// This with another file on top, as compose puts several together: what is a mapping in both is put together, anything else
-    /// replaced.
-    pub(crate) fn with(self, over: Self) -> Self {
-        match (self, over) {
-            (Self::Map(mut map), Self::Map(over)) => {
-                for (key, value) in over {
-                    let value = match map.remove(&key) {
-                        Some(below) => below.with(value),
-                        None => value,
-                    };
-                    map.insert(key, value);
-                }
-                Self::Map(map)
-            }
-            (_, over) => over,
-        }
-    }
-
     /// The value under a key, or null.
     pub(crate) fn get(&self, key: &str) -> &Self {
         match self {

@@ -1,7 +1,7 @@
 //! `compose/grafana/`: what compose accepts, what Prometheus finds, and a dashboard that asks for nothing that is not served.
 
-use crate::document::{Value, read, root};
-use crate::{compose, kafka, rules};
+use crate::document::{Value, load, read, root, with_included};
+use crate::{kafka, rules};
 use kmerge::broker::{Broker, BrokerConfig};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -16,9 +16,9 @@ fn file(name: &str) -> Value {
     Value::parse(&read(&format!("{FOLDER}/{name}"))).unwrap()
 }
 
-/// Both files, as compose puts them together.
+/// The compose file, with the cluster that it includes.
 fn together() -> Value {
-    compose().with(file("grafana.yml"))
+    load(&format!("{FOLDER}/grafana.yml")).unwrap()
 }
 
 fn dashboard() -> serde_json::Value {
@@ -42,12 +42,13 @@ fn metrics(query: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn compose_accepts_both_files_together() {
-    let document = together();
-    let found: Vec<_> = rules::problems(&document).into_iter().chain(kafka::problems(&document)).collect();
-    assert_eq!(found, Vec::<String>::new());
-    let without = Value::parse("services: {grafana: {volumes: ['./grafana/gone:/x:ro']}}").unwrap();
-    assert!(rules::problems(&together().with(without)).iter().any(|problem| problem.contains("is not there")));
+fn compose_accepts_the_file_with_the_cluster() {
+    let path = format!("{FOLDER}/grafana.yml");
+    let problems = |text: &str| rules::problems(&with_included(&path, text).unwrap(), &root().join(FOLDER));
+    assert_eq!(problems(&read(&path)), Vec::<String>::new());
+    assert_eq!(kafka::problems(&together()), Vec::<String>::new());
+    let gone = read(&path).replace("./dashboards:", "./gone:");
+    assert!(problems(&gone).iter().any(|problem| problem.contains("./gone is mounted, and is not there")));
 }
 
 #[test]
@@ -70,9 +71,6 @@ fn our_own_commands_are_typed_right_and_served_where_prometheus_looks() {
     let jobs = scraped.get("scrape_configs").list().iter().flat_map(|job| job.get("static_configs").list());
     let targets: BTreeSet<String> = jobs.flat_map(|one| one.get("targets").texts()).map(str::to_owned).collect();
     assert_eq!(served, targets);
-    let command = document.get("services").get("merge").get("command").texts().join(" ");
-    let before = compose().get("services").get("merge").get("command").texts().join(" ");
-    assert!(command.starts_with(&before), "the merge is that of kafka.yml, watched: {command}");
 }
 
 #[test]

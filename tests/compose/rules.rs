@@ -72,7 +72,7 @@ pub(crate) fn problems(document: &Value, folder: &Path) -> Vec<String> {
             match volume.text().split_once(':') {
                 // A folder or a file of ours, which the container only reads.
                 Some((ours, path)) if ours.starts_with("./") && path.starts_with('/') && path.ends_with(":ro") => {
-                    if !root().join("compose").join(ours).exists() {
+                    if !folder.join(ours).exists() {
                         about.push(format!("{ours} is mounted, and is not there"));
                     }
                 }
