@@ -114,6 +114,12 @@ impl GroupMember {
         commit::commit(&self.coordinator, &mut self.standing.clone(), &self.hurry, offsets).await
     }
 
+    /// Where to go on with `partitions`, which are this member's own: where the group stands now, as with
+    /// [`GroupEvent::Assigned`]. Offsets that an open transaction may yet change are waited for.
+    pub async fn starts(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Start>, NotCommitted> {
+        positions::starts(self.coordinator.clone(), self.standing.clone(), self.hurry.clone(), partitions).await
+    }
+
     /// Who the member is right now, for offsets that are committed in a transaction.
     pub fn membership(&self) -> Membership {
         let now = self.standing.borrow().clone();
