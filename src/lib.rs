@@ -24,6 +24,7 @@
 //!   `groups` (how far readers are, and where they read on).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
+//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication. Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads; what a word is (`words`).
@@ -69,6 +70,8 @@ pub mod jobs;
 
 // Pure stages: no I/O, no clock, and they do not know each other.
 pub mod merge;
+
+pub mod rules;
 
 pub mod keys;
 

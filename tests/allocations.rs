@@ -22,6 +22,8 @@ use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
+use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
+use std::sync::Arc;
 use std::time::Duration;
 
 const PARTITIONS: i32 = 4;
@@ -209,4 +211,64 @@ async fn what_consume_allocates_does_not_grow_with_records() {
             );
         }
     }
+}
+
+const RULES: &str = r#"
+[[rule]]
+default = { field = ["device", "/meta/source"], value = "unknown" }
+[[rule]]
+rename = { field = "ts", to = "at" }
+[[rule]]
+rename = { field = "app", to = "/meta/app" }
+[[rule]]
+drop = { field = "debug" }
+[[rule]]
+derive = { field = "hour", from = "at", part = "hour", unit = "s" }
+[[rule]]
+cast = { field = "at", to = "time", unit = "s" }
+[[rule]]
+cast = { field = "age", to = "int", on_failure = "null" }
+[[rule]]
+trim = { field = "user" }
+[[rule]]
+case = { field = "device", to = "upper" }
+[[rule]]
+map = { field = "device", values = { IOS = "iOS" } }
+[[rule]]
+range = { field = "hour", min = 0, max = 23 }
+[[rule]]
+pattern = { field = "user", matches = '^[a-z" ]+\d+$' }
+[[rule]]
+derive = { field = "who", template = "{user}@{device}" }
+[[rule]]
+filter = { drop = { any = [{ field = "user", equals = "x" }, { field = "device", matches = "^$" }] } }
+[[rule]]
+deduplicate = { key = ["user", "device"], window = "1m", time = "at" }
+"#;
+
+#[test]
+fn rules_allocate_nothing_for_a_record_that_they_keep() {
+    let _alone = ALONE.blocking_lock();
+    let records: Vec<String> = (0..10_000)
+        .map(|n| {
+            let device = if n % 3 == 0 { "" } else { r#""device":"ios","# };
+            format!(
+                r#"{{"user":" a\u0022b {n}  ",{device}"age":"{n}x","ts":{n}.5,"debug":[{{"a":{n}}}],"app":{{"v":[1, 2]}},"meta":{{"k":{n}}}}}"#
+            )
+        })
+        .collect();
+    let mut cleaner = Cleaner::new(Arc::new(Rules::parse(RULES).unwrap()));
+    let mut out = Vec::new();
+    let mut clean = |records: &[String]| {
+        for record in records {
+            let verdict = cleaner.clean(&Incoming { value: Some(record.as_bytes()), timestamp_ms: 0 }, &mut out);
+            assert_eq!(verdict, Verdict::Kept, "{record}");
+        }
+    };
+    // The buffers grow at first.
+    clean(&records);
+    let before = allocations();
+    clean(&records);
+    let made = allocations() - before;
+    assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
 }

@@ -89,7 +89,7 @@ struct Shown(i64);
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, ms) = (self.0.div_euclid(MS_PER_DAY), self.0.rem_euclid(MS_PER_DAY));
-        let Some((year, month, day)) = date_of(days) else {
+        let Some((year, month, day)) = date_of_day(days) else {
             return write!(f, "{} ms since 1970", self.0);
         };
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
@@ -182,8 +182,8 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     days_before_year(year) - days_before_year(1970) + in_year
 }
 
-/// The date of a day counted from 1970, if its year has four digits.
-fn date_of(days: i64) -> Option<(i64, i64, i64)> {
+/// Year, month and day of a day counted from 1970, if its year has four digits.
+pub fn date_of_day(days: i64) -> Option<(i64, i64, i64)> {
     let days = days.checked_add(days_before_year(1970))?;
     // Leap days are not spread evenly, so the mean year may be one off either way.
     let guess = days.checked_mul(400)? / 146_097;

@@ -32,7 +32,7 @@ pub mod words;
 // What the formats share.
 mod base64;
 
-mod string;
+pub(crate) mod string;
 
 use crate::batch::Headers;
 use csv::Csv;

@@ -23,7 +23,7 @@ const fn escapes() -> [u8; 256] {
 }
 
 /// Appends `text` as a JSON string with its quotation marks, control characters escaped.
-pub(super) fn put(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     put_inside(out, text.as_bytes());
     out.push(b'"');
@@ -31,7 +31,7 @@ pub(super) fn put(out: &mut Vec<u8>, text: &str) {
 
 /// Appends what stands between the quotation marks. `text` is UTF-8.
 #[inline]
-pub(super) fn put_inside(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn put_inside(out: &mut Vec<u8>, text: &[u8]) {
     let mut copied = 0;
     for (at, &byte) in text.iter().enumerate() {
         let escape = ESCAPES[usize::from(byte)];
@@ -61,7 +61,7 @@ fn put_escape(out: &mut Vec<u8>, text: &[u8], copied: usize, at: usize, escape: 
 
 /// Appends the text that a JSON string holds, given what stands between its quotation marks. `None` where an escape stands
 /// for no character, such as half of a surrogate pair.
-pub(super) fn take_inside(inside: &str, out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn take_inside(inside: &str, out: &mut Vec<u8>) -> Option<()> {
     let mut rest = inside;
     while let Some(at) = rest.find('\\') {
         out.extend_from_slice(&rest.as_bytes()[..at]);

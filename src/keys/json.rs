@@ -41,6 +41,11 @@ impl Pointer {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The names on the way, unescaped.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
 }
 
 fn unescape(name: &str) -> Option<String> {

@@ -48,6 +48,8 @@ pub use normal::Key;
 pub use part::{KeyPart, KeySource, KeyType};
 pub use text::TextSource;
 
+pub(crate) use number::{Decimal, NumberError, parse_int};
+
 use normal::Normaliser;
 
 /// What a key may be taken from.

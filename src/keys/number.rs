@@ -7,7 +7,7 @@ const EXPONENT_MAX: u64 = 0x3fff;
 
 /// Why a text is no such number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NumberError {
+pub(crate) enum NumberError {
     #[error("it is empty")]
     Empty,
     #[error("not decimal digits with an optional sign")]
@@ -27,21 +27,21 @@ pub(super) enum NumberError {
 /// A decimal: 0.d1 d2 d3 ... times ten to the exponent. No digits is zero; else the first and the last are not zero, so
 /// that every number has one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decimal {
-    pub(super) negative: bool,
-    pub(super) exponent: i16,
+pub(crate) struct Decimal {
+    pub(crate) negative: bool,
+    pub(crate) exponent: i16,
     digits: [u8; DIGITS_MAX],
     len: usize,
 }
 
 impl Decimal {
     /// The significant digits, 0 to 9 each.
-    pub(super) fn digits(&self) -> &[u8] {
+    pub(crate) fn digits(&self) -> &[u8] {
         &self.digits[..self.len]
     }
 
     /// Reads `[+-]digits[.digits][e[+-]digits]`; JSON's numbers are a part of these.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, NumberError> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, NumberError> {
         if text.is_empty() {
             return Err(NumberError::Empty);
         }
@@ -94,7 +94,7 @@ impl Decimal {
     }
 
     /// The number as an integer, if it is whole.
-    pub(super) fn to_i64(self) -> Result<i64, NumberError> {
+    pub(crate) fn to_i64(self) -> Result<i64, NumberError> {
         let len = i16::try_from(self.len).unwrap_or(i16::MAX);
         if len > self.exponent.max(0) {
             return Err(NumberError::NotWhole);
@@ -111,7 +111,7 @@ impl Decimal {
 
 /// Reads decimal digits with an optional sign.
 #[inline]
-pub(super) fn parse_int(text: &[u8]) -> Result<i64, NumberError> {
+pub(crate) fn parse_int(text: &[u8]) -> Result<i64, NumberError> {
     // Nearly all numbers are up to sixteen digits without a sign: eight at a time.
     let short = match text.len() {
         1..=8 => eight_digits(text),

@@ -1,0 +1,131 @@
+//! What a record costs in `rules/`: a login as `generate logins` makes them (177 bytes), parsed, cleaned and written.
+//!
+//! - `nothing`: a rule that finds nothing to do: what reading alone costs; the record is copied.
+//! - `default_cast`: the usual pair, a default for the device's type (missing in one of ten) and the time as a number cast to
+//!   a time; the record is written anew.
+//! - `ten`: ten rules of as many kinds.
+//!
+//! `serde_json` is the rival: the work of `default_cast` without the cast, on a document of `serde_json::Value`.
+//! ns per record is the printed time over [`RECORDS`] (criterion's element throughput is its inverse).
+
+#![expect(missing_docs, reason = "criterion_group! makes an undocumented function")]
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const RECORDS: usize = 10_000;
+const SEED: u64 = 7;
+
+/// Members and widths of `generate logins`; one of ten has no device's type.
+fn logins() -> Vec<Vec<u8>> {
+    let mut random = StdRng::seed_from_u64(SEED);
+    let login = |_| {
+        let (high, low): (u64, u64) = (random.random(), random.random());
+        let device = if random.random_bool(0.1) { "" } else { "\"device_type\":\"android\"," };
+        format!(
+            "{{\"user_id\":\"{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}\",\"app_version\":\"2.3.0\",{device}\"ip\":\"{}.{}.{}.{}\",\"locale\":\"RU\",\"device_id\":\"{:03}-{:02}-{:04}\",\"timestamp\":{}}}",
+            high >> 32, high >> 16 & 0xffff, high & 0xfff, low >> 52, low & 0xffff_ffff_ffff,
+            100 + high % 100, 100 + low % 100, low >> 8 & 127, high >> 8 & 127,
+            high % 1000, low % 100, high % 10_000, 1_694_479_551 + low % 1_000_000,
+        )
+        .into_bytes()
+    };
+    (0..RECORDS).map(login).collect()
+}
+
+const DEFAULT_CAST: &str = r#"
+[[rule]]
+default = { field = "device_type", value = "unknown" }
+[[rule]]
+cast = { field = "timestamp", to = "time", unit = "s" }
+"#;
+
+const TEN: &str = r#"
+[[rule]]
+default = { field = "device_type", value = "unknown" }
+[[rule]]
+rename = { field = "app_version", to = "version" }
+[[rule]]
+drop = { field = "device_id" }
+[[rule]]
+cast = { field = "timestamp", to = "int" }
+[[rule]]
+trim = { field = "user_id" }
+[[rule]]
+case = { field = "locale", to = "lower" }
+[[rule]]
+map = { field = "device_type", values = { android = "Android", ios = "iOS" } }
+[[rule]]
+pattern = { field = "ip", matches = '^\d+\.\d+\.\d+\.\d+$' }
+[[rule]]
+derive = { field = "day", from = "timestamp", part = "date", unit = "s" }
+[[rule]]
+filter = { drop = { field = "version", equals = "0.0.0" } }
+"#;
+
+fn cleaner(text: &str) -> Cleaner {
+    Cleaner::new(Arc::new(Rules::parse(text).unwrap()))
+}
+
+/// Adds up lengths, so that every record is written.
+fn clean(cleaner: &mut Cleaner, records: &[Vec<u8>], out: &mut Vec<u8>) -> usize {
+    let mut bytes = 0;
+    for record in records {
+        let verdict = cleaner.clean(&Incoming { value: Some(record), timestamp_ms: 0 }, out);
+        assert_eq!(verdict, Verdict::Kept);
+        bytes += out.len();
+    }
+    bytes
+}
+
+fn by_serde_json(records: &[Vec<u8>], out: &mut Vec<u8>) -> usize {
+    let mut bytes = 0;
+    for record in records {
+        let mut value: serde_json::Value = serde_json::from_slice(record).unwrap();
+        value.as_object_mut().unwrap().entry("device_type").or_insert_with(|| "unknown".into());
+        out.clear();
+        serde_json::to_writer(&mut *out, &value).unwrap();
+        bytes += out.len();
+    }
+    bytes
+}
+
+/// What was cleaned is what it should be, before anything is timed.
+fn check(records: &[Vec<u8>]) {
+    let mut out = Vec::new();
+    let mut cleaner = cleaner(DEFAULT_CAST);
+    for record in records {
+        cleaner.clean(&Incoming { value: Some(record), timestamp_ms: 0 }, &mut out);
+        let mut expected: serde_json::Value = serde_json::from_slice(record).unwrap();
+        let made: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let time = made["timestamp"].as_str().unwrap();
+        assert!(time.starts_with("2023-09-") && time.ends_with('Z'), "{time}");
+        expected["timestamp"] = time.into();
+        expected.as_object_mut().unwrap().entry("device_type").or_insert_with(|| "unknown".into());
+        assert_eq!(made, expected);
+    }
+}
+
+fn rules(criterion: &mut Criterion) {
+    let records = logins();
+    check(&records);
+    let mut group = criterion.benchmark_group("rules");
+    group.throughput(Throughput::Elements(RECORDS as u64)).sample_size(20);
+    group.measurement_time(std::time::Duration::from_secs(2));
+    let mut out = Vec::new();
+    for (name, text) in
+        [("nothing", "[[rule]]\ntrim = { field = \"user_id\" }"), ("default_cast", DEFAULT_CAST), ("ten", TEN)]
+    {
+        let mut cleaner = cleaner(text);
+        group.bench_function(name, |bencher| bencher.iter(|| clean(&mut cleaner, black_box(&records), &mut out)));
+    }
+    group.bench_function("serde_json", |bencher| bencher.iter(|| by_serde_json(black_box(&records), &mut out)));
+    group.finish();
+}
+
+criterion_group!(benches, rules);
+criterion_main!(benches);

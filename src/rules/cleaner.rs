@@ -1,0 +1,379 @@
+//! Puts rules to records, one after the other.
+//!
+//! Non-obvious: nothing is allocated for a record that is kept, but for texts beyond ASCII whose case is changed. A refusal is
+//! put into words only where it ends the record's way; most are mended.
+
+use super::cast::moment_of;
+use super::change::{Change, Json};
+use super::paths::{PathId, ROOT};
+use super::refusal::Refusal;
+use super::scan::{Fault, Scanner};
+use super::seen::Seen;
+use super::step::{Action, Fallback, Piece, Step};
+use super::tree::{Kind, PutError, Tree};
+use super::{Class, Counts, Offered, Reason, RuleId, Rules};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Buffers that a larger record has made larger than this are let go.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// What the rules look at of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// Its value, which is JSON.
+    pub value: Option<&'a [u8]>,
+    /// Its timestamp, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on, as it was written to `out`. Where the rules have a state, that is to be asked next.
+    Kept,
+    /// A rule does not want it.
+    Filtered {
+        /// Which.
+        rule: RuleId,
+    },
+    /// A rule refuses it.
+    Rejected {
+        /// Which.
+        rule: RuleId,
+        /// Why.
+        reason: Reason,
+    },
+    /// No rule could look at it.
+    Undecodable {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Puts rules to records. Its buffers are used again for each record.
+#[derive(Debug)]
+pub struct Cleaner {
+    rules: Arc<Rules>,
+    work: Work,
+    /// By step: how often it put a default, or mended.
+    applied: Vec<u64>,
+    filtered: Vec<u64>,
+    rejected: BTreeMap<(RuleId, Class), u64>,
+    undecodable: BTreeMap<Class, u64>,
+    records: u64,
+    kept: u64,
+}
+
+/// A record on its way, and the buffers for it.
+#[derive(Debug, Default)]
+struct Work {
+    tree: Tree,
+    scanner: Scanner,
+    /// A value that is being made, as JSON.
+    made: Vec<u8>,
+    buffer: Vec<u8>,
+    text: Vec<u8>,
+    /// The steps that put a default or mended.
+    applied: Vec<usize>,
+    /// Keys for the state, one behind the other; where each ends, and its time.
+    keys: Vec<u8>,
+    key_ends: Vec<(usize, i64)>,
+}
+
+/// Why a record's way ends.
+enum Stop {
+    Filtered,
+    Rejected(Reason),
+}
+
+impl Cleaner {
+    /// One for each worker.
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self {
+            work: Work::default(),
+            applied: vec![0; rules.steps.len()],
+            filtered: vec![0; rules.names.len()],
+            rejected: BTreeMap::new(),
+            undecodable: BTreeMap::new(),
+            records: 0,
+            kept: 0,
+            rules,
+        }
+    }
+
+    /// Puts the rules to a record. `out` is cleared, and holds the cleaned JSON where the verdict is `Kept`.
+    pub fn clean(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
+        out.clear();
+        self.records += 1;
+        let verdict = self.verdict(record, out);
+        if record.value.is_some_and(|value| value.len() > BUFFER_BYTES_MAX) {
+            self.work.shrink();
+        }
+        verdict
+    }
+
+    #[inline]
+    fn verdict(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
+        let Self { rules, work, .. } = self;
+        if let Err(reason) = work.begin(record, rules) {
+            *self.undecodable.entry(reason.class).or_default() += 1;
+            return Verdict::Undecodable { reason };
+        }
+        for (index, step) in rules.steps.iter().enumerate() {
+            match work.step(index, step, rules, record.timestamp_ms) {
+                Ok(()) => {}
+                Err(Stop::Filtered) => {
+                    self.filtered[step.rule.0] += 1;
+                    return Verdict::Filtered { rule: step.rule };
+                }
+                Err(Stop::Rejected(reason)) => {
+                    *self.rejected.entry((step.rule, reason.class)).or_default() += 1;
+                    return Verdict::Rejected { rule: step.rule, reason };
+                }
+            }
+        }
+        self.kept += 1;
+        for &index in &work.applied {
+            self.applied[index] += 1;
+        }
+        if work.tree.is_changed() {
+            work.tree.write(out);
+        } else {
+            out.extend_from_slice(record.value.unwrap_or_default());
+        }
+        Verdict::Kept
+    }
+
+    /// What a [`super::State`] has to know of the record that was kept last.
+    pub fn offered(&self) -> Offered<'_> {
+        Offered { keys: &self.work.keys, ends: &self.work.key_ends }
+    }
+
+    /// The counts since they were last taken.
+    pub fn take_counts(&mut self) -> Counts {
+        let rules = Arc::clone(&self.rules);
+        let name = |rule: RuleId| rules.name(rule).to_owned();
+        let mut counts = Counts { records: self.records, kept: self.kept, ..Counts::default() };
+        (self.records, self.kept) = (0, 0);
+        for (step, count) in rules.steps.iter().zip(&mut self.applied).filter(|(_, count)| **count > 0) {
+            let (into, key) = match &step.action {
+                Action::Default { path, .. } => (&mut counts.defaulted, rules.paths.shown(*path).to_owned()),
+                _ => (&mut counts.mended, name(step.rule)),
+            };
+            *into.entry(key).or_default() += std::mem::take(count);
+        }
+        for (rule, count) in self.filtered.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
+            counts.filtered.insert(name(RuleId(rule)), std::mem::take(count));
+        }
+        let rejected = std::mem::take(&mut self.rejected).into_iter();
+        counts.rejected = rejected.map(|((rule, class), count)| ((name(rule), class), count)).collect();
+        counts.undecodable = std::mem::take(&mut self.undecodable);
+        counts
+    }
+}
+
+impl Work {
+    #[inline]
+    fn begin(&mut self, record: &Incoming<'_>, rules: &Rules) -> Result<(), Reason> {
+        self.applied.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        let value = record.value.ok_or_else(|| {
+            let text = "the record has no value (it is a tombstone)".to_owned();
+            Reason { class: Class::NoValue, text }
+        })?;
+        let read = self.tree.read(value, &rules.paths, &mut self.scanner);
+        read.map_err(|Fault { class, text }| Reason { class, text })
+    }
+
+    fn shrink(&mut self) {
+        self.tree.shrink(BUFFER_BYTES_MAX);
+        self.scanner.shrink(BUFFER_BYTES_MAX);
+        for buffer in [&mut self.made, &mut self.buffer, &mut self.text] {
+            buffer.clear();
+            buffer.shrink_to(BUFFER_BYTES_MAX);
+        }
+    }
+
+    fn step(&mut self, index: usize, step: &Step, rules: &Rules, timestamp_ms: i64) -> Result<(), Stop> {
+        match &step.action {
+            Action::Default { path, value } => {
+                if self.tree.something(*path).is_none() {
+                    self.put_json(*path, value, rules)?;
+                    self.applied.push(index);
+                }
+                Ok(())
+            }
+            Action::Rename { from, to } => self.rename(*from, *to, rules),
+            Action::Drop { path } => {
+                self.tree.remove(*path, &rules.paths);
+                Ok(())
+            }
+            Action::Change { path, change, fallback } => self.change(index, *path, change, fallback, rules),
+            Action::Required { path } => match self.tree.something(*path) {
+                Some(_) => Ok(()),
+                None => Err(self.reject(*path, Refusal::MISSING, rules)),
+            },
+            Action::DerivePart { path, from, unit, part, fallback } => {
+                self.made.clear();
+                let moment = match self.tree.something(*from) {
+                    Some(member) => moment_of(Seen::of(member, &self.tree, &mut self.buffer), *unit),
+                    None => Err(Refusal::MISSING),
+                };
+                match moment {
+                    Ok(time) => {
+                        part.write(time, &mut self.made);
+                        let kind = match self.made.first() {
+                            Some(b'"') => Kind::Text { escaped: false },
+                            _ => Kind::Number { whole: true },
+                        };
+                        self.put_made(*path, kind, rules)
+                    }
+                    Err(refusal) => self.fall_back(index, *path, (*from, refusal), fallback, rules),
+                }
+            }
+            Action::DeriveText { path, pieces, fallback } => match self.template(pieces) {
+                Ok(()) => {
+                    self.made.clear();
+                    let kind = super::cast::put_string(&self.text, &mut self.made);
+                    self.put_made(*path, kind, rules)
+                }
+                Err(refused) => self.fall_back(index, *path, refused, fallback, rules),
+            },
+            Action::Filter { keep, condition } => match condition.holds(&self.tree, &mut self.buffer) {
+                Ok(holds) if holds == *keep => Ok(()),
+                Ok(_) => Err(Stop::Filtered),
+                Err((path, refusal)) => Err(self.reject(path, refusal, rules)),
+            },
+            Action::Deduplicate { key, time } => {
+                for &path in key {
+                    self.add_to_key(path).map_err(|refusal| self.reject(path, refusal, rules))?;
+                }
+                let time_ms = match time {
+                    Some((path, unit)) => {
+                        let seen = self.tree.something(*path).ok_or(Refusal::MISSING);
+                        let seen = seen.map(|member| Seen::of(member, &self.tree, &mut self.buffer));
+                        let moment = seen.and_then(|seen| moment_of(seen, *unit));
+                        moment.map_err(|refusal| self.reject(*path, refusal, rules))?.epoch_ms
+                    }
+                    None if timestamp_ms >= 0 => timestamp_ms,
+                    None => {
+                        let text = "the record has no timestamp".to_owned();
+                        return Err(Stop::Rejected(Reason { class: Class::Missing, text }));
+                    }
+                };
+                self.key_ends.push((self.keys.len(), time_ms));
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn change(
+        &mut self,
+        index: usize,
+        path: PathId,
+        change: &Change,
+        fallback: &Fallback,
+        rules: &Rules,
+    ) -> Result<(), Stop> {
+        let Some(member) = self.tree.something(path) else { return Ok(()) };
+        self.made.clear();
+        match change.apply(Seen::of(member, &self.tree, &mut self.buffer), &mut self.made) {
+            Ok(None) => Ok(()),
+            Ok(Some(kind)) => self.put_made(path, kind, rules),
+            Err(refusal) => self.fall_back(index, path, (path, refusal), fallback, rules),
+        }
+    }
+
+    /// What a rule does where it fails, because of a field that is refused.
+    fn fall_back(
+        &mut self,
+        index: usize,
+        path: PathId,
+        (refused, refusal): (PathId, Refusal),
+        fallback: &Fallback,
+        rules: &Rules,
+    ) -> Result<(), Stop> {
+        match fallback {
+            Fallback::Reject => return Err(self.reject(refused, refusal, rules)),
+            Fallback::Keep => {}
+            Fallback::Value(json) => self.put_json(path, json, rules)?,
+        }
+        self.applied.push(index);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: PathId, to: PathId, rules: &Rules) -> Result<(), Stop> {
+        if self.tree.get(from).is_none() {
+            return Ok(());
+        }
+        if self.tree.something(to).is_some() {
+            let refusal = Refusal::of(Class::Occupied, "it is there already, and nothing is renamed over it");
+            return Err(self.reject(to, refusal, rules));
+        }
+        self.tree.remove(to, &rules.paths);
+        let renamed = self.tree.rename(from, to, &rules.paths, &mut self.scanner);
+        renamed.map_err(|error| self.not_put(to, error, rules))
+    }
+
+    /// Puts the pieces' texts together in `text`.
+    fn template(&mut self, pieces: &[Piece]) -> Result<(), (PathId, Refusal)> {
+        self.text.clear();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => self.text.extend_from_slice(text),
+                Piece::Field(path) => {
+                    let member = self.tree.something(*path).ok_or((*path, Refusal::MISSING))?;
+                    self.text.extend_from_slice(Seen::of(member, &self.tree, &mut self.buffer).text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a field to a key, so that no two keys are alike that are not of the same types and texts.
+    fn add_to_key(&mut self, path: PathId) -> Result<(), Refusal> {
+        let member = self.tree.something(path).ok_or(Refusal::MISSING)?;
+        let seen = Seen::of(member, &self.tree, &mut self.buffer);
+        self.keys.push(match seen.kind {
+            Kind::Text { .. } => b's',
+            Kind::Number { .. } => b'n',
+            Kind::Bool => b'b',
+            _ => b'j',
+        });
+        self.keys.extend_from_slice(&(seen.text.len() as u64).to_be_bytes());
+        self.keys.extend_from_slice(seen.text);
+        Ok(())
+    }
+
+    #[inline]
+    fn put_made(&mut self, path: PathId, kind: Kind, rules: &Rules) -> Result<(), Stop> {
+        let put = self.tree.put(path, &self.made, kind, &rules.paths, &mut self.scanner);
+        put.map_err(|error| self.not_put(path, error, rules))
+    }
+
+    fn put_json(&mut self, path: PathId, json: &Json, rules: &Rules) -> Result<(), Stop> {
+        let put = self.tree.put(path, &json.text, json.kind, &rules.paths, &mut self.scanner);
+        put.map_err(|error| self.not_put(path, error, rules))
+    }
+
+    fn not_put(&self, path: PathId, error: PutError, rules: &Rules) -> Stop {
+        match error {
+            PutError::InTheWay(parent) => {
+                self.reject(parent, Refusal::of(Class::Occupied, "no object, so nothing can be put into it"), rules)
+            }
+            PutError::Fault(fault) => {
+                let field = if path == ROOT { "the record" } else { rules.paths.shown(path) };
+                let text = format!("{field} has made the record too large");
+                Stop::Rejected(Reason { class: fault.class, text })
+            }
+        }
+    }
+
+    #[cold]
+    fn reject(&self, path: PathId, refusal: Refusal, rules: &Rules) -> Stop {
+        Stop::Rejected(refusal.reason(path, &rules.paths, &self.tree))
+    }
+}

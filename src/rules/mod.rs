@@ -1,0 +1,170 @@
+//! The rules of `clean`: what is made of a record, in the order in which a file has them. Pure: no I/O and no clock.
+//!
+//! ```text
+//!  rule file ──parse──▶ Rules ──shared──▶ Cleaner (one a worker) ──▶ Verdict, cleaned JSON, Counts
+//!                                            │ keys and times of what is kept
+//!                                            ▼
+//!                                         State (one an input partition) ──▶ New or Duplicate
+//! ```
+//!
+//! # A rule file
+//!
+//! ```toml
+//! [[rule]]                               # missing or null becomes this
+//! default = { field = "device_type", value = "unknown" }
+//!
+//! [[rule]]                               # a field is a name, or a pointer through objects
+//! rename = { field = "/meta/ts", to = "timestamp" }
+//!
+//! [[rule]]
+//! drop = { field = ["debug", "meta"] }
+//!
+//! [[rule]]                               # to int, float, bool, string or time
+//! cast = { field = "timestamp", to = "time", unit = "s" }
+//!
+//! [[rule]]                               # on_failure: reject (if nothing is said), null, keep, or a default
+//! cast = { field = "age", to = "int", on_failure = "null" }
+//!
+//! [[rule]]
+//! trim = { field = ["user_id", "locale"] }
+//!
+//! [[rule]]
+//! case = { field = "locale", to = "upper" }
+//!
+//! [[rule]]                               # what is not among the values stays, unless on_failure or default says else
+//! map = { field = "device_type", values = { ios = "iOS", iPhone = "iOS" } }
+//!
+//! [[rule]]
+//! range = { field = "age", min = 0, max = 150, default = 0 }
+//!
+//! [[rule]]                               # a regular expression, found anywhere if ^ and $ do not hold it
+//! pattern = { field = "ip", matches = '^\d+\.\d+\.\d+\.\d+$' }
+//!
+//! [[rule]]
+//! name = "who logs in"                   # what reports and dead letters call it
+//! required = { field = ["user_id", "timestamp"] }
+//!
+//! [[rule]]                               # year, month, day, hour, minute, second, weekday (Monday is 1) or date, in UTC
+//! derive = { field = "day", from = "timestamp", part = "date" }
+//!
+//! [[rule]]
+//! derive = { field = "origin", template = "{device_type}/{locale}", default = "unknown" }
+//!
+//! [[rule]]                               # keep or drop; all, any and not join conditions
+//! filter = { drop = { any = [
+//!     { field = "user_id", starts_with = "test-" },
+//!     { field = "app_version", in = ["0.0.0", "dev"] },
+//! ] } }
+//!
+//! [[rule]]                               # of the records that all other rules keep
+//! deduplicate = { key = ["user_id", "device_id"], window = "10m", time = "timestamp" }
+//! ```
+//!
+//! # What the rules do with what is not as they expect it
+//!
+//! - Rules are put in the order of the file, and each sees what those before it have made.
+//! - What no rule names is copied as it is written: numbers, escapes, order. New members come behind those that are there; an
+//!   object that a rule puts something into is made where it is missing or null. A renamed field keeps its place, but where it
+//!   goes to another object.
+//! - A field that is missing or null: `default` fills it, `required` rejects it, `derive` from it fails, a filter's condition
+//!   does not hold of it (`exists = false` and `not_equals` do), `deduplicate` rejects it; all others leave it alone.
+//! - A field of another type: `trim` and `case` leave it alone, `range` fails on what is no number, `pattern` on arrays and
+//!   objects (of a number it looks at the text), `map` goes by text, so 1 and "1" are one; conditions go by type, and where
+//!   one asks for an order among different types the record is rejected.
+//! - `derive` replaces what is there, `rename` never: a field that is there already (and not null) rejects the record, as does
+//!   a text or number where an object would have to be.
+//! - A failure that is mended is counted under the rule's name, so that nothing passes unseen; so is `keep`.
+//! - A value that is no JSON object, or has two members of one name, half a surrogate pair or invalid UTF-8 anywhere, is
+//!   undecodable, and so is a tombstone. Deep nesting and large numbers are no fault until a rule has to read them.
+
+// A rule file, and what it becomes.
+mod parse;
+
+mod error;
+
+mod paths;
+
+mod step;
+
+// A record, and what is made of it.
+mod cleaner;
+
+mod scan;
+
+mod string_end;
+
+mod tree;
+
+mod seen;
+
+mod change;
+
+mod cast;
+
+mod moment;
+
+mod condition;
+
+mod refusal;
+
+// What is said and counted.
+mod reason;
+
+mod counts;
+
+// What is remembered from record to record.
+mod state;
+
+pub use cleaner::{Cleaner, Incoming, Verdict};
+pub use counts::Counts;
+pub use error::RuleError;
+pub use reason::{Class, Reason};
+pub use state::{Offer, Offered, State, StateCounts, StateFull};
+
+use paths::Paths;
+#[cfg(test)]
+use std::sync::Arc;
+use step::{Step, Window};
+
+/// Which rule of a file, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub usize);
+
+/// A rule file, checked.
+#[derive(Debug)]
+pub struct Rules {
+    names: Vec<String>,
+    steps: Vec<Step>,
+    windows: Vec<Window>,
+    paths: Paths,
+}
+
+impl Rules {
+    /// Reads a rule file. What is wrong with it is told all at once, in the order of the lines.
+    pub fn parse(text: &str) -> Result<Self, Vec<RuleError>> {
+        parse::rules(text)
+    }
+
+    /// What a rule is called in reports and dead letters.
+    pub fn name(&self, rule: RuleId) -> &str {
+        self.names.get(rule.0).map_or("", String::as_str)
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none; a file without rules is not taken.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether a [`State`] has to be asked about what is kept.
+    pub fn is_stateful(&self) -> bool {
+        !self.windows.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

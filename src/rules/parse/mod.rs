@@ -1,0 +1,97 @@
+//! Reads a rule file: TOML, with a `[[rule]]` for each rule.
+
+mod conditions;
+mod kinds;
+mod section;
+mod template;
+mod values;
+
+use super::paths::Paths;
+use super::step::{Action, Step, Window};
+use super::{RuleError, RuleId, Rules};
+use crate::base::text::{excerpt, visible};
+use section::{Errors, Section};
+use toml::de::DeTable;
+
+/// Larger than any file that was written by hand.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// What has been read so far.
+#[derive(Default)]
+struct Read {
+    names: Vec<String>,
+    steps: Vec<Step>,
+    windows: Vec<Window>,
+}
+
+pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
+    let errors = Errors::new(text);
+    if text.len() > FILE_BYTES_MAX {
+        errors.add(0, "", format!("the file has more than {FILE_BYTES_MAX} bytes"));
+        return Err(errors.into_sorted());
+    }
+    let (table, broken) = DeTable::parse_recoverable(text);
+    for error in &broken {
+        errors.add(error.span().map_or(0, |span| span.start), "", format!("no TOML: {}", error.message()));
+    }
+    // What is left of a file that is no TOML would be complained of for what was lost.
+    if !broken.is_empty() {
+        return Err(errors.into_sorted());
+    }
+    let (mut read, mut paths) = (Read::default(), Paths::new());
+    let top = Section::new(&errors, table.get_ref(), 0, String::new());
+    top.only(&["rule"]);
+    let sections = top.sections("rule");
+    if sections.is_empty() && errors.len() == 0 {
+        errors.add(0, "", "no rules: each begins with [[rule]]");
+    }
+    for (index, section) in sections.into_iter().enumerate() {
+        rule(index, section, &mut read, &mut paths);
+    }
+    if errors.len() > 0 {
+        return Err(errors.into_sorted());
+    }
+    let Read { names, steps, windows } = read;
+    Ok(Rules { names, steps, windows, paths })
+}
+
+fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) {
+    let number = index + 1;
+    let section = section.called(format!("rule {number}"));
+    let mut allowed = vec!["name"];
+    allowed.extend(kinds::NAMES);
+    let before = section.errors.len();
+    section.only(&allowed);
+    let kinds: Vec<&str> =
+        section.names().into_iter().map(|(name, _)| name).filter(|name| kinds::NAMES.contains(name)).collect();
+    let kind = match kinds.as_slice() {
+        [kind] => kind,
+        [] if section.errors.len() > before => return,
+        [] => return section.wrong("", format!("says nothing to do: {} is missing", kinds::NAMES.join(", "))),
+        [_, second, ..] => {
+            let message = format!("{} stand in one rule: give each a [[rule]]", kinds.join(" and "));
+            return section.wrong(second, message);
+        }
+    };
+    let id = RuleId(read.names.len());
+    let Some(body) = section.section(kind) else { return };
+    let actions = kinds::read(kind, &body, paths);
+    let window = kinds::window(kind, &body);
+    let default_name = kinds::default_name(kind, &actions, paths);
+    read.names.push(name(&section, default_name, number, &read.names));
+    read.windows.extend(window.map(|(window_ms, lateness_ms)| Window { rule: id, window_ms, lateness_ms }));
+    read.steps.extend(actions.into_iter().map(|action: Action| Step { rule: id, action }));
+}
+
+/// A rule's own name, or what it does and to which fields. No two are alike.
+fn name(section: &Section<'_>, default: String, number: usize, taken: &[String]) -> String {
+    match section.text("name") {
+        Some("") => section.wrong("name", "a name has to stand here"),
+        Some(name) if taken.iter().any(|other| *other == visible(name)) => {
+            section.wrong("name", format!("another rule is called {}", excerpt(name.as_bytes())));
+        }
+        Some(name) => return visible(name),
+        None => {}
+    }
+    if taken.contains(&default) { format!("{default} (rule {number})") } else { default }
+}

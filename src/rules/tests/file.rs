@@ -1,0 +1,197 @@
+//! Rule files: the whole example, and what is wrong with others.
+
+use super::*;
+
+/// The example of the module's head.
+fn example() -> String {
+    let head = include_str!("../mod.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let lines = head.skip_while(|line| !line.contains("```toml")).skip(1).take_while(|line| !line.contains("```"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+#[test]
+fn the_example_of_the_documentation_does_what_it_says() {
+    let rules = rules(&example());
+    assert_eq!(rules.len(), 15);
+    assert!(rules.is_stateful());
+    assert_eq!(rules.name(RuleId(10)), "who logs in");
+    assert_eq!(
+        cleaned(
+            &rules,
+            br#"{"user_id":" u1 ","device_type":"ios","ip":"1.2.3.4","locale":"us","age":"x","device_id":"d","meta":{"ts":1715947200},"debug":[],"extra":{"kept": 1.0}}"#
+        ),
+        r#"{"user_id":"u1","device_type":"iOS","ip":"1.2.3.4","locale":"US","age":null,"device_id":"d","extra":{"kept": 1.0},"timestamp":"2024-05-17T12:00:00Z","day":"2024-05-17","origin":"iOS/US"}"#
+    );
+    let rest = r#""ip":"1.2.3.4","device_id":"d","meta":{"ts":1715947200}}"#;
+    let became = cleaned(&rules, format!(r#"{{"user_id":"u1","age":200,{rest}"#).as_bytes());
+    assert!(became.contains(r#""age":0,"#) && became.contains(r#""origin":"unknown""#), "{became}");
+    assert_eq!(
+        cleaned(&rules, format!(r#"{{"user_id":null,{rest}"#).as_bytes()),
+        "who logs in: user_id is null (missing)"
+    );
+    assert_eq!(cleaned(&rules, format!(r#"{{"user_id":"test-1",{rest}"#).as_bytes()), "filtered by filter");
+    assert_eq!(
+        cleaned(&rules, format!(r#"{{"user_id":"u","app_version":"dev",{rest}"#).as_bytes()),
+        "filtered by filter"
+    );
+    assert_eq!(
+        cleaned(&rules, br#"{"user_id":"u","ip":"1.2.3.4","timestamp":1715947200}"#),
+        "deduplicate user_id, device_id: device_id is missing (missing)"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let text = "\
+[[rule]]
+defualt = { field = \"a\", value = 1 }
+
+[[rule]]
+cast = { feild = \"a\", to = \"itn\" }
+
+[[rule]]
+name = \"x\"
+cast = { field = \"a\", to = \"time\", unit = \"sec\", on_failure = \"drop\" }
+[[rule]]
+name = \"x\"
+pattern = { field = \"a\", matches = '[a' }
+[rules]
+";
+    let errors = Rules::parse(text).unwrap_err();
+    assert_eq!(
+        shown(&errors),
+        "\
+line 2, column 1: rule 1: there is no defualt (did you mean default?); here go name, default, rename, drop, cast, trim, case, map, range, pattern, required, derive, filter, deduplicate
+line 5, column 8: rule 2.cast: field is missing, as in field = \"a name or a /pointer\"
+line 5, column 10: rule 2.cast: there is no feild (did you mean field?); here go field, to, unit, on_failure, default
+line 5, column 28: rule 2.cast.to: \"itn\" is none of int, float, bool, string, time (did you mean int?)
+line 9, column 43: rule 3.cast.unit: \"sec\" is none of s, ms, us, ns
+line 9, column 63: rule 3.cast.on_failure: \"drop\" is none of reject, null, default, keep
+line 11, column 8: rule 4.name: another rule is called \"x\"
+line 12, column 36: rule 4.pattern.matches: no regular expression: unclosed character class
+line 13, column 2: there is no rules (did you mean rule?); here go rule"
+    );
+    assert_eq!((errors[0].line, errors[0].path.as_str()), (2, "rule 1"));
+}
+
+#[test]
+fn each_thing_a_rule_cannot_be_is_named() {
+    for (rule, part) in [
+        ("default = { field = \"a\" }", "value is missing, as in value = \"unknown\""),
+        ("default = { value = 1 }", "field is missing"),
+        ("default = { field = 7, value = 1 }", "rule 1.default.field: a field has to stand here"),
+        ("default = { field = [], value = 1 }", "a field has to stand here"),
+        ("default = { field = [\"a\", 1], value = 1 }", "a field has to stand here"),
+        ("default = { field = [\"a\", \"/a\"], value = 1 }", "a stands here twice"),
+        ("default = { field = \"\", value = 1 }", "this is empty"),
+        ("default = { field = \"/a~x\", value = 1 }", "has a ~ that is not ~0"),
+        ("default = { field = \"a\", value = nan }", "JSON has no nan"),
+        ("default = { field = \"a\", value = 99999999999999999999 }", "within 64 bits"),
+        ("default = 7", "rule 1.default: a table has to stand here, as in { … }, not a number"),
+        ("rename = { field = \"a\", to = \"/a/b\" }", "onto itself, into itself"),
+        ("rename = { field = \"/a/b\", to = \"a\" }", "onto itself, into itself"),
+        ("rename = { field = \"a\", to = \"a\" }", "onto itself"),
+        ("rename = { field = \"a\", to = 1 }", "a text in quotation marks has to stand here, not a number"),
+        ("cast = { field = \"a\", to = \"int\", unit = \"s\" }", "only times have a unit"),
+        ("cast = { field = \"a\", to = \"int\", on_failure = \"default\" }", "which default?"),
+        ("cast = { field = \"a\", to = \"int\", on_failure = \"null\", default = 1 }", "it would never be used"),
+        ("cast = { field = \"a\", to = [\"int\"] }", "not an array"),
+        ("case = { field = \"a\", to = \"Lower\" }", "did you mean lower?"),
+        ("map = { field = \"a\", values = {} }", "nothing is mapped"),
+        ("map = { field = \"a\", values = [1] }", "a table has to stand here"),
+        ("range = { field = \"a\" }", "min or max is missing"),
+        ("range = { field = \"a\", min = 2, max = 1.5 }", "min is above max"),
+        ("range = { field = \"a\", min = \"2\" }", "a number has to stand here"),
+        ("range = { field = \"a\", min = inf }", "a number has to stand here"),
+        ("pattern = { field = \"a\" }", "matches is missing"),
+        ("pattern = { field = \"a\", matches = 'a{1000}{1000}' }", "takes more than 1048576 bytes"),
+        ("derive = { field = \"a\" }", "template is missing, or from and part"),
+        ("derive = { field = \"a\", template = \"{b}\", part = \"hour\" }", "not both"),
+        ("derive = { field = \"a\", template = \"{b\" }", "a { does not end"),
+        ("derive = { field = \"a\", from = \"b\" }", "part is missing"),
+        ("derive = { field = \"a\", from = \"b\", part = \"hours\" }", "did you mean hour?"),
+        ("filter = { }", "either keep or drop"),
+        (
+            "filter = { keep = { field = \"a\", exists = true }, drop = { field = \"a\", exists = true } }",
+            "either keep",
+        ),
+        ("filter = { keep = { field = \"a\" } }", "nothing is asked of the field: exists, equals"),
+        ("filter = { keep = { field = \"a\", equal = 1 } }", "did you mean equals?"),
+        ("filter = { keep = { exists = true } }", "field is missing"),
+        ("filter = { keep = { field = \"a\", exists = 1 } }", "true or false has to stand here"),
+        ("filter = { keep = { field = \"a\", equals = [1] } }", "not with an array"),
+        ("filter = { keep = { field = \"a\", equals = 2024-01-01 } }", "not with a time"),
+        ("filter = { keep = { field = \"a\", in = [] } }", "values have to stand here"),
+        ("filter = { keep = { field = \"a\", less = true } }", "have no order"),
+        ("filter = { keep = { all = [] } }", "conditions have to stand here"),
+        ("filter = { keep = { all = [1] } }", "rule 1.filter.keep.all[0]: a table has to stand here"),
+        ("filter = { keep = { any = [{ field = \"a\", exists = true }], field = \"b\" } }", "any stands alone"),
+        (
+            "filter = { keep = { not = { field = \"a\", matches = \"(\" } } }",
+            "rule 1.filter.keep.not.matches: no regular",
+        ),
+        ("deduplicate = { key = \"a\" }", "window is missing, as in window = \"10m\""),
+        ("deduplicate = { key = \"a\", window = \"0s\" }", "a window has to have a length"),
+        ("deduplicate = { key = \"a\", window = \"10\" }", "is not a duration"),
+        ("deduplicate = { key = \"a\", window = \"1m\", unit = \"s\" }", "say which field with time"),
+        ("deduplicate = { window = \"1m\" }", "key is missing"),
+        ("trim = { field = \"a\" }\ncase = { field = \"a\", to = \"upper\" }", "trim and case stand in one rule"),
+        ("name = \"x\"", "says nothing to do: default, rename"),
+        ("name = \"\"\ntrim = { field = \"a\" }", "a name has to stand here"),
+        ("trim = { field = \"a\" }\nwhen = 1", "there is no when"),
+    ] {
+        let text = format!("[[rule]]\n{rule}\n");
+        let errors = Rules::parse(&text).err().unwrap_or_else(|| panic!("{rule} is taken"));
+        assert_eq!(errors.len(), 1, "{rule}\n{}", shown(&errors));
+        assert!(shown(&errors).contains(part), "{rule}\n{}\nwithout {part}", shown(&errors));
+    }
+}
+
+#[test]
+fn what_is_no_rule_file_at_all_is_named() {
+    for (text, part) in [
+        ("", "line 1, column 1: no rules: each begins with [[rule]]"),
+        ("# nothing\n", "no rules"),
+        ("rule = 1", "rule: an array of tables has to stand here, not a number"),
+        ("rule = []", "no rules"),
+        ("rule = [1]", "a table has to stand here, not a number"),
+        ("[rule]\ntrim = { field = \"a\" }", "an array of tables has to stand here, not a table"),
+        ("[[rule]]\ntrim = { field = \"a\"\n[[rule]]\n=1", "no TOML"),
+        ("[[rule]]\ntrim = { field = \"a\" }\ntrim = { field = \"b\" }", "line 3, column 1: no TOML: duplicate key"),
+        (&"[".repeat(100_000), "no TOML"),
+        (&format!("a = {}", "[".repeat(100_000)), "no TOML"),
+        (&" ".repeat((1 << 20) + 1), "the file has more than 1048576 bytes"),
+    ] {
+        let errors = Rules::parse(text).unwrap_err();
+        assert!(shown(&errors).contains(part), "{:.100}\n{:.500}", text, shown(&errors));
+    }
+}
+
+#[test]
+fn rules_are_called_by_what_they_do_and_no_two_alike() {
+    let rules = rules(
+        "[[rule]]\ntrim = { field = [\"a\", \"/b/c\"] }\n[[rule]]\ntrim = { field = [\"a\", \"/b/c\"] }\n[[rule]]\nfilter = { keep = { field = \"a\", exists = true } }\n",
+    );
+    let names: Vec<&str> = (0..3).map(|rule| rules.name(RuleId(rule))).collect();
+    assert_eq!(names, ["trim a, /b/c", "trim a, /b/c (rule 2)", "filter"]);
+    assert!(!rules.is_stateful() && !rules.is_empty());
+    assert_eq!(rules.name(RuleId(3)), "");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_file_makes_it_panic(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "[[rule]]\n", "cast", "filter", "deduplicate", " = ", "{", "}", "field", "\"a\"", "[", "]", ",", "\n", "keep",
+                "all", "to", "\"int\"", "window", "\"1m\"", "key", "1", "1e400", "name", "'['", "matches", "é", "\"", "#", ".",
+            ]),
+            0..40,
+        )
+    ) {
+        let text: String = pieces.concat();
+        if let Err(errors) = Rules::parse(&text) {
+            proptest::prop_assert!(!errors.is_empty() && errors.is_sorted_by_key(|error| error.line));
+        }
+    }
+}

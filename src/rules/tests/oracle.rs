@@ -1,0 +1,102 @@
+//! Random rules put to random records, and what a slow reading of the same rules makes of them on serde_json's values.
+//!
+//! The oracle shares nothing with the engine but the words of the rules: it builds the whole document, goes through it from the
+//! top for each rule, and counts in 128 bits. What it does not know is how things are written (other tests hold that), so
+//! outputs are compared as values, with their members in order.
+
+mod rule;
+
+mod values;
+
+use super::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rule::{Outcome, Rule};
+
+/// How many rule files, and records for each.
+const FILES: usize = 300;
+const RECORDS: usize = 40;
+
+fn seed() -> u64 {
+    let given = std::env::var("KMERGE_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(rand::random);
+    eprintln!("KMERGE_TEST_SEED={seed}");
+    seed
+}
+
+#[test]
+fn random_rules_make_of_random_records_what_a_slow_reading_makes_of_them() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let mut outcomes = [0; 3];
+    for _ in 0..FILES {
+        let drawn: Vec<Rule> = (0..random.random_range(1..6)).map(|_| Rule::draw(&mut random)).collect();
+        let text: String = drawn.iter().enumerate().map(|(at, rule)| rule.toml(at)).collect();
+        let compiled = rules(&text);
+        let mut cleaner = Cleaner::new(Arc::clone(&compiled));
+        let mut out = Vec::new();
+        for _ in 0..RECORDS {
+            let record = values::record(&mut random);
+            let value = values::written(&record, &mut random);
+            let verdict = cleaner.clean(&Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 }, &mut out);
+            let (ours, at) = match &verdict {
+                Verdict::Kept => {
+                    let made: serde_json::Value = serde_json::from_slice(&out).unwrap();
+                    (Outcome::Kept(made), 0)
+                }
+                Verdict::Filtered { rule } => (Outcome::Filtered(rule.0), 1),
+                Verdict::Rejected { rule, reason } => (Outcome::Rejected(rule.0, reason.class), 2),
+                Verdict::Undecodable { reason } => panic!("{value}: {reason}"),
+            };
+            outcomes[at] += 1;
+            let theirs = rule::slowly(&drawn, record);
+            // As text: maps are equal in whatever order.
+            assert_eq!(format!("{ours:?}"), format!("{theirs:?}"), "\n{text}\n{value}\n{verdict:?}");
+        }
+        let counts = cleaner.take_counts();
+        assert_eq!(
+            counts.records,
+            counts.kept + counts.filtered.values().sum::<u64>() + counts.rejected.values().sum::<u64>()
+        );
+    }
+    assert!(outcomes.iter().all(|count| *count > FILES * RECORDS / 50), "one outcome is hardly seen: {outcomes:?}");
+}
+
+/// Duplicates by looking at all records before, each time.
+fn slow_duplicate(before: &[(u8, i64)], (key, time_ms): (u8, i64), window_ms: i64, kept_ms: i64) -> bool {
+    let latest = before.iter().map(|(_, time)| *time).chain([time_ms]).max().unwrap();
+    let of_key = before.iter().filter(|(other, _)| *other == key).map(|(_, time)| *time).max();
+    of_key.is_some_and(|last| last + kept_ms > latest && (last - time_ms).abs() < window_ms)
+}
+
+#[test]
+fn duplicates_are_those_that_a_look_at_all_records_before_finds_and_a_state_is_had_again_from_the_log() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let rules = one(r#"deduplicate = { key = "id", window = "10ms", lateness = "3ms" }"#);
+    for _ in 0..200 {
+        let mut now = 0;
+        let log: Vec<(u8, i64)> = (0..60)
+            .map(|_| {
+                now += random.random_range(0..3);
+                let out_of_order = if random.random_bool(0.1) { random.random_range(0..30) } else { 0 };
+                (random.random_range(0..5), now - out_of_order)
+            })
+            .collect();
+        let offer = |state: &mut State, at: usize| {
+            let (key, time_ms) = log[at];
+            state.offer(Offered { keys: &[key], ends: &[(1, time_ms)] }, at as i64).unwrap()
+        };
+        let mut state = State::new(&rules, 1 << 20);
+        for at in 0..log.len() {
+            let again_from = state.oldest_needed().map_or(at, |offset| offset as usize);
+            let mut again = State::new(&rules, 1 << 20);
+            for before in again_from..at {
+                offer(&mut again, before);
+            }
+            let expected = slow_duplicate(&log[..at], log[at], 10, 13);
+            let found = offer(&mut state, at);
+            assert_eq!(found != Offer::New, expected, "{at} of {log:?}");
+            assert_eq!(offer(&mut again, at), found, "{at} of {log:?}, read again from {again_from}");
+            assert_eq!((again.oldest_needed(), again.bytes()), (state.oldest_needed(), state.bytes()));
+        }
+    }
+}
