@@ -45,6 +45,8 @@ pub mod pour;
 
 pub mod pace;
 
+mod commit_pace;
+
 mod made;
 
 pub mod cursor;
