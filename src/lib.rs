@@ -20,7 +20,7 @@
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `reassign` (partitions to other brokers),
+//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once), `pour` (records into the partitions of a topic), `reassign` (partitions to other brokers),
 //!   `groups` (how far readers are, and where they read on).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
@@ -56,6 +56,8 @@
 //! - What was sent and not answered is unknown, and resolved by asking and by sending the same bytes again, never by guessing.
 //! - What a merge has written counts once it is committed, together with how far the merge is. After a crash or a doubt what is
 //!   committed is read again, behind an InitProducerId that shuts everybody else out; nothing that was in memory counts.
+//! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
+//!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
 //!   on rskafka shares not even the client.
 //!
