@@ -42,7 +42,7 @@
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, or a folder where a command has several of
-//! its own (`src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
+//! its own (`src/cli/clean/`, `src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!
