@@ -38,6 +38,28 @@ async fn a_request_or_an_answer_that_is_lost_leaves_every_record_once() {
 }
 
 #[tokio::test]
+async fn what_a_member_and_a_reader_ask_is_asked_again_where_the_answer_is_lost() {
+    for api in [
+        ApiKey::Metadata,
+        ApiKey::FindCoordinator,
+        ApiKey::JoinGroup,
+        ApiKey::SyncGroup,
+        ApiKey::OffsetFetch,
+        ApiKey::ListOffsets,
+        ApiKey::Fetch,
+        ApiKey::Heartbeat,
+    ] {
+        for fault in [Fault::DropBefore, Fault::DropAfter] {
+            let world = World::new().await;
+            let when = format!("{api} {fault:?}");
+            world.broker.faults().add(Rule::on(api).after(1), fault);
+            world.start().ended().await.1.unwrap_or_else(|error| panic!("{when}: {error}"));
+            world.is_whole(&when).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_that_is_void_is_cleaned_again_from_what_is_committed() {
     for code in [ErrorCode::InvalidTxnState, ErrorCode::InvalidProducerEpoch] {
         gets_over(&[ApiKey::Produce, ApiKey::TxnOffsetCommit], &[0, 2], Fault::Error(code)).await;
