@@ -292,9 +292,9 @@ impl<'a> Story<'a> {
     }
 
     /// Cleans what is left: all that came has gone out, is counted and in order, each record once.
-    async fn is_whole(self) {
+    async fn ends_whole(self, more: &[&str]) {
         let cluster = self.load.cluster;
-        let rest = cluster.run(&[&self.args()[..], &["--exit", "--output", "json"]].concat()).await.ok().json();
+        let rest = cluster.run(&[&self.args()[..], &["--exit", "--output", "json"], more].concat()).await.ok().json();
         let sent = self.load.sent.into_inner().unwrap();
         let all: usize = sent.values().map(Vec::len).sum();
         let (mut kept, mut refused) = (BTreeMap::new(), Vec::new());
@@ -351,7 +351,7 @@ async fn grows_and_shrinks(cluster: &Cluster, name: &str, more: &[&str]) {
         second.stop().await;
     };
     tokio::join!(told, story.load.run());
-    story.is_whole().await;
+    story.ends_whole(&[]).await;
 }
 
 #[cfg(unix)]
@@ -396,7 +396,23 @@ on_both_brokers! {
             heir.stop().await;
         };
         tokio::join!(told, story.load.run());
-        story.is_whole().await;
+        story.ends_whole(&[]).await;
+    }
+
+    async fn killed_at_random_instants_again_and_again_the_same_command_goes_on_at_once(cluster: &Cluster) {
+        let story = Story::begin(cluster, "random").await;
+        let (mut seed, named) = (Seed::printed(), ["--group-instance-id", "one"]);
+        let told = async {
+            for _ in 0..8 {
+                let run = story.start(&named);
+                // The instant itself is meant.
+                tokio::time::sleep(Duration::from_millis(100 + seed.below(600))).await;
+                run.kill();
+            }
+            story.load.ended.store(true, SeqCst);
+        };
+        tokio::join!(told, story.load.run());
+        story.ends_whole(&named).await;
     }
 
     async fn two_that_clean_one_topic_up_to_its_end_at_the_same_time_share_it(cluster: &Cluster) {
@@ -412,7 +428,7 @@ on_both_brokers! {
         let (one, other) = (one.ok().json(), other.ok().json());
         let read = |report: &Value| report["in"].as_u64().unwrap();
         assert_eq!(read(&one) + read(&other), story.load.count() as u64, "{one} {other}");
-        story.is_whole().await;
+        story.ends_whole(&[]).await;
     }
 
     async fn a_topic_several_times_as_large_as_the_memory_is_cleaned_within_the_memory_and_32_mib(cluster: &Cluster) {
