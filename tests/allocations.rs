@@ -7,7 +7,7 @@
 
 mod counting;
 
-use counting::allocations;
+use counting::{allocations, peak};
 use kmerge::base::from_to::FromTo;
 use kmerge::base::shutdown::Shutdown;
 use kmerge::batch::{BatchMut, BatchWriter, Codec};
@@ -22,7 +22,8 @@ use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
-use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
+use kmerge::rules::{Cleaner, Incoming, Offer, Rules, State, Verdict};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -271,4 +272,29 @@ fn rules_allocate_nothing_for_a_record_that_they_keep() {
     clean(&records);
     let made = allocations() - before;
     assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
+}
+
+#[test]
+fn what_deduplication_remembers_takes_no_more_than_it_says() {
+    let _alone = ALONE.blocking_lock();
+    let text = "[[rule]]\ndeduplicate = { key = \"user\", window = \"1d\" }\n";
+    let rules = Arc::new(Rules::parse(text).unwrap());
+    let mut cleaner = Cleaner::new(Arc::clone(&rules));
+    let mut out = Vec::with_capacity(1024);
+    let mut record = Vec::with_capacity(1024);
+    // The second one is a few keys behind a step in which the table of keys grows.
+    for keys in [1_000, 14_400, 100_000] {
+        let (state, held) = peak(|| {
+            let mut state = State::new(&rules, 1 << 30);
+            for key in 0..keys {
+                record.clear();
+                write!(record, "{{\"user\":\"{key:>030}\"}}").unwrap();
+                cleaner.clean(&Incoming { value: Some(&record), timestamp_ms: key % 1000 }, &mut out);
+                assert_eq!(state.offer(cleaner.offered(), key), Ok(Offer::New));
+            }
+            state
+        });
+        let says = state.bytes();
+        assert!((says / 3..=says).contains(&held), "{keys} keys took {held} bytes, and {says} were said");
+    }
 }

@@ -25,6 +25,8 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("snap", &["src/batch/"], "batch::Codec"),
     ("lz4_flex", &["src/batch/"], "batch::Codec"),
     ("ruzstd", &["src/batch/"], "batch::Codec"),
+    ("toml", &["src/rules/parse/"], "rules::Rules"),
+    ("regex", &["src/rules/"], "keys::Filter, or rules::Rules"),
 ];
 
 /// The modules of `src/lib.rs`, from the top down.

@@ -108,6 +108,21 @@ fn what_is_dropped_is_gone_and_the_rest_as_it_was() {
 }
 
 #[test]
+fn what_was_inside_a_field_that_is_gone_is_gone_at_any_depth() {
+    for gone in [
+        r#"drop = { field = "m" }"#,
+        r#"rename = { field = "m", to = "n" }"#,
+        r#"derive = { field = "m", template = "" }"#,
+    ] {
+        let rules = rules(&format!(
+            "[[rule]]\n{gone}\n[[rule]]\nfilter = {{ keep = {{ not = {{ field = \"/m/x/y\", exists = true }} }} }}\n"
+        ));
+        let became = cleaned(&rules, br#"{"m":{"x":{"y":1}}}"#);
+        assert!(["{}", r#"{"n":{"x":{"y":1}}}"#, r#"{"m":""}"#].contains(&became.as_str()), "{gone}: {became}");
+    }
+}
+
+#[test]
 fn a_cast_that_fails_does_what_the_rule_says() {
     let value = r#"{"n":"x","a":1}"#;
     for (more, expected) in [

@@ -43,20 +43,20 @@ pub(super) fn record(random: &mut StdRng) -> Value {
 fn object(random: &mut StdRng, depth: usize) -> Value {
     let mut members = Map::new();
     for _ in 0..random.random_range(0..6) {
-        let name = NAMES[random.random_range(0..NAMES.len())];
+        let name = NAMES[random.random_range(0..if depth == 0 { NAMES.len() } else { 3 })];
         members.insert(name.to_owned(), value(random, depth + 1));
     }
     Value::Object(members)
 }
 
 pub(super) fn value(random: &mut StdRng, depth: usize) -> Value {
-    match random.random_range(0..12) {
+    match random.random_range(0..13) {
         0 => Value::Null,
         1 => Value::Bool(random.random()),
         2 | 3 => WHOLE[random.random_range(0..WHOLE.len())].into(),
         4 => Number::from_f64(DOUBLES[random.random_range(0..DOUBLES.len())]).map(Value::Number).unwrap(),
         5 if depth < 4 => Value::Array((0..random.random_range(0..3)).map(|_| value(random, depth + 1)).collect()),
-        6 | 7 if depth < 4 => object(random, depth),
+        6..=8 if depth < 4 => object(random, depth),
         _ => text(random).into(),
     }
 }
