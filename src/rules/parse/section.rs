@@ -10,6 +10,9 @@ use crate::rules::seen::Number;
 use std::cell::RefCell;
 use toml::de::{DeTable, DeValue};
 
+/// More than anybody reads at once; each has its place counted from the top of the file.
+const ERRORS_MAX: usize = 100;
+
 /// What is wrong so far.
 pub(super) struct Errors<'t> {
     text: &'t str,
@@ -23,6 +26,9 @@ impl<'t> Errors<'t> {
 
     /// Something is wrong at this byte of the file.
     pub(super) fn add(&self, at: usize, path: &str, message: impl Into<String>) {
+        if self.len() >= ERRORS_MAX {
+            return;
+        }
         let before = self.text.get(..at).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

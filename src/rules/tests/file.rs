@@ -168,6 +168,15 @@ fn what_is_no_rule_file_at_all_is_named() {
 }
 
 #[test]
+fn a_file_full_of_errors_is_told_of_in_part_and_at_once() {
+    let names: String = (0..20_000).map(|name| format!("x{name}=1\n")).collect();
+    assert_eq!(Rules::parse(&names).unwrap_err().len(), 100);
+    assert_eq!(Rules::parse(&"=\n".repeat(20_000)).unwrap_err().len(), 100);
+    let rule = "[[rule]]\ncast = { to = 1 }\n".repeat(3_000);
+    assert_eq!(Rules::parse(&rule).unwrap_err().len(), 100);
+}
+
+#[test]
 fn rules_are_called_by_what_they_do_and_no_two_alike() {
     let rules = rules(
         "[[rule]]\ntrim = { field = [\"a\", \"/b/c\"] }\n[[rule]]\ntrim = { field = [\"a\", \"/b/c\"] }\n[[rule]]\nfilter = { keep = { field = \"a\", exists = true } }\n",
