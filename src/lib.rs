@@ -20,9 +20,9 @@
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `pour` (records into the partitions of a topic), `minutes` (ledgers: what was acknowledged,
-//!   minute by minute), `reassign` (partitions to other brokers), `groups` (how far readers are, and where they read on), `monitor`
-//!   (what a cluster does, look by look).
+//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once), `pour` (records into the partitions of a
+//!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
+//!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication. Pure.
@@ -44,7 +44,8 @@
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, or a folder where a command has several of
-//! its own (`src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/monitor/`, `src/cli/broker/`), and the only place that knows of clap, anyhow and indicatif.
+//! its own (`src/cli/clean/`, `src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/monitor/`, `src/cli/broker/`), and the
+//! only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds
 //!
@@ -58,6 +59,8 @@
 //! - What was sent and not answered is unknown, and resolved by asking and by sending the same bytes again, never by guessing.
 //! - What a merge has written counts once it is committed, together with how far the merge is. After a crash or a doubt what is
 //!   committed is read again, behind an InitProducerId that shuts everybody else out; nothing that was in memory counts.
+//! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
+//!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
 //!   on rskafka shares not even the client.
 //!

@@ -63,13 +63,22 @@ enum ProtocolArg {
 impl MembershipArgs {
     /// The membership, if one is wanted.
     pub fn options(&self, topics: &[String]) -> Result<Option<GroupOptions>, String> {
-        let Some(group) = &self.group else { return Ok(None) };
+        self.group.as_deref().map(|group| self.options_in(group, topics, Reset::Fail)).transpose()
+    }
+
+    /// The membership in a group of this name, unless another one was typed; it begins as `reset` says, unless that was.
+    pub fn options_or(&self, group: &str, topics: &[String], reset: Reset) -> Result<GroupOptions, String> {
+        self.options_in(self.group.as_deref().unwrap_or(group), topics, reset)
+    }
+
+    fn options_in(&self, group: &str, topics: &[String], reset: Reset) -> Result<GroupOptions, String> {
         let mut options = GroupOptions::new(group, topics);
         options.instance = self.group_instance_id.clone();
         options.reset = match self.reset {
             Some(ResetArg::Earliest) => Reset::Earliest,
             Some(ResetArg::Latest) => Reset::Latest,
-            Some(ResetArg::Fail) | None => Reset::Fail,
+            Some(ResetArg::Fail) => Reset::Fail,
+            None => reset,
         };
         options.protocol = match self.group_protocol {
             Some(ProtocolArg::Consumer) => GroupProtocol::Consumer,
@@ -107,6 +116,6 @@ impl MembershipArgs {
                 options.assignors.push(*assignor);
             }
         }
-        Ok(Some(options))
+        Ok(options)
     }
 }

@@ -38,6 +38,8 @@ pub mod generate;
 
 pub mod produce;
 
+pub mod clean;
+
 pub mod perf;
 
 pub mod topic;
@@ -84,6 +86,8 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Write files, or what comes through a pipe, to a topic.
     Produce(produce::ProduceArgs),
+    /// Put the records of a topic right by rules, on their way to another topic, exactly once.
+    Clean(Box<clean::CleanArgs>),
     /// Measure what a cluster takes: rates of records over several numbers of partitions.
     Perf(perf::PerfArgs),
     /// Make, list, describe, change, move and delete topics.
@@ -154,6 +158,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Consume(args) => args.run(&cx).await,
             Command::Generate(args) => args.run(&cx).await,
             Command::Produce(args) => args.run(&cx).await,
+            Command::Clean(args) => args.run(&cx).await,
             Command::Perf(args) => args.run(&cx).await,
             Command::Topic(args) => args.run(&cx).await,
             Command::Group(args) => args.run(&cx).await,

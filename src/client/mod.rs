@@ -4,7 +4,7 @@
 //! address ──▶ transport ──▶ link, call ──▶ cluster ──▶ offsets, topics, configs
 //! host:port   TCP           pipelined      who leads   ├──▶ fetch: one partition as a ports::Source
 //!                                                     └──▶ produce: one partition as a ports::Sink
-//!                                                            └──▶ transactional: two of them, all or nothing
+//!                                                            └──▶ transactional: several of them, all or nothing
 //!                                       group: which partitions are ours to read, and from where
 //! ```
 //!

@@ -24,6 +24,9 @@ pub mod stats;
 // Records out, as text.
 pub mod consume;
 
+// Records put right on their way from a topic to another one.
+pub mod clean;
+
 // Does it go on exactly where it was, whatever is killed?
 pub mod torture;
 
@@ -52,6 +55,8 @@ pub mod minutes;
 pub mod pour;
 
 pub mod pace;
+
+mod commit_pace;
 
 mod made;
 

@@ -335,14 +335,14 @@ on_kafka! {
             first
         });
         let starts = share(&mut second).await;
-        assert_eq!(starts, [Start { partition: gone.clone(), offset: 7 }]);
+        assert_eq!(starts, [Start { partition: gone.clone(), offset: 7, note: String::new() }]);
         // What was given up cannot be committed any more, what was kept can, in whatever epoch.
         let first = first.await.unwrap();
         assert!(matches!(first.commit(&[(gone.clone(), 8)]).await, Err(NotCommitted::Lost(_))));
         let kept = all.iter().find(|(one, _)| one != gone).unwrap().0.clone();
         first.commit(&[(kept.clone(), 9)]).await.unwrap();
         first.leave().await.unwrap();
-        assert_eq!(share(&mut second).await, [Start { partition: kept, offset: 9 }]);
+        assert_eq!(share(&mut second).await, [Start { partition: kept, offset: 9, note: String::new() }]);
         second.leave().await.unwrap();
     }
 

@@ -29,6 +29,9 @@ mod produce;
 mod produce_faults;
 mod produce_input;
 
+// Records put right on their way.
+mod clean;
+
 // Records out.
 mod consume;
 mod consume_follow;

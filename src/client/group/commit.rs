@@ -12,6 +12,7 @@ use super::coordinator::{Coordinator, ask};
 use super::machine::passes;
 use super::standing::Standing;
 use crate::base::place::TopicPartition;
+use crate::client::GroupOffset;
 use crate::client::cluster::{Lane, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
@@ -42,6 +43,21 @@ pub(super) async fn commit(
     standing: &mut watch::Receiver<Standing>,
     hurry: &Notify,
     offsets: &[(TopicPartition, i64)],
+) -> Result<(), NotCommitted> {
+    // An empty note, not none: Apache's client has always sent an empty text.
+    let bare = |(partition, offset): &(TopicPartition, i64)| {
+        (partition.clone(), GroupOffset { offset: *offset, metadata: String::new() })
+    };
+    let offsets: Vec<_> = offsets.iter().map(bare).collect();
+    commit_noted(coordinator, standing, hurry, &offsets).await
+}
+
+/// The same with what is to be noted beside each.
+pub(super) async fn commit_noted(
+    coordinator: &Coordinator,
+    standing: &mut watch::Receiver<Standing>,
+    hurry: &Notify,
+    offsets: &[(TopicPartition, GroupOffset)],
 ) -> Result<(), NotCommitted> {
     if offsets.is_empty() {
         return Ok(());
@@ -90,19 +106,18 @@ fn is_about_the_generation(code: ErrorCode) -> bool {
 async fn commit_once(
     coordinator: &Coordinator,
     now: &Standing,
-    offsets: &[(TopicPartition, i64)],
+    offsets: &[(TopicPartition, GroupOffset)],
 ) -> Result<(), ClientError> {
     let deadline = coordinator.cluster.deadline().within(coordinator.cluster.timeout() / 2);
     let node = coordinator.node(deadline).await?;
     let connection = coordinator.cluster.connection(node, Lane::Control, deadline).await?;
     let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
-    for (partition, offset) in offsets {
+    for (partition, committed) in offsets {
         let one = OffsetCommitRequestPartition {
             partition_index: partition.partition,
-            committed_offset: *offset,
+            committed_offset: committed.offset,
             committed_leader_epoch: -1,
-            // Not null: Apache's client has always sent an empty text.
-            committed_metadata: Some(String::new()),
+            committed_metadata: Some(committed.metadata.clone()),
         };
         match topics.iter_mut().find(|topic| topic.name == *partition.topic) {
             Some(topic) => topic.partitions.push(one),

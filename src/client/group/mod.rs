@@ -114,9 +114,28 @@ impl GroupMember {
         commit::commit(&self.coordinator, &mut self.standing.clone(), &self.hurry, offsets).await
     }
 
+    /// Where to go on with `partitions`, which are this member's own: where the group stands now, as with
+    /// [`GroupEvent::Assigned`]. Offsets that an open transaction may yet change are waited for.
+    pub fn starts(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> impl Future<Output = Result<Vec<Start>, NotCommitted>> + Send + use<> {
+        positions::starts(self.coordinator.clone(), self.standing.clone(), self.hurry.clone(), partitions)
+    }
+
+    /// The same as [`Self::membership`], unless one of these partitions is not this member's now.
+    pub fn membership_in<'a>(&self, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> Option<Membership> {
+        let now = self.standing.borrow().clone();
+        let is_in = !now.member.is_empty() && now.generation >= 0;
+        (is_in && partitions.all(|one| now.owned.contains(one))).then(|| self.member_as(now))
+    }
+
     /// Who the member is right now, for offsets that are committed in a transaction.
     pub fn membership(&self) -> Membership {
-        let now = self.standing.borrow().clone();
+        self.member_as(self.standing.borrow().clone())
+    }
+
+    fn member_as(&self, now: Standing) -> Membership {
         let options = &self.coordinator.options;
         Membership {
             group: options.group.clone(),

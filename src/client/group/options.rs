@@ -11,6 +11,8 @@ pub enum Reset {
     Earliest,
     /// With the next one to be written.
     Latest,
+    /// With the first record where there is no offset; nowhere where the log does not hold the one that there is.
+    EarliestIfNew,
     /// Nowhere: records may have been missed, and somebody has to decide.
     #[default]
     Fail,

@@ -10,12 +10,13 @@
 //! - Where [`Reset`] has decided, the decision is committed before anything is read. Otherwise whoever gets the partition
 //!   next would decide again, and `latest` would then pass over what was written in between.
 
-use super::commit::{NotCommitted, commit};
+use super::commit::{NotCommitted, commit_noted};
 use super::coordinator::{Coordinator, ask};
 use super::machine::passes;
 use super::options::Reset;
 use super::standing::Standing;
 use crate::base::place::TopicPartition;
+use crate::client::GroupOffset;
 use crate::client::cluster::{Lane, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
@@ -43,6 +44,8 @@ pub struct Start {
     pub partition: TopicPartition,
     /// The offset of the first record to read.
     pub offset: i64,
+    /// What was noted beside the group's offset.
+    pub note: String,
 }
 
 /// Where to begin with each of `partitions`, which are the member's own.
@@ -60,14 +63,17 @@ pub(super) async fn starts(
     for ((partition, committed), (earliest, latest)) in
         partitions.into_iter().zip(committed).zip(earliest.into_iter().zip(latest))
     {
+        let note = committed.as_ref().map(|committed| committed.metadata.clone()).unwrap_or_default();
+        let committed = committed.map(|committed| committed.offset);
         let usable = committed.filter(|offset| (earliest..=latest).contains(offset));
         let added = coordinator.at_first.get(&partition.topic).is_some_and(|count| partition.partition >= *count);
         let offset = match (usable, coordinator.options.reset) {
             (Some(offset), _) => offset,
             (None, _) if added && committed.is_none() => earliest,
             (None, Reset::Earliest) => earliest,
+            (None, Reset::EarliestIfNew) if committed.is_none() => earliest,
             (None, Reset::Latest) => latest,
-            (None, Reset::Fail) => {
+            (None, Reset::EarliestIfNew | Reset::Fail) => {
                 let group = coordinator.options.group.clone();
                 let error = match committed {
                     None => ClientError::NoPosition { group, partition },
@@ -87,11 +93,11 @@ pub(super) async fn starts(
                     "the log does not hold the group's offset: it begins elsewhere, as --reset says"
                 );
             }
-            decided.push((partition.clone(), offset));
+            decided.push((partition.clone(), GroupOffset { offset, metadata: note.clone() }));
         }
-        starts.push(Start { partition, offset });
+        starts.push(Start { partition, offset, note });
     }
-    commit(&coordinator, &mut standing, &hurry, &decided).await?;
+    commit_noted(&coordinator, &mut standing, &hurry, &decided).await?;
     Ok(starts)
 }
 
@@ -101,7 +107,7 @@ async fn committed(
     standing: &watch::Receiver<Standing>,
     hurry: &Notify,
     partitions: &[TopicPartition],
-) -> Result<Vec<Option<i64>>, ClientError> {
+) -> Result<Vec<Option<GroupOffset>>, ClientError> {
     // As long as a transaction may stay open, by what brokers and clients set by default.
     let mut retry = coordinator.cluster.retry_until(Deadline::after(coordinator.cluster.timeout() * 4));
     loop {
@@ -134,7 +140,7 @@ async fn committed_once(
     coordinator: &Coordinator,
     now: &Standing,
     partitions: &[TopicPartition],
-) -> Result<Vec<Option<i64>>, ClientError> {
+) -> Result<Vec<Option<GroupOffset>>, ClientError> {
     let deadline = coordinator.cluster.deadline().within(coordinator.cluster.timeout() / 2);
     let node = coordinator.node(deadline).await?;
     let connection = coordinator.cluster.connection(node, Lane::Control, deadline).await?;
@@ -145,25 +151,23 @@ async fn committed_once(
     let response = answer.read().map_err(|error| call_error::<OffsetFetch>(broker, error))?;
 
     let group = &*coordinator.options.group;
-    // Topic, partition, offset, code: in one form for both.
-    let mut told: HashMap<(&str, i32), (i64, i16)> = HashMap::new();
+    // In one form for both: what stands, and the code.
+    let mut told: HashMap<(&str, i32), (i64, &Option<String>, i16)> = HashMap::new();
     let whole = match version {
         SEVERAL_FROM_VERSION.. => {
             let found = response.groups.iter().find(|one| one.group_id == group);
             for topic in found.iter().flat_map(|one| &one.topics) {
-                let partitions = topic.partitions.iter();
-                told.extend(
-                    partitions.map(|one| ((&*topic.name, one.partition_index), (one.committed_offset, one.error_code))),
-                );
+                told.extend(topic.partitions.iter().map(|one| {
+                    ((&*topic.name, one.partition_index), (one.committed_offset, &one.metadata, one.error_code))
+                }));
             }
             found.map_or(ErrorCode::None.code(), |one| one.error_code)
         }
         _ => {
             for topic in &response.topics {
-                let partitions = topic.partitions.iter();
-                told.extend(
-                    partitions.map(|one| ((&*topic.name, one.partition_index), (one.committed_offset, one.error_code))),
-                );
+                told.extend(topic.partitions.iter().map(|one| {
+                    ((&*topic.name, one.partition_index), (one.committed_offset, &one.metadata, one.error_code))
+                }));
             }
             response.error_code
         }
@@ -174,8 +178,11 @@ async fn committed_once(
             let got = "an answer without it".to_owned();
             Err(coordinator.nonsense(&connection, "OffsetFetch", &partition.to_string(), got))
         }
-        Some((offset, code)) => match ErrorCode::from_code(*code) {
-            ErrorCode::None => Ok(Some(*offset).filter(|offset| *offset >= 0)),
+        Some((offset, metadata, code)) => match ErrorCode::from_code(*code) {
+            ErrorCode::None if *offset < 0 => Ok(None),
+            ErrorCode::None => {
+                Ok(Some(GroupOffset { offset: *offset, metadata: (*metadata).clone().unwrap_or_default() }))
+            }
             code => Err(refused(broker, "OffsetFetch", format!("group {group}, {partition}"), code)),
         },
     };

@@ -178,9 +178,7 @@ impl Cluster {
         transaction: Option<Transactional>,
     ) -> PartitionWriter {
         let sole = transaction.as_ref().map_or(!options.beside_others, |transaction| transaction.sole);
-        // A job record is alone in its transaction.
-        let in_flight_max = if sole || transaction.is_none() { options.in_flight_max } else { 1 };
-        let flight = Flight::new(end, in_flight_max, identity.is_some());
+        let flight = Flight::new(end, options.in_flight_max, identity.is_some());
         PartitionWriter {
             cluster: self.clone(),
             delivery_timeout: options.delivery_timeout.unwrap_or(self.timeout() * 4),
@@ -253,6 +251,11 @@ impl PartitionWriter {
     /// As whose batches go out.
     pub fn identity(&self) -> Option<Identity> {
         self.identity
+    }
+
+    /// What the batches take that are not stored for certain yet.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.iter().map(|held| held.bytes.capacity()).sum()
     }
 
     /// What is stored for certain.

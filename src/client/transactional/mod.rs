@@ -14,13 +14,17 @@
 //! - Batches are written by the same writer as outside transactions. In an open transaction the broker never forgets a
 //!   producer, however old its records are.
 //! - The record that goes with a commit is written last, to a partition that others write to as well.
+//! - There are two writers: of one partition that nobody else writes to, with a record beside it (`writer.rs`), and of any number
+//!   of partitions that others write to as well (`spread.rs`), with the offsets of who reads in a group.
 
 mod coordinator;
 mod machine;
 mod offsets;
+mod spread;
 mod way;
 mod writer;
 
+pub use spread::SpreadWriter;
 pub use writer::TransactionWriter;
 
 use super::cluster::Cluster;

@@ -5,6 +5,7 @@ use super::machine::Way;
 use super::way::{TXN_OFFSETS_EXPLICIT, TXN_OFFSETS_IMPLICIT};
 use super::{TransactionalProducer, Trouble};
 use crate::base::place::TopicPartition;
+use crate::client::GroupOffset;
 use crate::client::cluster::{Ask, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
@@ -17,11 +18,11 @@ use crate::wire::txn_offset_commit::{TxnOffsetCommit, TxnOffsetCommitRequest};
 use crate::wire::txn_offset_commit::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
 
 impl TransactionalProducer {
-    /// Lets `group` stand at these offsets once the open transaction is committed.
+    /// Lets `group` stand at these offsets, with what is noted beside them, once the open transaction is committed.
     pub(super) async fn commit_offsets(
         &mut self,
         group: &Membership,
-        offsets: &[(TopicPartition, i64)],
+        offsets: &[(TopicPartition, GroupOffset)],
     ) -> Result<(), Trouble> {
         let deadline = self.cluster.deadline();
         let mut retry = self.cluster.retry_until(deadline);
@@ -42,7 +43,7 @@ impl TransactionalProducer {
     async fn try_offsets(
         &mut self,
         group: &Membership,
-        offsets: &[(TopicPartition, i64)],
+        offsets: &[(TopicPartition, GroupOffset)],
         added: &mut bool,
         deadline: Deadline,
     ) -> Result<(), ClientError> {
@@ -55,13 +56,13 @@ impl TransactionalProducer {
             None => self.cluster.coordinator(&group.group, key_type::GROUP, deadline).await?,
         };
         self.group_coordinator = Some(node);
-        let topics = offsets.iter().map(|(partition, offset)| TxnOffsetCommitRequestTopic {
+        let topics = offsets.iter().map(|(partition, committed)| TxnOffsetCommitRequestTopic {
             name: partition.topic.to_string(),
             partitions: vec![TxnOffsetCommitRequestPartition {
                 partition_index: partition.partition,
-                committed_offset: *offset,
+                committed_offset: committed.offset,
                 committed_leader_epoch: -1,
-                committed_metadata: None,
+                committed_metadata: Some(committed.metadata.clone()).filter(|noted| !noted.is_empty()),
             }],
         });
         let request = TxnOffsetCommitRequest {

@@ -6,6 +6,7 @@
 use super::{TransactionalProducer, Trouble};
 use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
+use crate::client::GroupOffset;
 use crate::client::error::ClientError;
 use crate::client::membership::Membership;
 use crate::client::produce::{Outgoing, PartitionWriter, Transactional, WriteOptions};
@@ -68,7 +69,9 @@ impl TransactionWriter {
     /// Lets a group stand at these offsets when the output so far does.
     pub async fn offsets(&mut self, group: &Membership, offsets: &[(TopicPartition, i64)]) -> Result<(), Trouble> {
         self.begin_without_output().await?;
-        self.producer.commit_offsets(group, offsets).await
+        let bare = |offset: i64| GroupOffset { offset, metadata: String::new() };
+        let offsets: Vec<_> = offsets.iter().map(|(one, offset)| (one.clone(), bare(*offset))).collect();
+        self.producer.commit_offsets(group, &offsets).await
     }
 
     /// Writes the record that goes with the output so far, all of which has to be [flushed](Self::flush).
@@ -116,7 +119,7 @@ impl TransactionWriter {
 }
 
 /// What an error of a write in a transaction means.
-fn trouble(error: ClientError) -> Trouble {
+pub(super) fn trouble(error: ClientError) -> Trouble {
     use ErrorCode as E;
     // It was tried for as long as anything is.
     if matches!(error, ClientError::GaveUp { .. }) {

@@ -184,7 +184,7 @@ impl Reading<'_> {
                 let offset = if group.reset == Reset::Earliest { earliest } else { latest };
                 tracing::warn!(%partition, wanted, offset, "the log does not hold what is next: it goes on elsewhere, as --reset says");
                 group.ours.remove(&partition);
-                self.begin(group, vec![Start { partition: partition.clone(), offset }]).await?;
+                self.begin(group, vec![Start { partition: partition.clone(), offset, note: String::new() }]).await?;
                 // Whoever has it next would decide again, and `latest` would pass over what comes in between.
                 self.commit_underway(group, vec![(partition, offset)]).await
             }
@@ -236,7 +236,7 @@ impl Reading<'_> {
             let ends = stable.into_iter().zip(latest).map(|(stable, latest)| (stable, (latest - stable).max(0)));
             group.ends.extend(new.into_iter().zip(ends));
         }
-        for Start { partition, offset } in starts {
+        for Start { partition, offset, .. } in starts {
             let end = group.ends.get(&partition).copied();
             let leg = Leg {
                 partition: partition.clone(),

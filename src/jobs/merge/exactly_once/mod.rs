@@ -16,7 +16,6 @@
 //! - Who is asked to stop commits what it has. What stops for another reason voids what is open, so that readers of the
 //!   output need not wait for the transaction to time out.
 
-mod pace;
 mod record;
 mod sink;
 
@@ -33,10 +32,11 @@ use crate::base::kind::Kind;
 use crate::client::WriteOptions;
 use crate::client::transactional::{TransactionalProducer, Trouble};
 use crate::jobs::JobContext;
+use crate::jobs::commit_pace::{self, CommitPace};
 use crate::jobs::error::JobError;
 use crate::jobs::ledger::start::Start;
 use crate::jobs::ledger::{JobPlan, JobProgress, JobState, Ledger};
-use pace::Pace;
+
 use record::Recorder;
 #[cfg(test)]
 use sabotage::Sabotage;
@@ -119,7 +119,7 @@ pub(super) async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<Don
     };
     interruptible(cx, job::refuse_early(&job.looked, settings, &job.ledger)).await?;
     let producer = interruptible(cx, taken).await?;
-    if settings.progressing.commit_interval > pace::longest(*transaction_timeout) {
+    if settings.progressing.commit_interval > commit_pace::longest(*transaction_timeout) {
         tracing::warn!(
             "a transaction is committed after a quarter of --transaction-timeout at the latest, whatever --commit-interval says"
         );
@@ -249,7 +249,7 @@ impl Job<'_> {
             inputs: rest.sources.iter().map(|source| source.partition.clone()).collect(),
             at_the_end: self.settings.strategy == Strategy::Count,
         });
-        let pace = Pace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
+        let pace = CommitPace::new(progressing.commit_interval, progressing.transaction_timeout, Instant::now());
         let (settings, cx) = (self.settings, self.cx);
         let ((appended, outcome), mut task) = match settings.strategy {
             Strategy::Merge => {

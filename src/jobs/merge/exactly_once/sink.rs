@@ -9,12 +9,12 @@
 //! Non-obvious: what the task meets is told twice. The engine hears that nothing more is taken; why, and whether the job can
 //! go on, is in [`Ended`], with the producer.
 
-use super::pace::Pace;
 use super::record::Recorder;
 use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
 use crate::client::Membership;
 use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
+use crate::jobs::commit_pace::CommitPace;
 use crate::jobs::error::JobError;
 use crate::observe::phase::{Phase, Phases};
 use crate::ports::{Outgoing, Reached, Sink};
@@ -45,7 +45,7 @@ struct Shared(Arc<Mutex<State>>);
 
 struct State {
     appended: Appended,
-    pace: Pace,
+    pace: CommitPace,
     spares: Vec<Vec<u8>>,
 }
 
@@ -90,7 +90,7 @@ impl CommittingSink {
         writer: TransactionWriter,
         recorder: Recorder,
         followers: Option<Followers>,
-        pace: Pace,
+        pace: CommitPace,
         waiting_max: usize,
         phases: &Phases,
     ) -> (Self, JoinSet<Ended>) {

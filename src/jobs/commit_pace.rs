@@ -22,7 +22,7 @@ const OF_INTERVAL: u32 = 100;
 /// A transaction is over after this part of its timeout.
 const OF_TIMEOUT: u32 = 4;
 /// And after so many bytes, whatever the clock says.
-pub(super) const BYTES_MAX: u64 = 256 << 20;
+const BYTES_MAX: u64 = 256 << 20;
 
 /// The longest that a transaction of this timeout stays open.
 pub(super) fn longest(timeout: Duration) -> Duration {
@@ -31,7 +31,7 @@ pub(super) fn longest(timeout: Duration) -> Duration {
 
 /// See the module's head.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CommitPace {
     asked: Duration,
     interval: Duration,
     longest: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Pace {
     bytes: u64,
 }
 
-impl Pace {
+impl CommitPace {
     /// Commits every `interval`, in transactions that must not come near `timeout`.
     pub(super) fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
         let longest = longest(timeout);
@@ -92,9 +92,9 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn pace(interval: Duration) -> (Pace, Instant) {
+    fn pace(interval: Duration) -> (CommitPace, Instant) {
         let now = Instant::now();
-        (Pace::new(interval, Duration::from_secs(60), now), now)
+        (CommitPace::new(interval, Duration::from_secs(60), now), now)
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn fault_70_a_transaction_stays_far_below_its_timeout_and_below_a_size() {
         let now = Instant::now();
-        let mut pace = Pace::new(60_000 * MS, Duration::from_secs(8), now);
+        let mut pace = CommitPace::new(60_000 * MS, Duration::from_secs(8), now);
         pace.asked(now);
         pace.cost(1000 * MS);
         assert_eq!(pace.due(), now + 2000 * MS);

@@ -1,0 +1,197 @@
+//! `kmerge clean`: records put right by rules, on their way from a topic to another one.
+
+mod check;
+mod dry_run;
+mod rules;
+
+use super::codec::CodecArg;
+use super::context::Context;
+use super::exit::UsageError;
+use super::membership::MembershipArgs;
+use clap::{Args, Subcommand};
+use kmerge::base::units::{parse_duration, parse_size};
+use kmerge::client::group::Reset;
+use kmerge::jobs::clean::{self, CleanSettings, Rejects};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  kmerge clean check rules.toml
+      everything that is wrong with a rule file, by line
+  kmerge clean --from logins --rules rules.toml --dry-run -n 5
+      the first five records, before and after; nothing is written
+  kmerge clean --from logins --to clean-logins --rules rules.toml
+      until Ctrl-C; start it again, or several times: they share the partitions
+  kmerge clean --from logins --to clean-logins --rules rules.toml --exit --output json
+      up to the ends as they are now, with the counts as one JSON object
+  kmerge clean --from logins --to clean-logins --rules rules.toml --group cleaners --group-instance-id $HOSTNAME
+      an instance with a name of its own: restarted, it goes on at once where it was killed
+
+A rule file:
+  [[rule]]
+  default = { field = \"device_type\", value = \"unknown\" }
+
+  [[rule]]
+  required = { field = \"user_id\" }
+
+What to know:
+  - Exactly once: results, dead letters and the group's offsets are committed in one transaction. Whoever reads with \
+    read_committed sees each record once, also when instances come, go and are killed; whoever reads uncommitted records sees \
+    what was voided, too. It needs Kafka 3.6 or later.
+  - Several instances in one --group share the partitions. One that lost a partition is refused when it commits, voids what it \
+    has open and goes on from what is committed. An instance that is killed leaves a transaction open: nobody goes on with its \
+    partitions before that is voided, which its restart does at once if it has a --group-instance-id, and \
+    --transaction-timeout otherwise. Two instances with one name shut each other out: the later one stays, the earlier one \
+    ends with status 5.
+  - Results go to where Kafka's own producer would put their key, so equal keys come to lie in one partition, in the order of \
+    their input partition; a record without a key goes to the partition of its own number (modulo how many there are). Key, \
+    headers and timestamp stay as they were; brokers delete by timestamps (retention.ms).
+  - Refused records go to the dead letters as they were, with headers behind their own: kmerge.topic, kmerge.partition, \
+    kmerge.offset, kmerge.rule, kmerge.class, kmerge.reason. With --strict the first one ends the job with status 4, and \
+    nothing of its transaction is committed.
+  - in = out + filtered + deduplicated + rejected, always; checked before each commit. The counts of the whole group, whoever \
+    cleaned, are committed beside its offsets, and so are exact after any crash.
+  - Duplicates are told within an input partition: equal keys are expected in one. What is remembered of a partition is read \
+    again from its log when it changes hands, or after a crash.";
+
+/// Put the records of a topic right by rules, on their way to another topic, exactly once.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    mut_arg("group", |arg| arg.help("The consumer group whose members share the partitions; clean:FROM:TO, if absent")),
+    mut_arg("reset", |arg| arg.help(
+        "Where to begin where the group has no offset, or one that the log does not hold. If absent: with the first record \
+         where there is none, and not at all where records have been lost"
+    )),
+    mut_arg("group_instance_id", |arg| arg.help(
+        "A name for this instance: after a restart it finds its partitions, and shuts out the one before it under that name"
+    ))
+)]
+pub struct CleanArgs {
+    #[command(subcommand)]
+    command: Option<CleanCommand>,
+
+    /// The topics that are read, separated by commas.
+    #[arg(long, value_name = "TOPIC", value_delimiter = ',', required = true)]
+    from: Vec<String>,
+
+    /// The topic that what is clean goes to; made if it is missing, with as many partitions as are read.
+    #[arg(long, value_name = "TOPIC", required_unless_present = "dry_run")]
+    to: Option<String>,
+
+    /// The rule file (TOML). It is checked in full before anything is read.
+    #[arg(long, value_name = "FILE", required = true)]
+    rules: Option<PathBuf>,
+
+    /// The topic that refused records go to; made if it is missing. TO-dead-letters, if absent.
+    #[arg(long, value_name = "TOPIC", conflicts_with = "strict")]
+    dead_letters: Option<String>,
+
+    /// Stop at the first record that is refused.
+    #[arg(long)]
+    strict: bool,
+
+    /// Stop at the ends as they are now, instead of waiting for more.
+    #[arg(short = 'e', long)]
+    exit: bool,
+
+    /// Only show what the rules make of the first records.
+    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group"])]
+    dry_run: bool,
+
+    /// With --dry-run: how many.
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 10, requires = "dry_run")]
+    count: usize,
+
+    #[command(flatten)]
+    membership: MembershipArgs,
+
+    /// How batches are compressed.
+    #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
+    compression: CodecArg,
+
+    /// The size of a batch; never above the topic's max.message.bytes.
+    #[arg(long, value_name = "SIZE", default_value = "128KiB", value_parser = parse_size)]
+    batch_bytes: usize,
+
+    /// What reading, remembering and writing may take; the program itself comes on top.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    memory: usize,
+
+    /// How long a transaction stays open: what a reader of committed records waits for. Longer where commits take too much of
+    /// the time.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    commit_interval: Duration,
+
+    /// After how long the cluster voids what an instance that was killed has left open.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_interval)]
+    transaction_timeout: Duration,
+
+    /// How often to tell, by count and field, what was put in for what was missing, and what was refused.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_interval)]
+    report_interval: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum CleanCommand {
+    /// Say everything that is wrong with a rule file. Needs no cluster.
+    Check(check::CheckArgs),
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|interval| match interval {
+        Duration::ZERO => Err("give 1ms at least".to_owned()),
+        interval => Ok(interval),
+    })
+}
+
+impl CleanArgs {
+    pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
+        if let Some(CleanCommand::Check(args)) = self.command {
+            return args.run(cx);
+        }
+        let rules = Arc::new(rules::read(self.rules.as_deref())?);
+        if self.dry_run {
+            return dry_run::run(&self.from, &rules, self.count, cx).await;
+        }
+        let settings = self.checked(rules)?;
+        let job = cx.job()?;
+        let shown = cx.show_progress();
+        let (report, ended) = clean::run(&settings, &job).await;
+        drop(shown);
+        // What was never begun has nothing to tell but its error.
+        let told =
+            if ended.is_ok() || report.has_begun() { cx.finish(&report.summary(), &report.to_json()) } else { Ok(()) };
+        ended?;
+        told
+    }
+
+    fn checked(self, rules: Arc<kmerge::rules::Rules>) -> anyhow::Result<CleanSettings> {
+        let usage = |message: String| anyhow::Error::from(UsageError::new(message));
+        let to = self.to.unwrap_or_default();
+        let group = format!("clean:{}:{to}", self.from.join(","));
+        let group = self.membership.options_or(&group, &self.from, Reset::EarliestIfNew).map_err(usage)?;
+        Ok(CleanSettings {
+            rejects: match (self.strict, self.dead_letters) {
+                (true, _) => Rejects::Stop,
+                (false, Some(topic)) => Rejects::Letters(topic),
+                (false, None) => Rejects::Letters(format!("{to}-dead-letters")),
+            },
+            from: self.from,
+            to,
+            rules,
+            group,
+            exit: self.exit,
+            codec: self.compression.codec(),
+            batch_bytes: self.batch_bytes,
+            memory_bytes: self.memory,
+            commit_interval: self.commit_interval,
+            transaction_timeout: self.transaction_timeout,
+            report_interval: self.report_interval,
+        })
+    }
+}

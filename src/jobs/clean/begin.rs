@@ -1,0 +1,100 @@
+//! Beginning to read what has become ours, and going on where retention was faster.
+
+use super::lane::{Feed, Lane};
+use super::tally::Note;
+use super::work::{Halt, Work};
+use crate::base::place::TopicPartition;
+use crate::client::group::{Reset, Start};
+use crate::client::{ClientError, OffsetAt};
+use crate::jobs::error::JobError;
+use crate::jobs::windows::Windows;
+use crate::rules::State;
+
+impl Work<'_> {
+    /// Begins to read each of these where it says, or before, where something has to be remembered first.
+    pub(super) async fn begin(&mut self, starts: Vec<Start>) -> Result<(), JobError> {
+        self.pin_ends(&starts).await?;
+        for start in starts {
+            let state = self.settings.rules.is_stateful();
+            let state = state.then(|| State::new(&self.settings.rules, self.looked.state_bytes_max));
+            // The one before it first, so that its room is free.
+            self.lanes.remove(&start.partition);
+            let room = self.looked.reading.try_take(self.looked.share_bytes).ok_or_else(|| {
+                JobError::Refused(format!(
+                    "{} was added, and what {} partitions take leaves no room for it: start again, or give more --memory",
+                    start.partition,
+                    self.lanes.len()
+                ))
+            })?;
+            let mut lane = Lane::new(&start, state, room);
+            let end = self.ends.get(&start.partition).map(|end| (*end).max(start.offset));
+            if end.is_none_or(|end| end > start.offset) {
+                let from = self.read_from(&start).await?;
+                let range = from..end.unwrap_or(i64::MAX);
+                let (options, partition) = (self.looked.share.read_options(), start.partition.clone());
+                let reader = match end {
+                    None => self.cluster.follower(partition, range, options),
+                    Some(_) => self.cluster.reader(partition, range, options),
+                };
+                let windows = Windows::start(reader, self.looked.share.fetch_bytes, None);
+                let cursor = self.looked.share.cursor(windows, self.cx);
+                let feed = Feed { partition: start.partition.clone(), cursor };
+                self.waiting.push(lane.wait_for(Box::new(feed)));
+            }
+            self.lanes.insert(start.partition, lane);
+        }
+        Ok(())
+    }
+
+    /// With `exit`: where partitions that are ours for the first time end.
+    async fn pin_ends(&mut self, starts: &[Start]) -> Result<(), JobError> {
+        let new = starts.iter().map(|start| &start.partition).filter(|one| !self.ends.contains_key(one));
+        let new: Vec<TopicPartition> = new.cloned().collect();
+        if self.settings.exit && !new.is_empty() {
+            let ends = self.cluster.offsets(&new, OffsetAt::LastStable).await?;
+            self.ends.extend(new.into_iter().zip(ends));
+        }
+        Ok(())
+    }
+
+    async fn read_from(&self, start: &Start) -> Result<i64, JobError> {
+        let remembers = Note::read(&start.note).remember_from.is_some() && self.settings.rules.is_stateful();
+        if !remembers {
+            return Ok(start.offset);
+        }
+        let one = std::slice::from_ref(&start.partition);
+        let earliest = self.cluster.offsets(one, OffsetAt::Earliest).await?.first().copied().unwrap_or(start.offset);
+        let from = Lane::read_from(start, &self.settings.rules, earliest);
+        if from < start.offset {
+            tracing::info!(partition = %start.partition, from, to = start.offset, "reading again what duplicates are told by");
+        }
+        Ok(from)
+    }
+
+    /// The log does not hold what is next of a partition: it goes on elsewhere only where somebody has said so.
+    pub(super) async fn out_of_range(&mut self, error: ClientError) -> Result<(), Halt> {
+        let ClientError::OutOfRange { partition, earliest, latest, .. } = &error else {
+            return Err(Halt::Job(error.into()));
+        };
+        let (partition, earliest, latest) = (partition.clone(), *earliest, *latest);
+        let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
+        let offset = match self.settings.group.reset {
+            // Only what was to be remembered is gone.
+            _ if lane.position < lane.start && earliest <= lane.start => lane.start,
+            Reset::Earliest => earliest,
+            Reset::Latest => latest,
+            Reset::EarliestIfNew | Reset::Fail => return Err(Halt::Job(error.into())),
+        };
+        tracing::warn!(%partition, offset, "the log does not hold what is next: going on from there");
+        // What was made of the records before is committed first.
+        self.commit().await?;
+        let note = self.lanes.get(&partition).map(|lane| lane.reached().metadata).unwrap_or_default();
+        let committed = self.lanes.get(&partition).map_or(offset, |lane| lane.committed);
+        self.begin(vec![Start { partition: partition.clone(), offset, note }]).await?;
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            // So that the jump is committed with what comes next.
+            lane.committed = committed;
+        }
+        Ok(())
+    }
+}

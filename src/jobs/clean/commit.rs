@@ -1,0 +1,87 @@
+//! Batches on their way, and the commit: what was read since the last time, with all that was made of it.
+//!
+//! Everything is acknowledged before the offsets are, and the offsets before the transaction ends. From the question that ends it
+//! until its answer it is in doubt; whatever goes wrong before voids it.
+
+use super::lane::Lane;
+use super::tally::Tally;
+use super::work::{Halt, Work};
+use crate::client::ClientError;
+use crate::jobs::error::JobError;
+use crate::rules::Counts;
+use tokio::time::Instant;
+
+/// What was being committed when the answer was lost.
+pub(super) struct InDoubt {
+    pub(super) tally: Tally,
+    /// Records that came too late to be told duplicates for certain.
+    pub(super) late: u64,
+    pub(super) counts: Counts,
+}
+
+impl Work<'_> {
+    /// Sends the batches that are full.
+    pub(super) async fn send(&mut self) -> Result<(), Halt> {
+        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
+        for (partition, batch) in self.hand.outbox.take_full() {
+            self.pace.wrote(batch.len);
+            pen.append(&partition, batch).await?;
+        }
+        if pen.held_bytes() > self.looked.held_bytes_max {
+            pen.flush().await?;
+        }
+        while let Some(buffer) = pen.spare() {
+            self.hand.outbox.give_back(buffer);
+        }
+        Ok(())
+    }
+
+    /// Commits what was read since the last time, with all that was made of it.
+    pub(super) async fn commit(&mut self) -> Result<(), Halt> {
+        let began = Instant::now();
+        self.pace.asked(began);
+        let open = self.lanes.values().filter(|lane| lane.is_open());
+        let offsets: Vec<_> = open.map(|lane| (lane.partition.clone(), lane.reached())).collect();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.hand.outbox.cut_all()?;
+        self.send().await?;
+        let tally = self.lanes.values().fold(Tally::default(), |sum, lane| sum.plus(lane.open));
+        let counts = self.hand.take_counts(tally)?;
+        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
+        let stored = pen.flush().await?;
+        if stored != tally.out + tally.rejected {
+            return Err(unequal(stored, tally).into());
+        }
+        let Some(membership) = self.member.membership_in(offsets.iter().map(|(one, _)| one)) else {
+            return Err(Halt::Doubt(self.not_ours()));
+        };
+        pen.offsets(&membership, &offsets).await?;
+        let late = self.lanes.values_mut().map(Lane::take_late).sum();
+        self.in_doubt = Some(InDoubt { tally, late, counts });
+        pen.commit().await?;
+        if let Some(committed) = self.in_doubt.take() {
+            self.done.count(&committed);
+        }
+        self.lanes.values_mut().for_each(Lane::stands);
+        self.done.stands(&self.lanes);
+        self.fruitless = 0;
+        self.pace.cost(began.elapsed());
+        Ok(())
+    }
+
+    pub(super) fn not_ours(&self) -> ClientError {
+        let group = self.settings.group.group.clone();
+        ClientError::Group { group, what: "partitions are other members' by now".to_owned() }
+    }
+}
+
+#[cold]
+fn unequal(stored: u64, tally: Tally) -> JobError {
+    JobError::Refused(format!(
+        "brokers have acknowledged {stored} records where {} were to go out, which is a defect of this program: {tally:?}; \
+         nothing of this transaction is committed",
+        tally.out + tally.rejected
+    ))
+}

@@ -1,0 +1,161 @@
+//! What is done with one record: the rules are put to it, it is remembered, it goes to its batch, it is counted. Nothing in here
+//! waits.
+//!
+//! Records before the lane's start were cleaned by an earlier instance, or by this one before a doubt. They come again only
+//! where duplicates are told by them: they are remembered and neither counted nor written.
+
+use super::Rejects;
+use super::dead::{self, Refusal, UNDECODABLE};
+use super::lane::Lane;
+use super::outbox::{Leaving, Outbox, To};
+use super::tally::Tally;
+use crate::base::text::visible;
+use crate::batch::{HeadersBuf, Record};
+use crate::jobs::error::JobError;
+use crate::rules::{Cleaner, Counts, Incoming, Offer, Rules, Verdict};
+use std::sync::Arc;
+
+/// See the module's head.
+pub(super) struct Hand {
+    rules: Arc<Rules>,
+    cleaner: Cleaner,
+    /// For what is only remembered, so that it is not counted.
+    reminder: Cleaner,
+    value: Vec<u8>,
+    headers: HeadersBuf,
+    strict: bool,
+    pub(super) outbox: Outbox,
+}
+
+/// What is to be said of a record that is refused.
+enum Said {
+    Wanted,
+    Refused { rule: String, class: &'static str, reason: String },
+}
+
+impl Hand {
+    pub(super) fn new(rules: &Arc<Rules>, rejects: &Rejects, outbox: Outbox) -> Self {
+        Self {
+            rules: rules.clone(),
+            cleaner: Cleaner::new(rules.clone()),
+            reminder: Cleaner::new(rules.clone()),
+            value: Vec::new(),
+            headers: HeadersBuf::default(),
+            strict: matches!(rejects, Rejects::Stop),
+            outbox,
+        }
+    }
+
+    /// Cleans a record; `true` says that batches are to be sent before the next one.
+    #[inline]
+    pub(super) fn clean(&mut self, lane: &mut Lane, record: &Record<'_>) -> Result<bool, JobError> {
+        lane.position = record.offset.saturating_add(1);
+        if record.offset < lane.start {
+            return self.remember(lane, record).map(|()| false);
+        }
+        let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
+        let verdict = self.cleaner.clean(&incoming, &mut self.value);
+        lane.open.read += 1;
+        let said = match verdict {
+            Verdict::Kept => {
+                if let Some(state) = &mut lane.state
+                    && let Offer::Duplicate { .. } = state
+                        .offer(self.cleaner.offered(), record.offset)
+                        .map_err(|full| lane_full(lane, record, &full))?
+                {
+                    lane.open.deduplicated += 1;
+                    return Ok(false);
+                }
+                lane.open.out += 1;
+                Said::Wanted
+            }
+            Verdict::Filtered { .. } => {
+                lane.open.filtered += 1;
+                return Ok(false);
+            }
+            Verdict::Rejected { rule, reason } => {
+                let rule = self.rules.name(rule).to_owned();
+                Said::Refused { rule, class: reason.class.name(), reason: reason.text }
+            }
+            Verdict::Undecodable { reason } => {
+                Said::Refused { rule: UNDECODABLE.to_owned(), class: reason.class.name(), reason: reason.text }
+            }
+        };
+        let mut leaving = Leaving {
+            timestamp: record.timestamp,
+            key: record.key,
+            value: Some(&self.value),
+            headers: record.headers,
+            from: &lane.partition,
+            offset: record.offset,
+        };
+        match &said {
+            Said::Wanted => self.outbox.push(To::Result, &leaving),
+            Said::Refused { rule, class, reason } => {
+                lane.open.rejected += 1;
+                let refusal = Refusal { rule, class, reason };
+                if self.strict {
+                    return Err(refused(lane, record, refusal));
+                }
+                leaving.value = record.value;
+                leaving.headers =
+                    dead::headers(&mut self.headers, record.headers, &lane.partition, record.offset, refusal);
+                self.outbox.push(To::Dead, &leaving)
+            }
+        }
+    }
+
+    /// What of it duplicates are told by.
+    fn remember(&mut self, lane: &mut Lane, record: &Record<'_>) -> Result<(), JobError> {
+        let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
+        if let Verdict::Kept = self.reminder.clean(&incoming, &mut self.value)
+            && let Some(state) = &mut lane.state
+        {
+            // What it was then does not matter any more.
+            let offered = state.offer(self.reminder.offered(), record.offset);
+            offered.map_err(|full| lane_full(lane, record, &full))?;
+            // It was counted then.
+            if let Some(state) = &mut lane.state {
+                state.take_counts();
+            }
+        }
+        Ok(())
+    }
+
+    /// The cleaner's own counts since they were taken last, which have to agree with `open`.
+    pub(super) fn take_counts(&mut self, open: Tally) -> Result<Counts, JobError> {
+        let counts = self.cleaner.take_counts();
+        let rejected = counts.rejected.values().chain(counts.undecodable.values()).sum::<u64>();
+        let its = (counts.records, counts.kept, counts.filtered.values().sum::<u64>(), rejected);
+        let ours = (open.read, open.out + open.deduplicated, open.filtered, open.rejected);
+        if its != ours || !open.is_balanced() {
+            return Err(JobError::Refused(format!(
+                "records do not add up, which is a defect of this program: the rules have seen {its:?}, counted are {open:?}; \
+                 nothing of this transaction is committed"
+            )));
+        }
+        Ok(counts)
+    }
+
+    /// Forgets what was not committed.
+    pub(super) fn forget(&mut self) {
+        self.outbox.clear();
+        drop(self.cleaner.take_counts());
+    }
+}
+
+#[cold]
+fn refused(lane: &Lane, record: &Record<'_>, refusal: Refusal<'_>) -> JobError {
+    let Refusal { rule, reason, .. } = refusal;
+    JobError::Unfit(format!(
+        "{}: {}: {} (--strict: nothing of its transaction is committed; without it such records go to the dead letters)",
+        lane.partition.at(record.offset),
+        visible(rule),
+        visible(reason)
+    ))
+}
+
+#[cold]
+fn lane_full(lane: &Lane, record: &Record<'_>, full: &crate::rules::StateFull) -> JobError {
+    JobError::Refused(format!("{}: {full}", lane.partition.at(record.offset)))
+}

@@ -1,0 +1,132 @@
+//! An input partition that is ours: how far it is, what became of its records, what is remembered of them.
+
+use super::tally::{Note, Tally};
+use crate::base::budget::Reserved;
+use crate::base::place::TopicPartition;
+use crate::client::GroupOffset;
+use crate::client::group::Start;
+use crate::jobs::cursor::RecordCursor;
+use crate::jobs::error::JobError;
+use crate::jobs::windows::Windows;
+use crate::rules::{Rules, State};
+use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+
+/// What comes of a feed, unless it has been ended: whether it has more.
+pub(super) type Arrived = Result<(Box<Feed>, Result<bool, JobError>), Aborted>;
+
+/// A partition on its way in.
+pub(super) struct Feed {
+    pub(super) partition: TopicPartition,
+    pub(super) cursor: RecordCursor<Windows>,
+}
+
+/// See the module's head.
+pub(super) struct Lane {
+    pub(super) partition: TopicPartition,
+    /// The first offset that counts: those before it are only remembered.
+    pub(super) start: i64,
+    /// The next offset to be read.
+    pub(super) position: i64,
+    /// Where the group stands.
+    pub(super) committed: i64,
+    /// What became of the records since then.
+    pub(super) open: Tally,
+    /// What became of those before, whoever cleaned them.
+    pub(super) counted: Tally,
+    /// What is remembered, where the rules have to.
+    pub(super) state: Option<State>,
+    /// Ends its feed; `None` once it is read to its end.
+    feed: Option<AbortHandle>,
+    /// What its feed may take.
+    _room: Reserved,
+}
+
+impl Lane {
+    /// A partition that is gone on with at `start`.
+    pub(super) fn new(start: &Start, state: Option<State>, room: Reserved) -> Self {
+        let note = Note::read(&start.note);
+        Self {
+            partition: start.partition.clone(),
+            start: start.offset,
+            position: start.offset,
+            committed: start.offset,
+            open: Tally::default(),
+            counted: note.tally,
+            state,
+            feed: None,
+            _room: room,
+        }
+    }
+
+    /// Where reading begins, if its log begins at `earliest`.
+    pub(super) fn read_from(start: &Start, rules: &Rules, earliest: i64) -> i64 {
+        match Note::read(&start.note).remember_from {
+            Some(from) if rules.is_stateful() => from.max(earliest).min(start.offset),
+            _ => start.offset,
+        }
+    }
+
+    /// Waits for more.
+    pub(super) fn wait_for(&mut self, mut feed: Box<Feed>) -> BoxFuture<'static, Arrived> {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.feed = Some(handle);
+        let next = async move {
+            let more = feed.cursor.more().await;
+            (feed, more)
+        };
+        Box::pin(Abortable::new(next, registration))
+    }
+
+    /// There is nothing more: it is read up to `end`.
+    pub(super) fn ends_at(&mut self, end: i64) {
+        self.feed = None;
+        self.position = self.position.max(end);
+    }
+
+    /// Whether it is read to its end.
+    pub(super) fn is_read(&self) -> bool {
+        self.feed.is_none()
+    }
+
+    /// Whether there is something to commit.
+    pub(super) fn is_open(&self) -> bool {
+        self.position > self.committed
+    }
+
+    /// What is to be committed.
+    pub(super) fn reached(&self) -> GroupOffset {
+        let remember_from = self.state.as_ref().and_then(State::oldest_needed);
+        let note = Note { tally: self.counted.plus(self.open), remember_from };
+        GroupOffset { offset: self.position, metadata: note.text() }
+    }
+
+    /// Records since the last commit that came too late to be compared with all that they could be duplicates of.
+    pub(super) fn take_late(&mut self) -> u64 {
+        self.state.as_mut().map_or(0, |state| state.take_counts().late)
+    }
+
+    /// It is committed.
+    pub(super) fn stands(&mut self) {
+        self.counted.add(std::mem::take(&mut self.open));
+        self.committed = self.position.max(self.committed);
+    }
+
+    /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has
+    /// gone on from there.
+    pub(super) fn tells(&self, now: &Start) -> Option<bool> {
+        match now.offset {
+            _ if !self.is_open() => None,
+            offset if offset == self.committed => Some(false),
+            offset if offset == self.position && now.note == self.reached().metadata => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(feed) = &self.feed {
+            feed.abort();
+        }
+    }
+}

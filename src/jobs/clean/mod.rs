@@ -1,0 +1,161 @@
+//! `clean`: records are put right on their way from a topic to another one, by rules, exactly once.
+//!
+//! ```text
+//!  group ──gives partitions──▶ feeds ──▶ hand.rs: rules, memory, counts ──▶ outbox.rs ──▶ result topic  ┐
+//!    ▲                         (a task each)                  │              (batches)                  ├ one transaction
+//!    │                                                        └── refused ──────────────▶ dead letters  ┤
+//!    └──────────────── offsets, each with its note (tally.rs), as member and generation ────────────────┘
+//! ```
+//!
+//! Non-obvious:
+//! - A transaction holds what was made of the records, the dead letters, and the group's offsets. The coordinator takes the
+//!   offsets only from whose partitions they are; a member that has lost one is refused, voids what it has open and goes on from
+//!   what is committed. So whoever comes, goes or is killed, each record is cleaned once, as read by `read_committed`.
+//! - After a doubt nothing in memory counts: what stands is read again, and cleaned from there with new feeds (`recover.rs`).
+//! - What is remembered of a partition belongs to it and moves with it: the note beside the offset says from where on the log
+//!   has to be read to remember it again. It is a function of the log alone.
+//! - Nothing vanishes: what is read goes out, or is filtered, or is a duplicate, or is refused, and one of these only. That is
+//!   checked before each commit against what the rules have counted and against what the brokers have acknowledged.
+//! - With a name for the instance, a restart takes the transactional id of the one before and so voids what that had left open
+//!   at once. Without one the id is drawn, and what was left open times out: until then nobody goes on with its partitions.
+
+mod begin;
+mod commit;
+mod dead;
+mod hand;
+mod lane;
+mod outbox;
+mod preview;
+mod recover;
+mod report;
+mod tally;
+mod topics;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use dead::HEADERS as DEAD_LETTER_HEADERS;
+pub use preview::{Fate, Seen, preview};
+pub use report::CleanReport;
+pub use tally::Tally;
+
+use super::JobContext;
+use super::commit_pace::{self, CommitPace};
+use super::error::JobError;
+use crate::batch::Codec;
+use crate::client::Cluster;
+use crate::client::group::GroupOptions;
+use crate::rules::Rules;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use work::Work;
+
+/// What is open is tried to be voided for so long by who stops.
+const VOID_TIME: Duration = Duration::from_secs(10);
+
+/// What becomes of records that are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejects {
+    /// They go to this topic.
+    Letters(String),
+    /// The first one stops the job.
+    Stop,
+}
+
+/// What is cleaned, how, and where it goes.
+#[derive(Debug, Clone)]
+pub struct CleanSettings {
+    /// The topics that are read.
+    pub from: Vec<String>,
+    /// Where what is clean goes; made if it is missing.
+    pub to: String,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// What becomes of records that are refused.
+    pub rejects: Rejects,
+    /// The group whose members share the partitions, and as who this one is in it.
+    pub group: GroupOptions,
+    /// Stop at the ends as they are when a partition becomes ours.
+    pub exit: bool,
+    /// How batches are compressed.
+    pub codec: Codec,
+    /// The size that a batch of several records stays below, before compression.
+    pub batch_bytes: usize,
+    /// What all of it may take.
+    pub memory_bytes: usize,
+    /// How long a transaction stays open.
+    pub commit_interval: Duration,
+    /// After how long the cluster voids one that was left open.
+    pub transaction_timeout: Duration,
+    /// How often it is told what was put in for what was missing.
+    pub report_interval: Duration,
+}
+
+impl CleanSettings {
+    /// The transactional id: that of the instance before, where it has a name.
+    fn transactional_id(&self) -> String {
+        let drawn = || format!("{:016x}", rand::random::<u64>());
+        let instance = self.group.instance.clone().unwrap_or_else(drawn);
+        format!("clean:{}:{instance}", self.group.group)
+    }
+
+    fn check(&self) -> Result<(), JobError> {
+        let mut written = vec![("--to", &self.to)];
+        if let Rejects::Letters(topic) = &self.rejects {
+            written.push(("--dead-letters", topic));
+        }
+        for (flag, topic) in &written {
+            if self.from.contains(topic) {
+                return Err(JobError::Usage(format!(
+                    "{flag} {topic} is read as well: it would never end. Name another topic"
+                )));
+            }
+        }
+        if let [(_, to), (_, letters)] = &written[..]
+            && to == letters
+        {
+            return Err(JobError::Usage(format!(
+                "--to and --dead-letters are both {to}: refused records need a topic of their own"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Cleans until there is a reason to stop. The report is true however it ended.
+pub async fn run(settings: &CleanSettings, cx: &JobContext) -> (CleanReport, Result<(), JobError>) {
+    let began = Instant::now();
+    let opened = tokio::select! {
+        biased;
+        signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
+        opened = open(settings, cx) => opened,
+    };
+    match opened {
+        Ok(work) => work.run(began).await,
+        Err(error) => (CleanReport::of_nothing(settings, began), Err(error)),
+    }
+}
+
+async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Work<'a>, JobError> {
+    settings.check()?;
+    cx.progress.begin("look", 0);
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let looked = topics::look(&cluster, settings).await?;
+    // First the id, so that what an instance before had left open is decided before offsets are asked for.
+    let id = settings.transactional_id();
+    let taken = cluster.transactional(&id, settings.transaction_timeout).await;
+    let producer = taken.map_err(|trouble| JobError::from(trouble.into_error()))?;
+    if settings.commit_interval > commit_pace::longest(settings.transaction_timeout) {
+        tracing::warn!(
+            "a transaction is committed after a quarter of --transaction-timeout at the latest, whatever --commit-interval says"
+        );
+    }
+    if let Some(gap) = producer.known_gap() {
+        tracing::warn!("{gap}");
+    }
+    let member = cluster.join_group(settings.group.clone()).await?;
+    cx.progress.begin("clean", 0);
+    let pace = CommitPace::new(settings.commit_interval, settings.transaction_timeout, tokio::time::Instant::now());
+    Ok(Work::new(settings, cx, cluster, looked, producer, member, pace))
+}

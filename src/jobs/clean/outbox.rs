@@ -1,0 +1,284 @@
+//! Batches being filled, for every partition of the result topic and of the dead letters.
+//!
+//! Where a record goes: with a key, to where Java's producer would put that key, so that equal keys lie together whatever the
+//! input looks like; without one, to the partition of its own number (modulo how many there are), so that its order is kept and
+//! a second run puts it in the same place.
+
+use crate::base::place::{Place, TopicPartition};
+use crate::batch::{BatchError, BatchWriter, Codec, HEADER_BYTES, Headers};
+use crate::jobs::error::JobError;
+use crate::jobs::pour::partition_of_key;
+use crate::ports::Outgoing;
+
+/// What a record takes beside its key, value and headers, at most.
+const RECORD_OVERHEAD_MAX: usize = 36;
+
+/// Which topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    /// Where what is clean goes.
+    Result,
+    /// Where what was refused goes.
+    Dead,
+}
+
+/// A topic that is written.
+pub(super) struct Topic {
+    slots: Vec<Slot>,
+    bytes_max: usize,
+    batch_bytes: usize,
+}
+
+struct Slot {
+    partition: TopicPartition,
+    writer: Option<BatchWriter>,
+    /// The record of the input that is first in the batch.
+    first: Option<Place>,
+}
+
+/// A batch that is full, and where it goes.
+pub(super) type Full = (TopicPartition, Outgoing);
+
+/// A record on its way out.
+pub(super) struct Leaving<'a> {
+    pub(super) timestamp: i64,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) headers: Headers<'a>,
+    /// Its partition in the input, and its offset there.
+    pub(super) from: &'a TopicPartition,
+    pub(super) offset: i64,
+}
+
+/// See the module's head.
+pub(super) struct Outbox {
+    result: Topic,
+    dead: Option<Topic>,
+    codec: Codec,
+    full: Vec<Full>,
+    filling_bytes: usize,
+    /// All batches are cut when together they take so much.
+    filling_bytes_max: usize,
+    writers: Vec<BatchWriter>,
+    spares: Vec<Vec<u8>>,
+}
+
+impl Topic {
+    /// A topic of so many partitions that takes batches of so many bytes.
+    pub(super) fn new(name: &str, partitions: usize, bytes_max: usize, batch_bytes: usize) -> Self {
+        let name: std::sync::Arc<str> = name.into();
+        let slot = |index| {
+            let partition = TopicPartition::new(name.clone(), index);
+            Slot { partition, writer: None, first: None }
+        };
+        let slots = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(slot).collect();
+        // Not the whole of what the topic takes: compression may make a batch longer.
+        Self { slots, bytes_max, batch_bytes: batch_bytes.min(bytes_max - bytes_max / 16) }
+    }
+
+    fn slot_of(&self, record: &Leaving<'_>) -> usize {
+        slot(record.key, record.from.partition, self.slots.len())
+    }
+}
+
+/// Which of `count` partitions a record goes to.
+pub(super) fn slot(key: Option<&[u8]>, partition: i32, count: usize) -> usize {
+    match key {
+        Some(key) => partition_of_key(key, count),
+        None => usize::try_from(partition).unwrap_or(0) % count.max(1),
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(result: Topic, dead: Option<Topic>, codec: Codec, filling_bytes_max: usize) -> Self {
+        let (full, writers, spares) = (Vec::new(), Vec::new(), Vec::new());
+        Self { result, dead, codec, full, filling_bytes: 0, filling_bytes_max, writers, spares }
+    }
+
+    /// Takes a record; `true` says that batches are to be sent before the next one.
+    #[inline]
+    pub(super) fn push(&mut self, to: To, record: &Leaving<'_>) -> Result<bool, JobError> {
+        let topic = match (to, &self.dead) {
+            (To::Dead, Some(dead)) => dead,
+            _ => &self.result,
+        };
+        let at = topic.slot_of(record);
+        let bytes = record.key.map_or(0, <[u8]>::len)
+            + record.value.map_or(0, <[u8]>::len)
+            + record.headers.raw().1.len()
+            + RECORD_OVERHEAD_MAX;
+        let is_full =
+            |writer: &BatchWriter| !writer.is_empty() && writer.bytes().saturating_add(bytes) > topic.batch_bytes;
+        if topic.slots.get(at).and_then(|slot| slot.writer.as_ref()).is_some_and(is_full) {
+            self.cut(to, at)?;
+        }
+        let codec = self.codec;
+        let topic = match (to, &mut self.dead) {
+            (To::Dead, Some(dead)) => dead,
+            _ => &mut self.result,
+        };
+        let Some(slot) = topic.slots.get_mut(at) else { return Ok(false) };
+        let writers = &mut self.writers;
+        let writer = slot.writer.get_or_insert_with(|| writers.pop().unwrap_or_else(|| BatchWriter::new(codec)));
+        if writer.is_empty() {
+            slot.first = Some(record.from.at(record.offset));
+        }
+        let before = writer.bytes();
+        let pushed = writer.push(record.timestamp, record.key, record.value, record.headers);
+        pushed.map_err(|error| unwritable(record, &error))?;
+        self.filling_bytes += writer.bytes() - before;
+        if self.filling_bytes > self.filling_bytes_max {
+            // Many partitions at once: none may fill its batch.
+            self.cut_all()?;
+        }
+        Ok(!self.full.is_empty())
+    }
+
+    /// Closes every batch.
+    pub(super) fn cut_all(&mut self) -> Result<(), JobError> {
+        for to in [To::Result, To::Dead] {
+            let topic = if to == To::Result { Some(&self.result) } else { self.dead.as_ref() };
+            for at in 0..topic.map_or(0, |topic| topic.slots.len()) {
+                self.cut(to, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, to: To, at: usize) -> Result<(), JobError> {
+        let topic = match (to, &mut self.dead) {
+            (To::Dead, Some(dead)) => dead,
+            _ => &mut self.result,
+        };
+        let Some(slot) = topic.slots.get_mut(at) else { return Ok(()) };
+        let Some(mut writer) = slot.writer.take_if(|writer| !writer.is_empty()) else { return Ok(()) };
+        self.filling_bytes = self.filling_bytes.saturating_sub(writer.bytes() - HEADER_BYTES);
+        let records = writer.record_count() as u32;
+        let mut bytes = self.spares.pop().unwrap_or_default();
+        let uncompressed = writer.bytes();
+        let finished = writer.finish_into(&mut bytes);
+        let first = slot.first.take().unwrap_or_else(|| slot.partition.at(0));
+        let len =
+            finished.map_err(|error| JobError::Refused(format!("{first}: a batch cannot be put together: {error}")))?;
+        if len > topic.bytes_max && records == 1 {
+            return Err(JobError::RecordTooLarge { at: first, bytes: uncompressed, bytes_max: topic.bytes_max });
+        }
+        writer.clear();
+        // A buffer that an unusually large record has left is not kept.
+        if writer.capacity_bytes() <= topic.batch_bytes.saturating_mul(4) {
+            self.writers.push(writer);
+        }
+        self.full.push((slot.partition.clone(), Outgoing { bytes, len, records }));
+        Ok(())
+    }
+
+    /// The batches that are full, in order.
+    pub(super) fn take_full(&mut self) -> Vec<Full> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+        if self.spares.len() < self.result.slots.len() && buffer.capacity() <= self.result.batch_bytes.saturating_mul(4)
+        {
+            self.spares.push(buffer);
+        }
+    }
+
+    /// Forgets everything that was not sent.
+    pub(super) fn clear(&mut self) {
+        let slots = self.result.slots.iter_mut().chain(self.dead.iter_mut().flat_map(|dead| &mut dead.slots));
+        for slot in slots {
+            (slot.writer, slot.first) = (None, None);
+        }
+        self.full.clear();
+        self.filling_bytes = 0;
+    }
+}
+
+#[cold]
+fn unwritable(record: &Leaving<'_>, error: &BatchError) -> JobError {
+    JobError::Refused(format!("{}: it does not fit into a batch: {error}", record.from.at(record.offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, RecordReader};
+
+    fn outbox(bytes_max: usize, filling_bytes_max: usize) -> Outbox {
+        let topic = |name| Topic::new(name, 3, bytes_max, 1000);
+        Outbox::new(topic("out"), Some(topic("dead")), Codec::None, filling_bytes_max)
+    }
+
+    fn push(outbox: &mut Outbox, to: To, offset: i64, key: Option<&[u8]>, value: &[u8]) -> Result<bool, JobError> {
+        let from = TopicPartition::new("in", 4);
+        let headers = Headers::EMPTY;
+        outbox.push(to, &Leaving { timestamp: 7, key, value: Some(value), headers, from: &from, offset })
+    }
+
+    fn values((partition, batch): &Full) -> (String, Vec<String>) {
+        let batch = Batch::read(&batch.bytes[..batch.len]).unwrap();
+        let (mut reader, mut values) = (RecordReader::new(0), Vec::new());
+        reader.start(&batch).unwrap();
+        while let Some(record) = reader.next(&batch).unwrap() {
+            values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+        }
+        (partition.to_string(), values)
+    }
+
+    #[test]
+    fn records_without_a_key_keep_their_partition_and_keys_go_where_javas_producer_puts_them() {
+        let mut outbox = outbox(1 << 20, 1 << 20);
+        for (offset, to) in [To::Result, To::Dead, To::Result].into_iter().enumerate() {
+            assert!(!push(&mut outbox, to, offset as i64, None, &[b'0' + offset as u8]).unwrap());
+        }
+        push(&mut outbox, To::Result, 3, Some(b"21"), b"keyed").unwrap();
+        outbox.cut_all().unwrap();
+        let mut cut: Vec<_> = outbox.take_full().iter().map(values).collect();
+        cut.sort();
+        let keyed = format!("out partition {}", partition_of_key(b"21", 3));
+        let mut expected = vec![
+            ("dead partition 1".to_owned(), vec!["1".to_owned()]),
+            ("out partition 1".to_owned(), vec!["0".to_owned(), "2".to_owned()]),
+        ];
+        match expected.iter_mut().find(|(at, _)| *at == keyed) {
+            Some((_, values)) => values.push("keyed".to_owned()),
+            None => expected.push((keyed, vec!["keyed".to_owned()])),
+        }
+        expected.sort();
+        assert_eq!(cut, expected);
+    }
+
+    #[test]
+    fn a_batch_is_cut_before_it_grows_too_large_and_all_are_where_they_take_too_much_together() {
+        let mut one = outbox(1 << 20, 1 << 20);
+        assert!(!push(&mut one, To::Result, 0, None, &[b'x'; 600]).unwrap());
+        assert!(push(&mut one, To::Result, 1, None, &[b'x'; 600]).unwrap());
+        assert_eq!(one.take_full().len(), 1);
+        let mut many = outbox(1 << 20, 800);
+        assert!(!push(&mut many, To::Result, 0, None, &[b'x'; 500]).unwrap());
+        assert!(push(&mut many, To::Dead, 1, None, &[b'x'; 500]).unwrap());
+        assert_eq!(many.take_full().len(), 2, "both topics' batches");
+        assert_eq!(many.filling_bytes, 0);
+    }
+
+    #[test]
+    fn a_record_that_no_batch_of_the_topic_can_hold_is_named_by_its_place_in_the_input() {
+        let mut outbox = outbox(2000, 1 << 20);
+        push(&mut outbox, To::Result, 17, None, &[b'x'; 3000]).unwrap();
+        let error = outbox.cut_all().unwrap_err();
+        assert!(error.to_string().starts_with("in partition 4 offset 17: "), "{error}");
+    }
+
+    #[test]
+    fn what_was_not_sent_is_forgotten_whole() {
+        let mut outbox = outbox(1 << 20, 1 << 20);
+        for offset in 0..3 {
+            push(&mut outbox, To::Result, offset, None, &[b'x'; 600]).unwrap();
+        }
+        outbox.clear();
+        outbox.cut_all().unwrap();
+        assert!(outbox.take_full().is_empty() && outbox.filling_bytes == 0);
+    }
+}

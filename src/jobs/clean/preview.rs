@@ -1,0 +1,161 @@
+//! The first records of the input, before and after: nothing is written, and no group is joined.
+
+use super::dead::UNDECODABLE;
+use crate::base::place::Place;
+use crate::client::{Cluster, OffsetAt, ReadOptions};
+use crate::jobs::JobContext;
+use crate::jobs::cursor::RecordCursor;
+use crate::jobs::error::JobError;
+use crate::jobs::range::partitions_of;
+use crate::observe::progress::Progress;
+use crate::rules::{Cleaner, Incoming, Offer, Rules, State, Verdict};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a batch may take unfolded, and what is remembered; a look is not worth more.
+const MEMORY_BYTES: usize = 8 << 20;
+
+/// A record, before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it is.
+    pub at: Place,
+    /// Its value; none of a tombstone. What is no UTF-8 is shown as far as it is.
+    pub before: Option<String>,
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on like this.
+    Kept(String),
+    /// A rule does not want it.
+    Filtered {
+        /// The rule's name.
+        rule: String,
+    },
+    /// It was there before.
+    Deduplicated {
+        /// The rule's name.
+        rule: String,
+    },
+    /// It is refused.
+    Rejected {
+        /// The rule's name, or `undecodable`.
+        rule: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Fate {
+    /// In a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Kept(_) => "kept",
+            Self::Filtered { .. } => "filtered",
+            Self::Deduplicated { .. } => "deduplicated",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    /// The rule that it owes this to, and why.
+    pub fn because(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Kept(_) => (None, None),
+            Self::Filtered { rule } | Self::Deduplicated { rule } => (Some(rule), None),
+            Self::Rejected { rule, reason } => (Some(rule), Some(reason)),
+        }
+    }
+}
+
+/// The first `count` committed records of these topics, partition by partition, and what the rules make of them.
+pub async fn preview(
+    from: &[String],
+    rules: &Arc<Rules>,
+    count: usize,
+    cx: &JobContext,
+) -> Result<Vec<Seen>, JobError> {
+    tokio::select! {
+        biased;
+        signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
+        seen = look(from, rules, count, cx) => seen,
+    }
+}
+
+async fn look(from: &[String], rules: &Arc<Rules>, count: usize, cx: &JobContext) -> Result<Vec<Seen>, JobError> {
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let partitions = partitions_of(&cluster, from, &[]).await?;
+    let starts = cluster.offsets(&partitions, OffsetAt::Earliest).await?;
+    let ends = cluster.offsets(&partitions, OffsetAt::LastStable).await?;
+    let mut cleaner = Cleaner::new(rules.clone());
+    let (mut seen, mut out) = (Vec::new(), Vec::new());
+    for (partition, (start, end)) in partitions.into_iter().zip(starts.into_iter().zip(ends)) {
+        if seen.len() >= count {
+            break;
+        }
+        let mut state = rules.is_stateful().then(|| State::new(rules, MEMORY_BYTES));
+        let options = ReadOptions { fetch_bytes_max: 256 << 10, ..ReadOptions::default() };
+        let source = cluster.reader(partition.clone(), start..end.max(start), options);
+        let mut cursor = RecordCursor::new(source, MEMORY_BYTES, cx.shutdown.clone(), Progress::default());
+        while seen.len() < count {
+            let next = cursor.next_with(|record| {
+                let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
+                let verdict = cleaner.clean(&incoming, &mut out);
+                let fate = fate(rules, &cleaner, verdict, &out, state.as_mut(), record.offset);
+                let at = partition.at(record.offset);
+                let before = record.value.map(|value| String::from_utf8_lossy(value).into_owned());
+                fate.map(|fate| Seen { at: at.clone(), before, fate })
+                    .map_err(|full| JobError::Refused(format!("{at}: {full}")))
+            });
+            match next.await? {
+                Some(one) => seen.push(one?),
+                None => break,
+            }
+        }
+    }
+    Ok(seen)
+}
+
+fn fate(
+    rules: &Rules,
+    cleaner: &Cleaner,
+    verdict: Verdict,
+    out: &[u8],
+    state: Option<&mut State>,
+    offset: i64,
+) -> Result<Fate, crate::rules::StateFull> {
+    let name = |rule| rules.name(rule).to_owned();
+    Ok(match verdict {
+        Verdict::Kept => match state.map(|state| state.offer(cleaner.offered(), offset)).transpose()? {
+            Some(Offer::Duplicate { rule }) => Fate::Deduplicated { rule: name(rule) },
+            Some(Offer::New) | None => Fate::Kept(String::from_utf8_lossy(out).into_owned()),
+        },
+        Verdict::Filtered { rule } => Fate::Filtered { rule: name(rule) },
+        Verdict::Rejected { rule, reason } => Fate::Rejected { rule: name(rule), reason: reason.text },
+        Verdict::Undecodable { reason } => Fate::Rejected { rule: UNDECODABLE.to_owned(), reason: reason.text },
+    })
+}
+
+impl Seen {
+    /// As one JSON object. Values are text: what was there may be no JSON.
+    pub fn to_json(&self) -> Value {
+        let (rule, reason) = self.fate.because();
+        let after = match &self.fate {
+            Fate::Kept(after) => Some(after),
+            _ => None,
+        };
+        json!({
+            "topic": *self.at.partition.topic,
+            "partition": self.at.partition.partition,
+            "offset": self.at.offset,
+            "fate": self.fate.name(),
+            "before": self.before,
+            "after": after,
+            "rule": rule,
+            "reason": reason,
+        })
+    }
+}

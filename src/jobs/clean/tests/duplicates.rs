@@ -1,0 +1,53 @@
+//! Duplicates are told by what came before, also where another instance, or the one before a doubt, has cleaned that.
+
+use super::world::World;
+use crate::broker::{Fault, Rule};
+use crate::wire::{ApiKey, ErrorCode};
+
+#[tokio::test]
+async fn a_duplicate_is_told_across_commits_and_restarts() {
+    for mut world in World::deduplicating().await {
+        let (report, ended) = world.start().ended().await;
+        ended.unwrap();
+        assert!(report.tally().deduplicated > 0 && report.tally().out > 0);
+        for _ in 0..3 {
+            world.more(15);
+            world.start().ended().await.1.unwrap();
+        }
+        world.is_whole("four runs").await;
+    }
+}
+
+#[tokio::test]
+async fn after_a_doubt_or_a_kill_what_is_cleaned_again_is_no_duplicate_of_itself() {
+    for request in [0, 1, 3] {
+        for world in World::deduplicating().await {
+            let fault = Fault::Error(ErrorCode::IllegalGeneration);
+            world.broker.faults().add(Rule::on(ApiKey::TxnOffsetCommit).after(request), fault);
+            world.start().ended().await.1.unwrap();
+            world.is_whole(&format!("refused at commit {request}")).await;
+        }
+        for mut world in World::deduplicating().await {
+            let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(request), Fault::HoldAnswer);
+            let run = world.start_until(&rule).await;
+            run.kill().await;
+            world.broker.faults().remove(&rule);
+            world.more(20);
+            world.start().ended().await.1.unwrap();
+            world.is_whole(&format!("killed at commit {request}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_retention_has_taken_what_was_remembered_the_job_goes_on_with_what_is_there() {
+    let [mut world, _] = World::deduplicating().await;
+    world.start().ended().await.1.unwrap();
+    for partition in 0..super::world::PARTITIONS {
+        world.broker.set_log_start("in", partition, i64::from(super::world::RECORDS)).unwrap();
+    }
+    world.forget_ids();
+    world.more(20);
+    world.start().ended().await.1.unwrap();
+    world.is_whole("behind a new start").await;
+}

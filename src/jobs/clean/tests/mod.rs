@@ -1,0 +1,12 @@
+//! Small jobs on an embedded broker: killed, fenced, in doubt, sharing; the output always equals an oracle's.
+
+mod world;
+
+// Nothing goes wrong.
+mod plain;
+
+// What duplicates are told by moves with its partition.
+mod duplicates;
+
+// Something goes wrong at every request in turn.
+mod doubts;

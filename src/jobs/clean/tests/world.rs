@@ -1,0 +1,333 @@
+//! A small job on an embedded broker, and what its output has to be. Each run has a runtime of its own, and killing it drops
+//! everything that runs there, as the end of a process does.
+
+use super::super::outbox::slot;
+use super::super::tally::Note;
+use super::super::{CleanReport, CleanSettings, Rejects, Tally, run};
+use crate::base::place::TopicPartition;
+use crate::base::shutdown::Shutdown;
+use crate::batch::{BatchWriter, Codec, Headers};
+use crate::broker::{ApiLevel, Broker, BrokerConfig, RuleHandle};
+use crate::client::group::{GroupOptions, Reset};
+use crate::client::{Cluster, OffsetAt, ReadOptions};
+use crate::jobs::JobContext;
+use crate::jobs::cursor::RecordCursor;
+use crate::jobs::error::JobError;
+use crate::observe::progress::Progress;
+use crate::rules::Rules;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+pub(super) const PARTITIONS: i32 = 3;
+pub(super) const OUTPUTS: usize = 4;
+const DEAD: usize = 2;
+pub(super) const RECORDS: i32 = 40;
+pub(super) const GROUP: &str = "cleaners";
+/// Long enough for a loaded machine.
+pub(super) const LONG: Duration = Duration::from_secs(60);
+
+pub(super) const RULES: &str = r#"
+[[rule]]
+default = { field = "device", value = "unknown" }
+
+[[rule]]
+required = { field = "user" }
+
+[[rule]]
+filter = { drop = { field = "kind", equals = "test" } }
+"#;
+
+/// What a reader of committed records sees: by topic and partition, key, value and origin of each.
+pub(super) type Seen = BTreeMap<(String, i32), Vec<String>>;
+
+pub(super) struct World {
+    pub(super) broker: Broker,
+    pub(super) settings: CleanSettings,
+    pub(super) oracle: Seen,
+    /// What becomes of the records of each input partition.
+    pub(super) tally: Tally,
+    /// Records of each input partition so far.
+    records: [i32; PARTITIONS as usize],
+    /// Within which a record with the id of one before is a duplicate, if duplicates are told.
+    window_ms: Option<i64>,
+    /// When an id came last, by partition.
+    ids: BTreeMap<(i32, i32), i64>,
+}
+
+/// A run of the job on a thread of its own.
+pub(super) struct Run {
+    kill: oneshot::Sender<()>,
+    pub(super) shutdown: Shutdown,
+    thread: std::thread::JoinHandle<Option<(CleanReport, Result<(), JobError>)>>,
+}
+
+impl Run {
+    /// Drops everything it does, and waits until it is gone.
+    pub(super) async fn kill(self) {
+        let _ = self.kill.send(());
+        let thread = self.thread;
+        tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(super) async fn ended(self) -> (CleanReport, Result<(), JobError>) {
+        let Self { kill, thread, .. } = self;
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
+        drop(kill);
+        ended.expect("nobody has killed it")
+    }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::on(BrokerConfig::default()).await
+    }
+
+    /// One for each way that transactions are spoken.
+    pub(super) async fn both() -> [Self; 2] {
+        let explicit = BrokerConfig { transaction_version: 1, api_versions: ApiLevel::V3_9, ..BrokerConfig::default() };
+        [Self::new().await, Self::on(explicit).await]
+    }
+
+    /// The same where duplicates are told within twenty milliseconds.
+    pub(super) async fn deduplicating() -> [Self; 2] {
+        let explicit = BrokerConfig { transaction_version: 1, api_versions: ApiLevel::V3_9, ..BrokerConfig::default() };
+        [Self::of(BrokerConfig::default(), Some(20)).await, Self::of(explicit, Some(20)).await]
+    }
+
+    async fn on(config: BrokerConfig) -> Self {
+        Self::of(config, None).await
+    }
+
+    async fn of(config: BrokerConfig, window_ms: Option<i64>) -> Self {
+        let broker = Broker::start(BrokerConfig { nodes: 2, ..config }).await.unwrap();
+        for (topic, partitions) in [("in", PARTITIONS), ("out", OUTPUTS as i32), ("dead", DEAD as i32)] {
+            broker.create_topic(topic, partitions, &[("retention.ms", "-1")]).unwrap();
+        }
+        let mut group = GroupOptions::new(GROUP, &["in".to_owned()]);
+        group.reset = Reset::EarliestIfNew;
+        group.instance = Some("one".to_owned());
+        group.session_timeout = Duration::from_secs(6);
+        group.heartbeat_interval = Duration::from_millis(100);
+        let deduplicate = "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n";
+        let rules = format!("{RULES}\n{}", window_ms.map_or("", |_| deduplicate));
+        let settings = CleanSettings {
+            from: vec!["in".to_owned()],
+            to: "out".to_owned(),
+            rules: Arc::new(Rules::parse(&rules).unwrap()),
+            rejects: Rejects::Letters("dead".to_owned()),
+            group,
+            exit: true,
+            codec: Codec::None,
+            batch_bytes: 256,
+            memory_bytes: 16 << 20,
+            // Each window is a transaction.
+            commit_interval: Duration::from_millis(1),
+            transaction_timeout: Duration::from_secs(20),
+            report_interval: Duration::from_secs(10),
+        };
+        let (oracle, tally) = (Seen::new(), Tally::default());
+        let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
+        let mut world = Self { broker, settings, oracle, tally, records, window_ms, ids };
+        world.more(RECORDS);
+        world
+    }
+
+    /// So many more records in each partition, in several batches, and what is to become of them.
+    pub(super) fn more(&mut self, records: i32) {
+        for partition in 0..PARTITIONS {
+            let first = self.records[partition as usize];
+            let numbers: Vec<i32> = (first..first + records).collect();
+            for numbers in numbers.chunks(8) {
+                let mut writer = BatchWriter::new(Codec::None);
+                for number in numbers {
+                    let (key, value) = self.made(partition, *number);
+                    let time = 1_000 + i64::from(*number);
+                    writer.push(time, key.as_deref(), Some(value.as_bytes()), Headers::EMPTY).unwrap();
+                }
+                self.broker.append_raw("in", partition, writer.finish().unwrap()).unwrap();
+            }
+            self.records[partition as usize] += records;
+        }
+    }
+
+    /// What came so far is told no duplicate by.
+    pub(super) fn forget_ids(&mut self) {
+        self.ids.clear();
+    }
+
+    /// A record, noted in the oracle.
+    fn made(&mut self, partition: i32, number: i32) -> (Option<Vec<u8>>, String) {
+        let key = (number % 5 != 0).then(|| format!("user-{}", number % 7).into_bytes());
+        let id = format!(r#""at":"{partition}:{number}","id":{}"#, number % 13);
+        self.tally.read += 1;
+        let (to, value, becomes) = match number % 10 {
+            3 => ("out", format!(r#"{{"user":1,{id}}}"#), format!(r#"{{"user":1,{id},"device":"unknown"}}"#)),
+            4 => (
+                "out",
+                format!(r#"{{"user":1,{id},"device":null}}"#),
+                format!(r#"{{"user":1,{id},"device":"unknown"}}"#),
+            ),
+            5 => ("dead", format!(r#"{{"user":1,{id},"dev"#), String::new()),
+            6 => ("dead", format!(r#"{{{id},"device":"web"}}"#), String::new()),
+            7 => ("", format!(r#"{{"user":1,{id},"device":"web","kind":"test"}}"#), String::new()),
+            _ => {
+                let value = format!(r#"{{"user":1,{id},"device":"web"}}"#);
+                ("out", value.clone(), value)
+            }
+        };
+        let (count, seen) = match to {
+            "out" => (OUTPUTS, canonical(&becomes)),
+            _ => (DEAD, format!("{value} in {partition} {number}")),
+        };
+        if to == "out"
+            && let Some(window) = self.window_ms
+        {
+            let now = i64::from(number);
+            let before = self.ids.insert((partition, number % 13), now);
+            if before.is_some_and(|before| now - before < window) {
+                self.tally.deduplicated += 1;
+                return (key, value);
+            }
+        }
+        match to {
+            "out" => self.tally.out += 1,
+            "dead" => self.tally.rejected += 1,
+            _ => self.tally.filtered += 1,
+        }
+        if !to.is_empty() {
+            let at = slot(key.as_deref(), partition, count);
+            let shown = format!("{} {seen}", show(key.as_deref()));
+            self.oracle.entry((to.to_owned(), at as i32)).or_default().push(shown);
+        }
+        (key, value)
+    }
+
+    pub(super) fn context(&self) -> JobContext {
+        JobContext {
+            brokers: self.broker.addresses(),
+            brokers_in_environment: false,
+            timeout: Duration::from_secs(20),
+            shutdown: Shutdown::default(),
+            progress: Progress::default(),
+            phases: Default::default(),
+        }
+    }
+
+    /// Starts the job.
+    pub(super) fn start(&self) -> Run {
+        self.start_as(&self.settings)
+    }
+
+    pub(super) fn start_as(&self, settings: &CleanSettings) -> Run {
+        let (settings, cx) = (settings.clone(), self.context());
+        let (kill, killed) = oneshot::channel();
+        let shutdown = cx.shutdown.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = killed => None,
+                    ended = run(&settings, &cx) => Some(ended),
+                }
+            })
+        });
+        Run { kill, shutdown, thread }
+    }
+
+    /// Starts the job and waits until a rule has struck, or it is over.
+    pub(super) async fn start_until(&self, rule: &RuleHandle) -> Run {
+        let run = self.start();
+        while rule.hits() == 0 && !run.is_over() {
+            // The run is on a thread of its own, so there is nothing to wait for that both know.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        run
+    }
+
+    /// What readers of committed records see, once nothing is open.
+    pub(super) async fn seen(&self) -> Seen {
+        let cluster = Cluster::connect(&self.broker.addresses(), LONG).await.unwrap();
+        let mut seen = Seen::new();
+        for (topic, partitions) in [("out", OUTPUTS), ("dead", DEAD)] {
+            for partition in 0..partitions as i32 {
+                let at = TopicPartition::new(topic, partition);
+                let end = cluster.offsets(std::slice::from_ref(&at), OffsetAt::Latest).await.unwrap()[0];
+                cluster.wait_for_transactions(&[(at.clone(), end)], LONG).await.unwrap();
+                let reader = cluster.reader(at, 0..end, ReadOptions::default());
+                let mut records = RecordCursor::new(reader, 1 << 20, Shutdown::default(), Progress::default());
+                let show = |record: &crate::batch::Record<'_>| {
+                    let value = show(record.value);
+                    let value = if topic == "out" { canonical(&value) } else { value };
+                    let header = |name: &str| record.headers.last(name.as_bytes()).map(|value| show(value));
+                    let origin = ["kmerge.topic", "kmerge.partition", "kmerge.offset"].map(header);
+                    let origin: Vec<String> = origin.into_iter().flatten().collect();
+                    format!("{} {value} {}", show(record.key), origin.join(" ")).trim_end().to_owned()
+                };
+                let mut values = Vec::new();
+                while let Some(value) = records.next_with(show).await.unwrap() {
+                    values.push(value);
+                }
+                if !values.is_empty() {
+                    seen.insert((topic.to_owned(), partition), values);
+                }
+            }
+        }
+        seen
+    }
+
+    /// Panics unless everything is there, once, the order within each input partition kept; and counted so.
+    pub(super) async fn is_whole(&self, when: &str) {
+        let seen = self.seen().await;
+        assert_eq!(seen.keys().collect::<Vec<_>>(), self.oracle.keys().collect::<Vec<_>>(), "{when}");
+        for (at, expected) in &self.oracle {
+            // Which input partition is first is left open.
+            assert_eq!(by_origin(&seen[at]), by_origin(expected), "{when}: {at:?}");
+        }
+        assert_eq!(self.counted(when).await, self.tally, "{when}");
+    }
+
+    /// What the notes beside the group's offsets say, once they stand at the ends.
+    async fn counted(&self, when: &str) -> Tally {
+        let cluster = Cluster::connect(&self.broker.addresses(), LONG).await.unwrap();
+        let began = Instant::now();
+        loop {
+            let offsets = cluster.group_offsets(GROUP).await.unwrap();
+            let at = |partition: i32| offsets.get(&TopicPartition::new("in", partition)).map(|one| one.offset);
+            let ends = |partition: i32| Some(i64::from(self.records[partition as usize]));
+            if (0..PARTITIONS).all(|partition| at(partition) == ends(partition)) {
+                return offsets.values().fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata).tally));
+            }
+            // A commit is decided a moment before it is seen.
+            assert!(began.elapsed() < LONG, "{when}: {offsets:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The lines of each input partition, in order.
+fn by_origin(lines: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut sorted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let origin = line.split("\"at\":\"").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default();
+        sorted.entry(origin.to_owned()).or_default().push(line.clone());
+    }
+    sorted
+}
+
+/// Members in the order of their names: where a default is put is not the question here.
+fn canonical(value: &str) -> String {
+    let members: BTreeMap<String, serde_json::Value> = serde_json::from_str(value).unwrap();
+    serde_json::to_string(&members).unwrap()
+}
+
+fn show(bytes: Option<&[u8]>) -> String {
+    bytes.map_or_else(|| "null".to_owned(), |bytes| String::from_utf8_lossy(bytes).into_owned())
+}

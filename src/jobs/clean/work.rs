@@ -1,0 +1,263 @@
+//! A cleaner at work: what is at hand is cleaned, what is due is committed, what the group says is heeded.
+
+use super::CleanSettings;
+use super::commit::InDoubt;
+use super::hand::Hand;
+use super::lane::{Arrived, Feed, Lane};
+use super::outbox::Outbox;
+use super::recover::void;
+use super::report::{CleanReport, Done};
+use super::topics::Looked;
+use crate::base::place::TopicPartition;
+use crate::client::group::{GroupEvent, GroupMember};
+use crate::client::transactional::{SpreadWriter, TransactionalProducer, Trouble};
+use crate::client::{ClientError, Cluster, WriteOptions};
+use crate::jobs::JobContext;
+use crate::jobs::commit_pace::CommitPace;
+use crate::jobs::error::JobError;
+use futures::future::{Aborted, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// How long the last commit may take.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// With `exit`, how long an empty share is not believed: where members keep what they have, a new one gets its part only after
+/// the others have heard of it and given something up.
+const SHARE_COMES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why it does not go on as it is.
+pub(super) enum Halt {
+    /// What was written since the last commit is void, or it is not known what became of it.
+    Doubt(ClientError),
+    /// It stops.
+    Job(JobError),
+}
+
+impl From<Trouble> for Halt {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Doubt(error) => Self::Doubt(error),
+            Trouble::Fenced(error) | Trouble::Stop(error) => Self::Job(error.into()),
+        }
+    }
+}
+
+impl From<JobError> for Halt {
+    fn from(error: JobError) -> Self {
+        Self::Job(error)
+    }
+}
+
+/// See the module's head.
+pub(super) struct Work<'a> {
+    pub(super) settings: &'a CleanSettings,
+    pub(super) cx: &'a JobContext,
+    pub(super) cluster: Cluster,
+    pub(super) looked: Looked,
+    pub(super) hand: Hand,
+    pub(super) member: GroupMember,
+    pub(super) lanes: BTreeMap<TopicPartition, Lane>,
+    /// With `exit`: where partitions end.
+    pub(super) ends: BTreeMap<TopicPartition, i64>,
+    /// Since when we know our share; `None` while it is being changed.
+    pub(super) told: Option<Instant>,
+    pub(super) waiting: FuturesUnordered<BoxFuture<'static, Arrived>>,
+    /// `None` once it cannot be written with any more.
+    pub(super) pen: Option<SpreadWriter>,
+    pub(super) pace: CommitPace,
+    pub(super) fruitless: u32,
+    pub(super) in_doubt: Option<InDoubt>,
+    pub(super) done: Done,
+    next_telling: Instant,
+}
+
+/// What is to be done next.
+enum Turn {
+    Heed(GroupEvent),
+    Commit,
+    Tell,
+    Clean(Arrived),
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        settings: &'a CleanSettings,
+        cx: &'a JobContext,
+        cluster: Cluster,
+        (looked, outbox): (Looked, Outbox),
+        producer: TransactionalProducer,
+        member: GroupMember,
+        pace: CommitPace,
+    ) -> Self {
+        Self {
+            settings,
+            cx,
+            cluster,
+            hand: Hand::new(&settings.rules, &settings.rejects, outbox),
+            member,
+            lanes: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            told: None,
+            waiting: FuturesUnordered::new(),
+            pen: Some(producer.spread(Self::write_options())),
+            pace,
+            fruitless: 0,
+            in_doubt: None,
+            done: Done::new(looked.made.clone()),
+            looked,
+            next_telling: Instant::now() + settings.report_interval,
+        }
+    }
+
+    pub(super) fn write_options() -> WriteOptions {
+        WriteOptions { beside_others: true, ..WriteOptions::default() }
+    }
+
+    /// Cleans until there is a reason to stop, and leaves the group.
+    pub(super) async fn run(mut self, began: std::time::Instant) -> (CleanReport, Result<(), JobError>) {
+        let mut ended = self.clean().await;
+        if let Err(JobError::Interrupted(_)) = ended {
+            match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit()).await {
+                Ok(Ok(())) => {}
+                // Who wants to end begins nothing again.
+                Ok(Err(Halt::Doubt(error))) => {
+                    tracing::warn!("the last commit is in doubt ({error}): the next run looks what stands")
+                }
+                Ok(Err(Halt::Job(error))) => ended = Err(error),
+                Err(_) => tracing::warn!("what was read last could not be committed in time: it is cleaned again"),
+            }
+        }
+        self.lanes.clear();
+        if let Some(pen) = self.pen.take()
+            && pen.holds_something_open()
+        {
+            void(&mut pen.into_producer().await).await;
+        }
+        self.done.tell();
+        let left = tokio::time::timeout(LAST_COMMIT_WITHIN, self.member.leave()).await;
+        let ended = match (ended, left) {
+            (Ok(()), Ok(Err(error))) => Err(error.into()),
+            (ended, _) => ended,
+        };
+        let of_group = CleanReport::of_group(&self.cluster, self.settings, &self.done).await;
+        (self.done.report(self.settings, of_group, began), ended)
+    }
+
+    async fn clean(&mut self) -> Result<(), JobError> {
+        loop {
+            let done = self.next().await;
+            let doubt = match done {
+                Ok(ControlFlow::Continue(())) => continue,
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Err(Halt::Job(error)) => return Err(error),
+                Err(Halt::Doubt(doubt)) => doubt,
+            };
+            self.recover(doubt, &[]).await?;
+        }
+    }
+
+    async fn next(&mut self) -> Result<ControlFlow<()>, Halt> {
+        if self.settings.exit && self.is_read() {
+            self.commit().await?;
+            return Ok(ControlFlow::Break(()));
+        }
+        let turn = tokio::select! {
+            biased;
+            signal = self.cx.shutdown.wait() => return Err(Halt::Job(JobError::Interrupted(signal))),
+            event = self.member.next() => Turn::Heed(event.map_err(JobError::from)?),
+            () = sleep_until(self.pace.due()) => Turn::Commit,
+            () = sleep_until(self.next_telling) => Turn::Tell,
+            Some(arrived) = self.waiting.next() => Turn::Clean(arrived),
+        };
+        match turn {
+            Turn::Heed(event) => self.heed(event).await?,
+            Turn::Commit => self.commit().await?,
+            Turn::Tell => {
+                self.next_telling = Instant::now() + self.settings.report_interval;
+                self.done.tell();
+            }
+            // Its feed was ended.
+            Turn::Clean(Err(Aborted)) => {}
+            Turn::Clean(Ok((feed, Ok(true)))) => self.clean_window(feed).await?,
+            Turn::Clean(Ok((feed, Ok(false)))) => {
+                if let Some(lane) = self.lanes.get_mut(&feed.partition) {
+                    lane.ends_at(feed.cursor.range().end);
+                }
+            }
+            Turn::Clean(Ok((_, Err(JobError::Client(error))))) => self.out_of_range(error).await?,
+            Turn::Clean(Ok((_, Err(error)))) => return Err(error.into()),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether everything that the group gives us is read to its end.
+    fn is_read(&self) -> bool {
+        match self.lanes.is_empty() {
+            true => self.told.is_some_and(|told| told.elapsed() >= SHARE_COMES_WITHIN),
+            false => self.lanes.values().all(Lane::is_read),
+        }
+    }
+
+    async fn heed(&mut self, event: GroupEvent) -> Result<(), Halt> {
+        match event {
+            GroupEvent::Assigned(starts) => {
+                if !starts.is_empty() {
+                    tracing::info!(partitions = %show(starts.iter().map(|start| &start.partition)), "assigned");
+                } else if self.told.is_none() {
+                    tracing::info!("in the group, without a partition so far");
+                }
+                self.told.get_or_insert_with(Instant::now);
+                Ok(self.begin(starts).await?)
+            }
+            GroupEvent::Revoked(gone) => {
+                tracing::info!(partitions = %show(&gone), "revoked");
+                self.told = None;
+                match self.commit().await {
+                    Err(Halt::Doubt(doubt)) => self.recover(doubt, &gone).await?,
+                    committed => committed?,
+                }
+                gone.iter().for_each(|one| _ = self.lanes.remove(one));
+                Ok(())
+            }
+            GroupEvent::Lost(gone) => {
+                tracing::warn!(partitions = %show(&gone), "lost to other members");
+                self.told = None;
+                // What was made of their records is in the same transaction as all the rest.
+                if gone.iter().any(|one| self.lanes.get(one).is_some_and(Lane::is_open)) {
+                    self.recover(self.not_ours(), &gone).await?;
+                }
+                gone.iter().for_each(|one| _ = self.lanes.remove(one));
+                Ok(())
+            }
+        }
+    }
+
+    async fn clean_window(&mut self, mut feed: Box<Feed>) -> Result<(), Halt> {
+        loop {
+            let Some(lane) = self.lanes.get_mut(&feed.partition) else { return Ok(()) };
+            let hand = &mut self.hand;
+            let stopped = feed.cursor.pass_here(|found| match hand.clean(lane, &found.record) {
+                Ok(false) => ControlFlow::Continue(()),
+                Ok(true) => ControlFlow::Break(Ok(())),
+                Err(error) => ControlFlow::Break(Err(error)),
+            })?;
+            match stopped {
+                None => break,
+                Some(stopped) => stopped?,
+            }
+            self.send().await?;
+        }
+        if let Some(lane) = self.lanes.get_mut(&feed.partition) {
+            self.waiting.push(lane.wait_for(feed));
+        }
+        Ok(())
+    }
+}
+
+fn show<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> String {
+    partitions.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

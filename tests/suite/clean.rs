@@ -1,0 +1,471 @@
+//! `clean`: what comes out of a stream of logins with defects, however many clean it and whatever becomes of them.
+
+use crate::support::*;
+use kmerge::base::place::TopicPartition;
+use kmerge::client::OffsetAt;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(120);
+
+const RULES: &str = r#"
+[[rule]]
+default = { field = "device_type", value = "unknown" }
+
+[[rule]]
+required = { field = "user_id" }
+"#;
+
+/// A rule file that is gone with the test.
+struct RuleFile(PathBuf);
+
+impl RuleFile {
+    fn new(text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!(
+            "kmerge-rules-{}-{:016x}.toml",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for RuleFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// What a reader of committed records sees in a topic, in the order of partitions and offsets, once what the dead have left open
+/// is voided.
+async fn committed(cluster: &Cluster, topic: &str) -> Vec<Value> {
+    let client = cluster.client().await;
+    let count = client.topic(topic).await.unwrap().partitions.len() as i32;
+    let partitions: Vec<_> = (0..count).map(|partition| TopicPartition::new(topic, partition)).collect();
+    let ends = client.offsets(&partitions, OffsetAt::Latest).await.unwrap();
+    let ends: Vec<_> = partitions.into_iter().zip(ends).collect();
+    client.wait_for_transactions(&ends, LONG).await.unwrap();
+    let read = cluster.run(&["consume", topic, "-J", "--exit"]).await.ok();
+    let mut records: Vec<Value> = read.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.sort_by_key(|record| (record["partition"].as_i64(), record["offset"].as_i64()));
+    records
+}
+
+fn text(bytes: &Option<Vec<u8>>) -> String {
+    String::from_utf8(bytes.clone().unwrap()).unwrap()
+}
+
+/// What the rules make of a login: what goes out, or `None` where it is refused; and whether a default was put in.
+fn cleaned(value: &str) -> (Option<Value>, bool) {
+    let Ok(mut login) = serde_json::from_str::<serde_json::Map<String, Value>>(value) else { return (None, false) };
+    let lacks = login.get("device_type").is_none_or(Value::is_null);
+    if lacks {
+        login.insert("device_type".to_owned(), "unknown".into());
+    }
+    let keeps = login.get("user_id").is_some_and(|id| !id.is_null());
+    (keeps.then_some(Value::Object(login)), lacks && keeps)
+}
+
+/// The value of a record of `consume -J`, as JSON.
+fn payload(record: &Value) -> Value {
+    match &record["payload"] {
+        Value::String(text) => serde_json::from_str(text).unwrap_or(Value::String(text.clone())),
+        payload => payload.clone(),
+    }
+}
+
+/// The last header of that name.
+fn header<'a>(record: &'a Value, name: &str) -> &'a str {
+    let headers = record["headers"].as_array().unwrap();
+    let found = headers.iter().rfind(|header| header[0] == name).and_then(|header| header[1].as_str());
+    found.unwrap_or_else(|| panic!("no header {name}: {record}"))
+}
+
+on_both_brokers! {
+    async fn logins_with_missing_and_broken_fields_come_out_whole_and_what_is_refused_is_in_the_dead_letters(cluster: &Cluster) {
+        let (from, to, dead) = (cluster.topic("logins", 3).await, cluster.topic("clean", 3).await, cluster.topic("dead", 2).await);
+        let args = [
+            "generate", "logins", &from, "--records", "3000", "--seed", "7", "--missing", "device_type=10%", "--missing", "user_id=1%",
+            "--broken", "1%",
+        ];
+        cluster.run(&args).await.ok();
+        let (mut kept, mut refused, mut defaulted) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for partition in 0..3 {
+            for (offset, record) in cluster.read(&from, partition).await.iter().enumerate() {
+                let (value, lacked) = cleaned(&text(&record.value));
+                defaulted += u64::from(lacked);
+                match value {
+                    Some(value) => kept.entry(partition).or_insert_with(Vec::new).push((text(&record.key), value)),
+                    None => _ = refused.insert((partition, offset), (text(&record.key), text(&record.value))),
+                }
+            }
+        }
+        let out: usize = kept.values().map(Vec::len).sum();
+        assert!(refused.len() > 20 && defaulted > 200 && out > 2500, "{} {defaulted} {out}", refused.len());
+
+        let (rules, group) = (RuleFile::new(RULES), cluster.group("cleaners"));
+        let args = ["--from", &from, "--to", &to, "--dead-letters", &dead, "--rules", rules.path(), "--group", &group];
+        let args = [&["clean"][..], &args, &["--exit", "--output", "json"]].concat();
+        let report = cluster.run(&args).await.ok().json();
+        let counts = [("in", 3000), ("out", out), ("rejected", refused.len()), ("filtered", 0), ("deduplicated", 0)];
+        for (name, count) in counts {
+            assert_eq!((&report[name], &report["group_total"][name]), (&count.into(), &count.into()), "{name}: {report}");
+        }
+        assert_eq!(report["defaulted"]["device_type"], defaulted, "{report}");
+
+        let mut found = BTreeMap::new();
+        for record in committed(cluster, &to).await {
+            let key = record["key"].as_str().unwrap().to_owned();
+            found.entry(record["partition"].as_i64().unwrap() as i32).or_insert_with(Vec::new).push((key, payload(&record)));
+        }
+        assert_eq!(found, kept, "as many partitions, so every record in its own, in order");
+        let letters = committed(cluster, &dead).await;
+        assert_eq!(letters.len(), refused.len());
+        for letter in letters {
+            let at = (header(&letter, "kmerge.partition").parse().unwrap(), header(&letter, "kmerge.offset").parse().unwrap());
+            let (key, value) = refused.remove(&at).unwrap_or_else(|| panic!("{at:?} comes twice, or is clean: {letter}"));
+            assert_eq!((letter["key"].as_str(), header(&letter, "kmerge.topic")), (Some(&*key), &*from));
+            let is_json = serde_json::from_str::<Value>(&value).is_ok();
+            let (rule, shown) = (header(&letter, "kmerge.rule"), payload(&letter));
+            assert_eq!(shown, serde_json::from_str(&value).unwrap_or(Value::String(value)), "as it was");
+            assert_eq!((rule == "undecodable", header(&letter, "kmerge.class") == "missing"), (!is_json, is_json), "{letter}");
+            assert!(!header(&letter, "kmerge.reason").is_empty());
+        }
+        // Nothing is left.
+        let report = cluster.run(&args).await.ok().json();
+        assert_eq!((&report["in"], &report["group_total"]["in"]), (&0.into(), &3000.into()));
+    }
+
+    async fn under_strict_the_first_refused_record_ends_the_job_and_is_named(cluster: &Cluster) {
+        let (from, to) = (cluster.topic("strict", 1).await, cluster.topic("strict-out", 1).await);
+        let logins: Vec<Rec> = (0..10).map(|number| Rec::text(if number == 7 { "{\"user_id\"" } else { "{\"user_id\":1}" })).collect();
+        cluster.put(&from, 0, &logins).await;
+        let (rules, group) = (RuleFile::new(RULES), cluster.group("strict"));
+        let args = ["clean", "--from", &from, "--to", &to, "--rules", rules.path(), "--group", &group, "--exit", "--strict"];
+        let said = [&*from, "partition 0 offset 7: undecodable: ", "--strict"];
+        cluster.run(&args).await.fails(4, &said);
+        assert!(committed(cluster, &to).await.is_empty());
+    }
+
+    async fn a_dry_run_shows_records_before_and_after_and_writes_nothing(cluster: &Cluster) {
+        let from = cluster.topic("dry", 1).await;
+        cluster.put(&from, 0, &[Rec::text("{\"user_id\":1}"), Rec::text("{\"user_id\":"), Rec::text("{\"user_id\":2,\"device_type\":\"web\"}")]).await;
+        let rules = RuleFile::new(RULES);
+        let shown = cluster.run(&["clean", "--from", &from, "--rules", rules.path(), "--dry-run", "-n", "2"]).await.ok();
+        let expected = format!("{from} partition 0 offset 0: kept\n- {{\"user_id\":1}}\n+ {{\"user_id\":1,\"device_type\":\"unknown\"}}\n");
+        assert!(shown.stdout.starts_with(&expected), "{shown:?}");
+        assert!(shown.stdout.contains("offset 1: rejected by undecodable") && !shown.stdout.contains("offset 2"), "{shown:?}");
+        assert!(shown.stderr.contains("1 kept, 1 rejected; nothing was written"), "{shown:?}");
+        let json = cluster.run(&["clean", "--from", &from, "--rules", rules.path(), "--dry-run", "--output", "json"]).await.ok().json();
+        let fates: Vec<_> = json["records"].as_array().unwrap().iter().map(|record| record["fate"].as_str().unwrap()).collect();
+        assert_eq!(fates, ["kept", "rejected", "kept"]);
+    }
+}
+
+/// Logins that keep coming, each noted.
+struct Load<'a> {
+    cluster: &'a Cluster,
+    topic: String,
+    partitions: i32,
+    ended: AtomicBool,
+    /// By key: the values, in order.
+    sent: Mutex<BTreeMap<String, Vec<String>>>,
+}
+
+impl Load<'_> {
+    async fn run(&self) {
+        let mut number = 0;
+        while !self.ended.load(SeqCst) {
+            let partition = number % self.partitions;
+            let records: Vec<Rec> = (0..20).map(|record| self.made(partition, number * 20 + record)).collect();
+            self.cluster.put(&self.topic, partition, &records).await;
+            number += 1;
+        }
+    }
+
+    fn made(&self, partition: i32, number: i32) -> Rec {
+        let key = format!("{partition}-{}", number % 5);
+        let value = match number % 10 {
+            0 => format!(r#"{{"user_id":{number},"device_type":null}}"#),
+            1 => format!(r#"{{"user_id":{number}"#),
+            _ => format!(r#"{{"user_id":{number},"device_type":"web"}}"#),
+        };
+        self.sent.lock().unwrap().entry(key.clone()).or_default().push(value.clone());
+        Rec { key: Some(key.into_bytes()), ..Rec::text(&value) }
+    }
+
+    fn count(&self) -> usize {
+        self.sent.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    /// Lets some more come.
+    async fn some_more(&self) {
+        let (before, began) = (self.count(), Instant::now());
+        while self.count() < before + 200 {
+            assert!(began.elapsed() < LONG, "nothing comes");
+            // Between two looks.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// A cleaner that follows, on its own.
+struct Cleaning(Child);
+
+impl Cleaning {
+    fn start(cluster: &Cluster, args: &[&str]) -> Self {
+        let quick = ["--session-timeout", "6s", "--transaction-timeout", "6s", "--commit-interval", "100ms", "-q"];
+        let mut command = command(&cluster.brokers, &[args, &quick].concat());
+        Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts"))
+    }
+
+    fn kill(mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+
+    #[cfg(unix)]
+    async fn stop(self) {
+        signal("-TERM", &self.0);
+        let ended = ended(self.0).await;
+        assert_eq!(ended.status, 143);
+    }
+}
+
+/// Waits until the group has so many members, and each of them something to read.
+async fn members(cluster: &Cluster, group: &str, count: usize) {
+    let (client, began) = (cluster.client().await, Instant::now());
+    loop {
+        let told = client.group(group).await.ok().flatten();
+        let shares = |told: &kmerge::client::GroupDescribed| {
+            told.members.iter().filter(|one| one.partitions.as_ref().is_some_and(|share| !share.is_empty())).count()
+        };
+        if told.as_ref().is_some_and(|told| told.members.len() == count && shares(told) == count) {
+            return;
+        }
+        assert!(began.elapsed() < LONG, "{count} members are expected: {told:?}");
+        // Between two looks.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A topic under load, and what it takes to clean it.
+struct Story<'a> {
+    load: Load<'a>,
+    to: String,
+    dead: String,
+    group: String,
+    rules: RuleFile,
+}
+
+impl<'a> Story<'a> {
+    async fn begin(cluster: &'a Cluster, name: &str) -> Self {
+        let from = cluster.topic(name, 6).await;
+        let load = Load { cluster, topic: from, partitions: 6, ended: AtomicBool::new(false), sent: Mutex::default() };
+        let (to, dead) =
+            (cluster.topic(&format!("{name}-out"), 4).await, cluster.topic(&format!("{name}-dead"), 1).await);
+        Self { load, to, dead, group: cluster.group(name), rules: RuleFile::new(RULES) }
+    }
+
+    fn args(&self) -> Vec<&str> {
+        let topics = ["clean", "--from", &self.load.topic, "--to", &self.to, "--dead-letters", &self.dead];
+        [&topics[..], &["--rules", self.rules.path(), "--group", &self.group]].concat()
+    }
+
+    #[cfg(unix)]
+    fn start(&self, more: &[&str]) -> Cleaning {
+        Cleaning::start(self.load.cluster, &[&self.args(), more].concat())
+    }
+
+    async fn members(&self, count: usize) {
+        members(self.load.cluster, &self.group, count).await;
+    }
+
+    /// Cleans what is left: all that came has gone out, is counted and in order, each record once.
+    async fn ends_whole(self, more: &[&str]) {
+        let cluster = self.load.cluster;
+        let rest = cluster.run(&[&self.args()[..], &["--exit", "--output", "json"], more].concat()).await.ok().json();
+        let sent = self.load.sent.into_inner().unwrap();
+        let all: usize = sent.values().map(Vec::len).sum();
+        let (mut kept, mut refused) = (BTreeMap::new(), Vec::new());
+        for (key, values) in &sent {
+            for value in values {
+                match cleaned(value).0 {
+                    Some(value) => kept.entry(key.clone()).or_insert_with(Vec::new).push(value),
+                    None => refused.push(value.clone()),
+                }
+            }
+        }
+        let total = &rest["group_total"];
+        let out: usize = kept.values().map(Vec::len).sum();
+        assert_eq!(
+            (&total["in"], &total["out"], &total["rejected"]),
+            (&all.into(), &out.into(), &refused.len().into())
+        );
+        let mut found = BTreeMap::new();
+        for record in committed(cluster, &self.to).await {
+            let key = record["key"].as_str().unwrap().to_owned();
+            found.entry(key).or_insert_with(Vec::new).push(payload(&record));
+        }
+        for (key, kept) in &kept {
+            let found = found.get(key).map_or(&[][..], Vec::as_slice);
+            let differs = kept.iter().zip(found).position(|(kept, found)| kept != found);
+            assert!(found == kept, "{key}: {} of {} records, they differ at {differs:?}", found.len(), kept.len());
+        }
+        assert_eq!(found.len(), kept.len());
+        let letters = committed(cluster, &self.dead).await;
+        let mut letters: Vec<_> = letters.iter().map(|letter| letter["payload"].as_str().unwrap().to_owned()).collect();
+        letters.sort();
+        refused.sort();
+        assert_eq!(letters, refused);
+    }
+}
+
+/// One instance, then three, of which one is killed and one stopped, then one.
+#[cfg(unix)]
+async fn grows_and_shrinks(cluster: &Cluster, name: &str, more: &[&str]) {
+    let story = Story::begin(cluster, name).await;
+    let told = async {
+        let first = story.start(more);
+        story.members(1).await;
+        story.load.some_more().await;
+        let (second, third) = (story.start(more), story.start(more));
+        story.members(3).await;
+        story.load.some_more().await;
+        third.kill();
+        story.load.some_more().await;
+        first.stop().await;
+        story.members(1).await;
+        story.load.some_more().await;
+        story.load.ended.store(true, SeqCst);
+        second.stop().await;
+    };
+    tokio::join!(told, story.load.run());
+    story.ends_whole(&[]).await;
+}
+
+#[cfg(unix)]
+on_both_brokers! {
+    async fn one_then_three_then_one_again_under_load_and_one_of_them_killed_clean_every_record_once(cluster: &Cluster) {
+        grows_and_shrinks(cluster, "load", &[]).await;
+    }
+
+    async fn the_same_where_members_keep_what_they_have(cluster: &Cluster) {
+        grows_and_shrinks(cluster, "kept", &["--assignor", "cooperative-sticky", "--compression", "lz4"]).await;
+    }
+
+    async fn who_slept_while_another_took_its_partitions_adds_nothing_to_what_that_one_has_cleaned(cluster: &Cluster) {
+        let story = Story::begin(cluster, "sleeper").await;
+        let told = async {
+            let sleeper = story.start(&[]);
+            story.members(1).await;
+            story.load.some_more().await;
+            signal("-STOP", &sleeper.0);
+            let heir = story.start(&[]);
+            story.load.some_more().await;
+            // It is put out, and what it has open is voided, each in its time.
+            let (client, began) = (cluster.client().await, Instant::now());
+            loop {
+                let told = client.group(&story.group).await.ok().flatten();
+                let heirs = |told: &kmerge::client::GroupDescribed| {
+                    told.members.len() == 1 && told.members[0].partitions.as_ref().is_some_and(|share| share.len() == 6)
+                };
+                if told.as_ref().is_some_and(heirs) {
+                    break;
+                }
+                assert!(began.elapsed() < LONG, "{told:?}");
+                // Between two looks.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            story.load.some_more().await;
+            signal("-CONT", &sleeper.0);
+            story.members(2).await;
+            story.load.some_more().await;
+            story.load.ended.store(true, SeqCst);
+            sleeper.stop().await;
+            heir.stop().await;
+        };
+        tokio::join!(told, story.load.run());
+        story.ends_whole(&[]).await;
+    }
+
+    async fn killed_at_random_instants_again_and_again_the_same_command_goes_on_at_once(cluster: &Cluster) {
+        let story = Story::begin(cluster, "random").await;
+        let (mut seed, named) = (Seed::printed(), ["--group-instance-id", "one"]);
+        let told = async {
+            for _ in 0..8 {
+                let run = story.start(&named);
+                // The instant itself is meant.
+                tokio::time::sleep(Duration::from_millis(100 + seed.below(600))).await;
+                run.kill();
+            }
+            story.load.ended.store(true, SeqCst);
+        };
+        tokio::join!(told, story.load.run());
+        story.ends_whole(&named).await;
+    }
+
+    async fn two_that_clean_one_topic_up_to_its_end_at_the_same_time_share_it(cluster: &Cluster) {
+        let story = Story::begin(cluster, "bounded").await;
+        let enough = async {
+            story.load.some_more().await;
+            story.load.some_more().await;
+            story.load.ended.store(true, SeqCst);
+        };
+        tokio::join!(enough, story.load.run());
+        let args = [&story.args()[..], &["--exit", "--output", "json", "--commit-interval", "10ms"]].concat();
+        let (one, other) = tokio::join!(cluster.run(&args), cluster.run(&args));
+        let (one, other) = (one.ok().json(), other.ok().json());
+        let read = |report: &Value| report["in"].as_u64().unwrap();
+        assert_eq!(read(&one) + read(&other), story.load.count() as u64, "{one} {other}");
+        story.ends_whole(&[]).await;
+    }
+
+    async fn a_topic_several_times_as_large_as_the_memory_is_cleaned_within_the_memory_and_32_mib(cluster: &Cluster) {
+        let (from, to) = (cluster.topic("large", 2).await, cluster.topic("large-out", 2).await);
+        cluster.run(&["generate", "logins", &from, "--records", "400000", "--missing", "device_type=10%"]).await.ok();
+        let (rules, group) = (RuleFile::new(RULES), cluster.group("large"));
+        let args = ["clean", "--from", &from, "--to", &to, "--rules", rules.path(), "--group", &group, "--strict", "--exit"];
+        let report = cluster.run(&[&args[..], &["--memory", "8MiB", "--output", "json"]].concat()).await.ok().json();
+        assert_eq!((&report["in"], &report["out"]), (&400_000.into(), &400_000.into()));
+        let peak = report["peak_memory_bytes"].as_u64().unwrap() >> 20;
+        assert!(peak <= 8 + 32, "peak {peak} MiB");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_rules_or_topics_is_said_before_anything_starts() {
+    let refused = |args: &[&str], words: &[&str]| {
+        let outcome: Outcome = command("127.0.0.1:1", args).output().expect("the binary starts").into();
+        outcome.fails(2, words);
+    };
+    let wrong =
+        RuleFile::new("[[rule]]\ndefualt = { field = \"a\", value = 1 }\n\n[[rule]]\nrequired = { feild = \"b\" }\n");
+    let words = ["line 2", "default", "line 5", "field"];
+    refused(&["clean", "check", wrong.path()], &words);
+    refused(&["clean", "--from", "a", "--to", "b", "--rules", wrong.path()], &words);
+    refused(&["clean", "--from", "a", "--to", "b", "--rules", "/nowhere/rules.toml"], &["/nowhere/rules.toml"]);
+    refused(&["clean", "--from", "a", "--to", "b"], &["--rules"]);
+    let rules = RuleFile::new(RULES);
+    refused(&["clean", "--from", "a", "--rules", rules.path()], &["--to"]);
+    refused(&["clean", "--from", "a", "--to", "a", "--rules", rules.path()], &["--to a is read as well"]);
+    refused(
+        &["clean", "--from", "a", "--to", "b", "--rules", rules.path(), "--strict", "--dead-letters", "c"],
+        &["--dead-letters"],
+    );
+    let checked = Outcome::from(command("127.0.0.1:1", &["clean", "check", rules.path()]).output().unwrap()).ok();
+    assert!(checked.stdout.contains("nothing wrong"), "{checked:?}");
+    let listed = command("127.0.0.1:1", &["clean", "check", wrong.path(), "--output", "json"]).output().unwrap();
+    let listed = Outcome::from(listed);
+    assert_eq!((listed.status, &listed.json()["errors"][0]["line"]), (2, &2.into()));
+}
