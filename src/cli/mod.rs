@@ -124,6 +124,7 @@ impl Command {
             Self::Consume(args) => Some(&args.metrics),
             Self::Generate(args) => Some(&args.metrics),
             Self::Produce(args) => Some(&args.metrics),
+            Self::Clean(args) => Some(&args.metrics),
             Self::Perf(args) => Some(&args.metrics),
             _ => None,
         }

@@ -8,6 +8,7 @@ use super::codec::CodecArg;
 use super::context::Context;
 use super::exit::UsageError;
 use super::membership::MembershipArgs;
+use super::metrics::MetricsArgs;
 use clap::{Args, Subcommand};
 use kmerge::base::units::{parse_duration, parse_size};
 use kmerge::client::group::Reset;
@@ -121,6 +122,9 @@ pub struct CleanArgs {
     /// What reading, remembering and writing may take; the program itself comes on top.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
 
     /// How long a transaction stays open: what a reader of committed records waits for. Longer where commits take too much of
     /// the time.
