@@ -44,6 +44,63 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("Job.spec.podFailurePolicy.rules", &["action", "onExitCodes", "onPodConditions"]),
     ("Job.spec.podFailurePolicy.rules.onExitCodes", &["containerName", "operator", "values"]),
     ("Job.spec.podFailurePolicy.rules.onPodConditions", &["type", "status"]),
+    ("ConfigMap", &["apiVersion", "kind", "metadata", "data", "binaryData", "immutable"]),
+    ("Deployment", &["apiVersion", "kind", "metadata", "spec"]),
+    (
+        "Deployment.spec",
+        &[
+            "minReadySeconds",
+            "paused",
+            "progressDeadlineSeconds",
+            "replicas",
+            "revisionHistoryLimit",
+            "selector",
+            "strategy",
+            "template",
+        ],
+    ),
+    ("Deployment.spec.selector", &["matchLabels", "matchExpressions"]),
+    ("ScaledObject", &["apiVersion", "kind", "metadata", "spec"]),
+    (
+        "ScaledObject.spec",
+        &[
+            "advanced",
+            "cooldownPeriod",
+            "fallback",
+            "idleReplicaCount",
+            "initialCooldownPeriod",
+            "maxReplicaCount",
+            "minReplicaCount",
+            "pollingInterval",
+            "scaleTargetRef",
+            "triggers",
+        ],
+    ),
+    ("ScaledObject.spec.scaleTargetRef", &["apiVersion", "kind", "name", "envSourceContainerName"]),
+    (
+        "ScaledObject.spec.triggers",
+        &["type", "metadata", "name", "useCachedMetrics", "authenticationRef", "metricType"],
+    ),
+    (
+        "ScaledObject.spec.triggers.metadata",
+        &[
+            "activationLagThreshold",
+            "allowIdleConsumers",
+            "bootstrapServers",
+            "consumerGroup",
+            "ensureEvenDistributionOfPartitions",
+            "excludePersistentLag",
+            "lagThreshold",
+            "limitToPartitionsWithLag",
+            "offsetResetPolicy",
+            "partitionLimitation",
+            "sasl",
+            "scaleToZeroOnInvalidOffset",
+            "tls",
+            "topic",
+            "version",
+        ],
+    ),
     ("*.metadata", &["name", "namespace", "labels", "annotations"]),
     ("*.template", &["metadata", "spec"]),
     (
@@ -69,6 +126,9 @@ const SCHEMA: &[(&str, &[&str])] = &[
     ("*.resources.limits", &["cpu", "memory"]),
     ("*ontainers.securityContext", &["allowPrivilegeEscalation", "capabilities", "readOnlyRootFilesystem"]),
     ("*.capabilities", &["add", "drop"]),
+    ("*.volumeMounts", &["mountPath", "name", "readOnly", "subPath"]),
+    ("*.volumes", &["configMap", "emptyDir", "name", "secret"]),
+    ("*.volumes.configMap", &["defaultMode", "items", "name", "optional"]),
 ];
 
 const CONTAINER: &[&str] = &[
@@ -87,7 +147,13 @@ const CONTAINER: &[&str] = &[
 ];
 
 /// The versions of the kinds that we use.
-const KINDS: &[(&str, &str)] = &[("ServiceAccount", "v1"), ("Job", "batch/v1")];
+const KINDS: &[(&str, &str)] = &[
+    ("ServiceAccount", "v1"),
+    ("ConfigMap", "v1"),
+    ("Job", "batch/v1"),
+    ("Deployment", "apps/v1"),
+    ("ScaledObject", "keda.sh/v1alpha1"),
+];
 
 /// What Kubernetes would refuse or drop silently.
 fn problems(object: &Value) -> Vec<String> {
@@ -144,6 +210,20 @@ pub(crate) fn containers(objects: &[(String, Value)]) -> Vec<&Value> {
     lists.flat_map(Value::list).collect()
 }
 
+/// What a pod finds at a path, by its volumes: the entry of a config map.
+pub(crate) fn mounted<'a>(objects: &'a [(String, Value)], container: &Value, path: &str) -> Option<&'a str> {
+    let mounts = container.get("volumeMounts").list().iter();
+    let (mount, file) = mounts
+        .filter_map(|mount| Some((mount, path.strip_prefix(mount.get("mountPath").text())?.strip_prefix('/')?)))
+        .next()?;
+    let volumes = templates(objects).into_iter().flat_map(|pod| pod.get("volumes").list());
+    let volume = volumes.into_iter().find(|volume| volume.get("name") == mount.get("name"))?;
+    let map = of_kind(objects, "ConfigMap")
+        .into_iter()
+        .find(|map| map.get("metadata").get("name") == volume.get("configMap").get("name"))?;
+    Some(map.get("data").get(file).text()).filter(|text| !text.is_empty())
+}
+
 #[test]
 fn kubernetes_accepts_the_files() {
     let objects = objects();
@@ -192,6 +272,39 @@ fn a_merge_that_was_fenced_or_cannot_succeed_is_not_started_again() {
         let names: Vec<&str> =
             pod.get("containers").list().iter().map(|container| container.get("name").text()).collect();
         assert!(names.contains(&codes.get("containerName").text()), "{names:?}");
+    }
+}
+
+#[test]
+fn what_scales_is_there_and_the_scaler_reads_the_lag_that_the_pods_work_off() {
+    let objects = objects();
+    let scalers = of_kind(&objects, "ScaledObject");
+    assert!(!scalers.is_empty());
+    for scaler in scalers {
+        let target = scaler.get("spec").get("scaleTargetRef").get("name");
+        let deployments = of_kind(&objects, "Deployment");
+        let found = deployments.into_iter().find(|deployment| deployment.get("metadata").get("name") == target);
+        let deployment = found.expect("the deployment that is scaled");
+        assert_eq!(deployment.get("spec").get("replicas"), &Value::Null, "two would say how many");
+        let template = deployment.get("spec").get("template");
+        let labels = deployment.get("spec").get("selector").get("matchLabels");
+        assert_eq!(labels, template.get("metadata").get("labels"), "a deployment finds its pods by these");
+        let trigger = scaler.get("spec").get("triggers").list().first().unwrap().get("metadata");
+        let args = template.get("spec").get("containers").list()[0].get("args").texts();
+        let given = |name: &str| args[args.iter().position(|arg| *arg == name).unwrap() + 1];
+        assert_eq!(
+            (trigger.get("topic").text(), trigger.get("consumerGroup").text()),
+            (given("--from"), given("--group"))
+        );
+        assert_eq!(trigger.get("offsetResetPolicy").text(), "earliest", "as clean begins");
+        // Kafka 4 serves no client older than 2.1.
+        let version: Vec<u32> = trigger.get("version").text().split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(version >= vec![2, 1], "{version:?}");
+        // A scaler's values are strings; here numbers look like them.
+        let flags = trigger.entries().filter(|(_, value)| !matches!(value, Value::Text(_))).map(|(key, _)| key);
+        assert_eq!(flags.collect::<Vec<_>>(), Vec::<&str>::new(), "quote them");
+        let threshold = format!("lagThreshold: \"{}\"", trigger.get("lagThreshold").text());
+        assert!(read("compose/kubernetes/clean.yaml").contains(&threshold), "quote the threshold");
     }
 }
 
