@@ -4,7 +4,7 @@ use super::context::Context;
 use super::exit::UsageError;
 use super::global::OutputForm;
 use super::output::{write_json_with, write_pieces};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::reconcile::{self, COLUMNS, ReconcileReport, ReconcileSettings, With};
@@ -34,23 +34,23 @@ What to know:
     other: reconcile when the writers are done, or up to an --end. Minutes that --start or --end run through are not compared.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
     left out. Lines add up. A line that a crash has torn is named and passed over.
-  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition, so 262,144 in 64MiB. One more is \
-    refused.";
+  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition, so 262,144 in 64MiB; with --against up \
+    to twice that while both topics are counted. One more is refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, group(ArgGroup::new("with").args(["ledger", "against", "group"]).required(true)))]
 pub struct ReconcileArgs {
     /// The topic.
     #[arg(value_name = "TOPIC")]
     topic: String,
 
     /// What was written, as produce --ledger notes it.
-    #[arg(long, value_name = "FILE", value_delimiter = ',', required_unless_present_any = ["against", "group"], conflicts_with_all = ["against", "group"])]
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
     ledger: Vec<PathBuf>,
 
     /// The topic should hold what this one holds.
-    #[arg(long, value_name = "TOPIC", conflicts_with = "group")]
+    #[arg(long, value_name = "TOPIC")]
     against: Option<String>,
 
     /// This group should have read what the topic holds: records below its committed offsets.

@@ -264,7 +264,7 @@ fn store(
         state.sweep(call.cluster.expiry(), now_ms);
         let verdict = state.producers.judge(stamp, state.lens(call.node));
         if let Verdict::Duplicate { base_offset, last_offset, timestamp } = verdict {
-            // Kafka tells the largest time of the batch, whoever has set it.
+            // Kafka tells the largest time of the batch that is stored, whoever has set it.
             return Ok(appended(state, base_offset, last_offset.saturating_add(1), timestamp));
         }
         refuse(stamp, verdict)?;

@@ -1,6 +1,6 @@
 //! What topics hold, minute by minute: each partition is read once, several at a time as far as the memory goes.
 
-use super::sheet::{Column, Count, Room, Sheet};
+use super::sheet::{Column, Count, Sheet};
 use crate::batch::Record;
 use crate::jobs::JobContext;
 use crate::jobs::cursor::{RecordCursor, size};
@@ -50,10 +50,10 @@ where
             && let Some(Counting { source, side, is_worn }) = waiting.next()
         {
             let cursor = share.cursor(Windows::start(source, share.fetch_bytes, None), cx);
-            let room = sheet.room().clone();
+            let partition = cursor.partition().partition;
+            let seen = Seen::new(side, sheet.lend(partition));
             tasks.spawn(async move {
-                let partition = cursor.partition().partition;
-                let counted = count_one(cursor, Seen::new(side, room)).await?;
+                let counted = count_one(cursor, seen).await?;
                 Ok::<_, JobError>((partition, is_worn, counted))
             });
         }
@@ -65,7 +65,7 @@ where
                 Err(_) => return Err(JobError::Refused("a reader was stopped".to_owned())),
             },
         };
-        sheet.add(partition, counted.column)?;
+        sheet.take_back(partition, counted.column)?;
         if is_worn {
             sheet.wear(partition, counted.first);
         }
@@ -106,12 +106,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(side: Side, room: Room) -> Self {
+    fn new(side: Side, column: Column) -> Self {
         let turns_at = match side {
             Side::Both { below } => below,
             Side::Expected | Side::Found => i64::MAX,
         };
-        Self { counted: Counted { column: Column::new(room), first: None }, side, run: None, turns_at }
+        Self { counted: Counted { column, first: None }, side, run: None, turns_at }
     }
 
     #[inline(always)]

@@ -160,10 +160,6 @@ impl Sheet {
         Self { columns: BTreeMap::new(), worn: BTreeMap::new(), which, room, ignore_partitions }
     }
 
-    pub(super) fn room(&self) -> &Room {
-        &self.room
-    }
-
     fn name(&self, partition: i32) -> Option<i32> {
         if self.ignore_partitions { None } else { Some(partition) }
     }
@@ -174,12 +170,28 @@ impl Sheet {
         self.columns.entry(name).or_insert_with(|| Column::new(room)).cell(minute)
     }
 
-    /// Adds what was counted of a partition.
-    pub(super) fn add(&mut self, partition: i32, counted: Column) -> Result<(), JobError> {
+    /// What is known of a partition so far, to be counted on; nothing, where somebody else has it.
+    pub(super) fn lend(&mut self, partition: i32) -> Column {
+        self.columns.remove(&self.name(partition)).unwrap_or_else(|| Column::new(self.room.clone()))
+    }
+
+    /// Takes it back, beside what somebody else has brought back meanwhile.
+    pub(super) fn take_back(&mut self, partition: i32, mut counted: Column) -> Result<(), JobError> {
+        let name = self.name(partition);
+        let known = match self.columns.entry(name) {
+            btree_map::Entry::Vacant(nothing) => {
+                nothing.insert(counted);
+                return Ok(());
+            }
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+        };
+        if known.cells.len() < counted.cells.len() {
+            std::mem::swap(known, &mut counted);
+        }
         for (minute, cell) in counted.cells {
             // Paid for once.
             self.room.give_back(1);
-            self.cell(partition, minute)?.add(&cell);
+            known.cell(minute)?.add(&cell);
         }
         Ok(())
     }
