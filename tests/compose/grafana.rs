@@ -83,8 +83,8 @@ fn grafana_finds_its_source_and_its_dashboards() {
     let provider = file("provisioning/dashboards/kmerge.yml");
     let [provider] = provider.get("providers").list() else { panic!("one provider") };
     let path = provider.get("options").get("path").text();
-    assert!(mounts.contains(&format!("./grafana/dashboards:{path}:ro")), "{mounts}");
-    assert!(mounts.contains("./grafana/provisioning:/etc/grafana/provisioning:ro"), "{mounts}");
+    assert!(mounts.contains(&format!("./dashboards:{path}:ro")), "{mounts}");
+    assert!(mounts.contains("./provisioning:/etc/grafana/provisioning:ro"), "{mounts}");
 }
 
 #[test]

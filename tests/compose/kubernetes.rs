@@ -155,6 +155,9 @@ const KINDS: &[(&str, &str)] = &[
     ("ScaledObject", "keda.sh/v1alpha1"),
 ];
 
+/// Where keys are names that people give.
+const NAMED_BY_PEOPLE: &[&str] = &[".labels", ".annotations", ".matchLabels", "ConfigMap.data"];
+
 /// What Kubernetes would refuse or drop silently.
 fn problems(object: &Value) -> Vec<String> {
     let kind = object.get("kind").text();
@@ -171,9 +174,7 @@ fn problems(object: &Value) -> Vec<String> {
 fn keys(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::List(items) => items.iter().for_each(|item| keys(item, path, found)),
-        // What people name themselves.
-        Value::Map(_)
-            if path.ends_with(".labels") || path.ends_with(".annotations") || path.ends_with("matchLabels") => {}
+        Value::Map(_) if NAMED_BY_PEOPLE.iter().any(|end| path.ends_with(end)) => {}
         Value::Map(entries) => {
             let of_path = |pattern: &str| match pattern.strip_prefix('*') {
                 Some(end) => path.ends_with(end),

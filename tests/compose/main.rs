@@ -126,14 +126,22 @@ fn our_own_commands_in_the_files_are_typed_right() {
             commands.push((format!("{path}: {name}"), words));
         }
     }
-    for container in kubernetes::containers(&kubernetes::objects()) {
+    let objects = kubernetes::objects();
+    let mounted = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kubernetes");
+    std::fs::create_dir_all(&mounted).unwrap();
+    for container in kubernetes::containers(&objects) {
         let name = container.get("name").text();
-        assert!(
-            container.get("env").list().iter().any(|variable| variable.get("name").text() == "KMERGE_BROKERS"),
-            "{name}"
-        );
-        commands
-            .push((format!("kubernetes: {name}"), container.get("args").texts().into_iter().map(Into::into).collect()));
+        let variables = container.get("env").list();
+        assert!(variables.iter().any(|variable| variable.get("name").text() == "KMERGE_BROKERS"), "{name}");
+        // Where a pod finds an entry of a config map, here is a file with it.
+        let in_place = |word: &str| {
+            let Some(text) = kubernetes::mounted(&objects, container, word) else { return word.into() };
+            let file = mounted.join(word.trim_start_matches('/').replace('/', "-"));
+            std::fs::write(&file, text).unwrap();
+            file.into_os_string()
+        };
+        let words = container.get("args").texts().into_iter().map(in_place).collect();
+        commands.push((format!("kubernetes: {name}"), words));
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let begin = |words: Vec<OsString>| {
