@@ -90,6 +90,12 @@ fn fresh(sequence: i32) -> Vec<u8> {
     writer.finish().unwrap().to_vec()
 }
 
+/// Whether an answer to a write is the last word: not before a node knows that it leads (3, 6), nor while the other replica has not
+/// followed in time (7). The same batch sent once more is stored once.
+fn is_settled(code: i16) -> bool {
+    ![3, 6, 7].contains(&code)
+}
+
 /// Code, and for each producer: id, epoch, last sequence, where a transaction is open.
 pub(super) async fn describe(client: &mut Client, topic: &str, partition: i32) -> (i16, Vec<(i64, i32, i32, i64)>) {
     let topics = vec![TopicRequest { name: topic.into(), partition_indexes: vec![partition] }];
@@ -124,7 +130,7 @@ pub(super) async fn leaders(peer: &mut Peer<'_>) {
         let records = fresh(sequence);
         let written = until("a leader that knows it leads", async || {
             let answer = old.produce_at(9, &produce_request(&topic, 0, Some(&records))).await;
-            (answer.error_code != 6 && answer.error_code != 3).then_some((answer.error_code, answer.base_offset))
+            is_settled(answer.error_code).then_some((answer.error_code, answer.base_offset))
         });
         let written = written.await;
         peer.note(format!("leaders: write {sequence}"), written);
@@ -137,7 +143,7 @@ pub(super) async fn leaders(peer: &mut Peer<'_>) {
     let records = fresh(6);
     let written = until("the new leader", async || {
         let answer = new.produce_at(9, &produce_request(&topic, 0, Some(&records))).await;
-        (answer.error_code != 6).then_some((answer.error_code, answer.base_offset))
+        is_settled(answer.error_code).then_some((answer.error_code, answer.base_offset))
     });
     let written = written.await;
     peer.note("leaders: write at the new one", written);
