@@ -38,12 +38,16 @@ fn partitions(starts: &[Start]) -> Vec<i32> {
     starts.iter().map(|start| start.partition.partition).collect()
 }
 
-/// Until it has so many partitions; with the offsets that it was told to begin at.
+/// Until it has so many partitions; with the offsets that it was told to begin at. What it is to give up it gives up by asking
+/// for the next event, and is told when that is done.
 async fn holds(member: &mut GroupMember, held: &mut BTreeMap<i32, i64>, count: usize) {
-    while held.len() != count {
+    loop {
         match next(member).await {
             GroupEvent::Assigned(starts) => {
-                held.extend(starts.iter().map(|start| (start.partition.partition, start.offset)))
+                held.extend(starts.iter().map(|start| (start.partition.partition, start.offset)));
+                if held.len() == count {
+                    return;
+                }
             }
             GroupEvent::Revoked(gone) | GroupEvent::Lost(gone) => {
                 held.retain(|one, _| !gone.iter().any(|gone| gone.partition == *one));
