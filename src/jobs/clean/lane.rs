@@ -25,6 +25,8 @@ pub(super) struct Lane {
     pub(super) partition: TopicPartition,
     /// The first offset that counts: those before it are only remembered.
     pub(super) start: i64,
+    /// Where reading began: before `start`, where something has to be remembered.
+    from: i64,
     /// The next offset to be read.
     pub(super) position: i64,
     /// Where the group stands.
@@ -42,13 +44,14 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A partition that is gone on with at `start`.
-    pub(super) fn new(start: &Start, state: Option<State>, room: Reserved) -> Self {
+    /// A partition that is gone on with at `start`, and is read from `from` on.
+    pub(super) fn new(start: &Start, from: i64, state: Option<State>, room: Reserved) -> Self {
         let note = Note::read(&start.note);
         Self {
             partition: start.partition.clone(),
             start: start.offset,
-            position: start.offset,
+            from,
+            position: from,
             committed: start.offset,
             open: Tally::default(),
             counted: note.tally,
@@ -93,11 +96,27 @@ impl Lane {
         self.position > self.committed
     }
 
+    /// Whether what is read is only remembered so far.
+    pub(super) fn is_remembering(&self) -> bool {
+        self.position < self.start
+    }
+
     /// What is to be committed.
     pub(super) fn reached(&self) -> GroupOffset {
-        let remember_from = self.state.as_ref().and_then(State::oldest_needed);
-        let note = Note { tally: self.counted.plus(self.open), remember_from };
-        GroupOffset { offset: self.position, metadata: note.text() }
+        let remember_from = match self.is_remembering() {
+            true => Some(self.from),
+            false => self.state.as_ref().and_then(State::oldest_needed),
+        };
+        GroupOffset { offset: self.position.max(self.start), metadata: self.note(remember_from) }
+    }
+
+    /// Going on elsewhere, where the log does not hold what is next.
+    pub(super) fn going_on_at(&self, offset: i64, remember_from: Option<i64>) -> Start {
+        Start { partition: self.partition.clone(), offset, note: self.note(remember_from) }
+    }
+
+    fn note(&self, remember_from: Option<i64>) -> String {
+        Note { tally: self.counted.plus(self.open), remember_from }.text()
     }
 
     /// Records since the last commit that came too late to be compared with all that they could be duplicates of.
@@ -108,7 +127,7 @@ impl Lane {
     /// It is committed.
     pub(super) fn stands(&mut self) {
         self.counted.add(std::mem::take(&mut self.open));
-        self.committed = self.position.max(self.committed);
+        self.committed = self.position.max(self.start);
     }
 
     /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has
@@ -117,7 +136,7 @@ impl Lane {
         match now.offset {
             _ if !self.is_open() => None,
             offset if offset == self.committed => Some(false),
-            offset if offset == self.position && now.note == self.reached().metadata => Some(true),
+            offset if offset == self.position.max(self.start) && now.note == self.reached().metadata => Some(true),
             _ => None,
         }
     }
@@ -128,5 +147,36 @@ impl Drop for Lane {
         if let Some(feed) = &self.feed {
             feed.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::budget::ByteBudget;
+
+    const DEDUPLICATE: &str = "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n";
+
+    fn start(offset: i64, note: &str) -> Start {
+        Start { partition: TopicPartition::new("in", 0), offset, note: note.to_owned() }
+    }
+
+    fn lane(start: &Start, from: i64) -> Lane {
+        let rules = std::sync::Arc::new(Rules::parse(DEDUPLICATE).unwrap());
+        Lane::new(start, from, Some(State::new(&rules, 1 << 20)), ByteBudget::new(1).try_take(1).unwrap())
+    }
+
+    #[test]
+    fn a_lane_that_only_remembers_so_far_stands_where_it_stood_and_has_nothing_to_commit() {
+        let start = start(1000, "");
+        let mut lane = lane(&start, 100);
+        assert!(lane.is_remembering() && !lane.is_open());
+        lane.position = 600;
+        lane.stands();
+        assert!(lane.is_remembering() && !lane.is_open() && lane.committed == 1000);
+        let reached = lane.reached();
+        assert_eq!((reached.offset, Note::read(&reached.metadata).remember_from), (1000, Some(100)));
+        lane.position = 1001;
+        assert!(!lane.is_remembering() && lane.is_open() && lane.reached().offset == 1001);
     }
 }

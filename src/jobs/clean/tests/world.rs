@@ -162,6 +162,11 @@ impl World {
         self.ids.clear();
     }
 
+    /// What came to a partition before this record is told no duplicate by.
+    pub(super) fn forget_ids_before(&mut self, partition: i32, number: i64) {
+        self.ids.retain(|(of, _), at| *of != partition || *at >= number);
+    }
+
     /// A record, noted in the oracle.
     fn made(&mut self, partition: i32, number: i32) -> (Option<Vec<u8>>, String) {
         let key = (number % 5 != 0).then(|| format!("user-{}", number % 7).into_bytes());
