@@ -93,8 +93,8 @@ impl Work<'_> {
         let (start, committed) = (lane.going_on_at(offset, remember_from), lane.committed);
         self.begin(vec![start]).await?;
         if let Some(lane) = self.lanes.get_mut(&partition) {
-            // So that the jump is committed with what comes next.
-            lane.committed = committed;
+            // So that a jump is committed with what comes next.
+            (lane.committed, lane.jumped) = (committed, lane.start != committed);
         }
         Ok(())
     }

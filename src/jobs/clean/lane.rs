@@ -31,6 +31,8 @@ pub(super) struct Lane {
     pub(super) position: i64,
     /// Where the group stands.
     pub(super) committed: i64,
+    /// It goes on elsewhere than the group stands, which is to be committed even where that lies before.
+    pub(super) jumped: bool,
     /// What became of the records since then.
     pub(super) open: Tally,
     /// What became of those before, whoever cleaned them.
@@ -53,6 +55,7 @@ impl Lane {
             from,
             position: from,
             committed: start.offset,
+            jumped: false,
             open: Tally::default(),
             counted: note.tally,
             state,
@@ -93,7 +96,7 @@ impl Lane {
 
     /// Whether there is something to commit.
     pub(super) fn is_open(&self) -> bool {
-        self.position > self.committed
+        self.jumped || self.position > self.committed || self.open.read > 0
     }
 
     /// Whether what is read is only remembered so far.
@@ -128,6 +131,7 @@ impl Lane {
     pub(super) fn stands(&mut self) {
         self.counted.add(std::mem::take(&mut self.open));
         self.committed = self.position.max(self.start);
+        self.jumped = false;
     }
 
     /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has
@@ -135,8 +139,9 @@ impl Lane {
     pub(super) fn tells(&self, now: &Start) -> Option<bool> {
         match now.offset {
             _ if !self.is_open() => None,
-            offset if offset == self.committed => Some(false),
+            // First, since after a jump backwards both may be the same offset.
             offset if offset == self.position.max(self.start) && now.note == self.reached().metadata => Some(true),
+            offset if offset == self.committed => Some(false),
             _ => None,
         }
     }
@@ -178,5 +183,23 @@ mod tests {
         assert_eq!((reached.offset, Note::read(&reached.metadata).remember_from), (1000, Some(100)));
         lane.position = 1001;
         assert!(!lane.is_remembering() && lane.is_open() && lane.reached().offset == 1001);
+    }
+
+    #[test]
+    fn a_jump_backwards_is_committed_whether_or_not_something_was_cleaned_behind_it() {
+        let start = start(150, "");
+        let mut lane = lane(&start, 150);
+        (lane.committed, lane.jumped) = (1000, true);
+        assert!(lane.is_open() && lane.reached().offset == 150);
+        lane.position = 1000;
+        (lane.open.read, lane.open.out) = (850, 850);
+        let now = |note: String| Start { partition: start.partition.clone(), offset: 1000, note };
+        assert_eq!(lane.tells(&now(lane.reached().metadata)), Some(true));
+        assert_eq!(lane.tells(&now(String::new())), Some(false));
+        lane.position = 400;
+        lane.stands();
+        assert!(!lane.is_open() && lane.committed == 400 && lane.counted.read == 850);
+        lane.position = 401;
+        assert!(lane.is_open());
     }
 }
