@@ -217,10 +217,11 @@ impl<'a> Work<'a> {
                 tracing::info!(partitions = %show(&gone), "revoked");
                 self.told = None;
                 match self.commit().await {
+                    Ok(()) => self.drop_lanes(&gone),
+                    // Leaves them out by itself; one that was given back meanwhile is begun already.
                     Err(Halt::Doubt(doubt)) => self.recover(doubt, &gone).await?,
-                    committed => committed?,
+                    Err(halt) => return Err(halt),
                 }
-                gone.iter().for_each(|one| _ = self.lanes.remove(one));
                 Ok(())
             }
             GroupEvent::Lost(gone) => {
@@ -229,11 +230,16 @@ impl<'a> Work<'a> {
                 // What was made of their records is in the same transaction as all the rest.
                 if gone.iter().any(|one| self.lanes.get(one).is_some_and(Lane::is_open)) {
                     self.recover(self.not_ours(), &gone).await?;
+                } else {
+                    self.drop_lanes(&gone);
                 }
-                gone.iter().for_each(|one| _ = self.lanes.remove(one));
                 Ok(())
             }
         }
+    }
+
+    fn drop_lanes(&mut self, gone: &[TopicPartition]) {
+        gone.iter().for_each(|one| _ = self.lanes.remove(one));
     }
 
     async fn clean_window(&mut self, mut feed: Box<Feed>) -> Result<(), Halt> {
