@@ -59,7 +59,8 @@ impl Work<'_> {
     }
 
     async fn read_from(&self, start: &Start) -> Result<i64, JobError> {
-        let remembers = Note::read(&start.note).remember_from.is_some() && self.settings.rules.is_stateful();
+        let remembers =
+            Note::read(&start.note, start.offset).remember_from.is_some() && self.settings.rules.is_stateful();
         if !remembers {
             return Ok(start.offset);
         }

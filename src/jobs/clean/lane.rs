@@ -48,7 +48,7 @@ pub(super) struct Lane {
 impl Lane {
     /// A partition that is gone on with at `start`, and is read from `from` on.
     pub(super) fn new(start: &Start, from: i64, state: Option<State>, room: Reserved) -> Self {
-        let note = Note::read(&start.note);
+        let note = Note::read(&start.note, start.offset);
         Self {
             partition: start.partition.clone(),
             start: start.offset,
@@ -66,7 +66,7 @@ impl Lane {
 
     /// Where reading begins, if its log begins at `earliest`.
     pub(super) fn read_from(start: &Start, rules: &Rules, earliest: i64) -> i64 {
-        match Note::read(&start.note).remember_from {
+        match Note::read(&start.note, start.offset).remember_from {
             Some(from) if rules.is_stateful() => from.max(earliest).min(start.offset),
             _ => start.offset,
         }
@@ -110,16 +110,17 @@ impl Lane {
             true => Some(self.from),
             false => self.state.as_ref().and_then(State::oldest_needed),
         };
-        GroupOffset { offset: self.position.max(self.start), metadata: self.note(remember_from) }
+        let offset = self.position.max(self.start);
+        GroupOffset { offset, metadata: self.note_at(offset, remember_from) }
     }
 
     /// Going on elsewhere, where the log does not hold what is next.
     pub(super) fn going_on_at(&self, offset: i64, remember_from: Option<i64>) -> Start {
-        Start { partition: self.partition.clone(), offset, note: self.note(remember_from) }
+        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from) }
     }
 
-    fn note(&self, remember_from: Option<i64>) -> String {
-        Note { tally: self.counted.plus(self.open), remember_from }.text()
+    fn note_at(&self, offset: i64, remember_from: Option<i64>) -> String {
+        Note { tally: self.counted.plus(self.open), remember_from }.text(offset)
     }
 
     /// Records since the last commit that came too late to be compared with all that they could be duplicates of.
@@ -180,7 +181,7 @@ mod tests {
         lane.stands();
         assert!(lane.is_remembering() && !lane.is_open() && lane.committed == 1000);
         let reached = lane.reached();
-        assert_eq!((reached.offset, Note::read(&reached.metadata).remember_from), (1000, Some(100)));
+        assert_eq!((reached.offset, Note::read(&reached.metadata, reached.offset).remember_from), (1000, Some(100)));
         lane.position = 1001;
         assert!(!lane.is_remembering() && lane.is_open() && lane.reached().offset == 1001);
     }

@@ -308,7 +308,9 @@ impl World {
             let at = |partition: i32| offsets.get(&TopicPartition::new("in", partition)).map(|one| one.offset);
             let ends = |partition: i32| Some(i64::from(self.records[partition as usize]));
             if (0..PARTITIONS).all(|partition| at(partition) == ends(partition)) {
-                return offsets.values().fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata).tally));
+                return offsets
+                    .values()
+                    .fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata, one.offset).tally));
             }
             // A commit is decided a moment before it is seen.
             assert!(began.elapsed() < LONG, "{when}: {offsets:?}");
