@@ -96,7 +96,8 @@ pub struct CleanArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Stop at the ends as they are now, instead of waiting for more.
+    /// Stop at the ends as they are now, instead of waiting for more. One of several instances reads its own share to the
+    /// ends, and does not wait for the others.
     #[arg(short = 'e', long)]
     exit: bool,
 

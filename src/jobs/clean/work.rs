@@ -194,12 +194,12 @@ impl<'a> Work<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether everything that the group gives us is read to its end.
+    /// Whether everything that the group gives us is read to its end. While our share is being changed nobody knows.
     fn is_read(&self) -> bool {
-        match self.lanes.is_empty() {
-            true => self.told.is_some_and(|told| told.elapsed() >= SHARE_COMES_WITHIN),
+        self.told.is_some_and(|told| match self.lanes.is_empty() {
+            true => told.elapsed() >= SHARE_COMES_WITHIN,
             false => self.lanes.values().all(Lane::is_read),
-        }
+        })
     }
 
     async fn heed(&mut self, event: GroupEvent) -> Result<(), Halt> {
