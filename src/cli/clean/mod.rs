@@ -105,7 +105,8 @@ pub struct CleanArgs {
     exit: bool,
 
     /// Only show what the rules make of the first records.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group"])]
+    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group", "group_instance_id", "assignor", "reset",
+        "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
     /// With --dry-run: how many.
