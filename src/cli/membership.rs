@@ -16,29 +16,29 @@ pub struct MembershipArgs {
     group: Option<String>,
 
     /// A name under which this member comes back after a restart and finds its partitions, if it is quicker than its session.
-    #[arg(long, value_name = "ID", requires = "group", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     group_instance_id: Option<String>,
 
     /// How the members share the partitions out, the preferred way first: range, roundrobin, sticky, cooperative-sticky. The
     /// group takes one that all its members have; range,cooperative-sticky, if absent, as Apache's clients have it.
-    #[arg(long, value_name = "NAME", requires = "group", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     assignor: Vec<Assignor>,
 
     /// Where to begin where the group has no offset, or one that the log does not hold; fail, if absent.
-    #[arg(long, value_name = "WHERE", requires = "group")]
+    #[arg(long, value_name = "WHERE")]
     reset: Option<ResetArg>,
 
     /// A member that is not heard of for so long is put out of the group, and its partitions go to others; 45s, if absent. By the
     /// protocol consumer the brokers decide that.
-    #[arg(long, value_name = "TIME", requires = "group", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     session_timeout: Option<Duration>,
 
     /// How often the member that shares out looks whether the topics have more partitions by now; 30s, if absent.
-    #[arg(long, value_name = "TIME", requires = "group", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     metadata_max_age: Option<Duration>,
 
     /// Which protocol the group speaks: classic, if absent, or consumer, in which the brokers share out (Kafka 4, KIP-848).
-    #[arg(long, value_name = "PROTOCOL", requires = "group")]
+    #[arg(long, value_name = "PROTOCOL")]
     group_protocol: Option<ProtocolArg>,
 }
 
@@ -63,7 +63,24 @@ enum ProtocolArg {
 impl MembershipArgs {
     /// The membership, if one is wanted.
     pub fn options(&self, topics: &[String]) -> Result<Option<GroupOptions>, String> {
-        self.group.as_deref().map(|group| self.options_in(group, topics, Reset::Fail)).transpose()
+        match (&self.group, self.given()) {
+            (Some(group), _) => self.options_in(group, topics, Reset::Fail).map(Some),
+            (None, Some(flag)) => Err(format!("{flag} is about membership in a group: add --group")),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What was typed about the membership, but for the group.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.group_instance_id.is_some(), "--group-instance-id"),
+            (!self.assignor.is_empty(), "--assignor"),
+            (self.reset.is_some(), "--reset"),
+            (self.session_timeout.is_some(), "--session-timeout"),
+            (self.metadata_max_age.is_some(), "--metadata-max-age"),
+            (self.group_protocol.is_some(), "--group-protocol"),
+        ];
+        flags.into_iter().find_map(|(given, flag)| given.then_some(flag))
     }
 
     /// The membership in a group of this name, unless another one was typed; it begins as `reset` says, unless that was.
@@ -117,5 +134,38 @@ impl MembershipArgs {
             }
         }
         Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        membership: MembershipArgs,
+    }
+
+    #[test]
+    fn what_is_said_about_a_membership_needs_a_group_only_where_the_command_has_none_of_its_own() {
+        let topics = ["t".to_owned()];
+        for (flag, value) in [
+            ("--group-instance-id", "one"),
+            ("--assignor", "range"),
+            ("--reset", "latest"),
+            ("--session-timeout", "10s"),
+            ("--metadata-max-age", "10s"),
+            ("--group-protocol", "consumer"),
+        ] {
+            let typed = Typed::parse_from(["kmerge", flag, value]).membership;
+            let refused = typed.options(&topics).unwrap_err();
+            assert!(refused.starts_with(flag) && refused.ends_with("--group"), "{refused}");
+            assert_eq!(&*typed.options_or("own", &topics, Reset::Fail).unwrap().group, "own");
+            let typed = Typed::parse_from(["kmerge", flag, value, "--group", "g"]).membership;
+            assert_eq!(&*typed.options(&topics).unwrap().unwrap().group, "g");
+        }
+        assert!(Typed::parse_from(["kmerge"]).membership.options(&topics).unwrap().is_none());
     }
 }

@@ -154,7 +154,7 @@ impl ReadShare {
     /// Fetches larger than this gain nothing.
     const FETCH_BYTES_MAX: usize = 1 << 20;
     /// With less than this for a reader, ordinary batches would not fit.
-    const LEAST_BYTES: usize = 256 << 10;
+    pub(super) const LEAST_BYTES: usize = 256 << 10;
 
     /// The share of each of `readers` that read at once, when `fixed_bytes` of the memory are taken otherwise.
     pub(super) fn of(what: &str, memory_bytes: usize, fixed_bytes: usize, readers: usize) -> Result<Self, JobError> {

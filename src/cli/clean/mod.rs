@@ -55,7 +55,10 @@ What to know:
   - in = out + filtered + deduplicated + rejected, always; checked before each commit. The counts of the whole group, whoever \
     cleaned, are committed beside its offsets, and so are exact after any crash.
   - Duplicates are told within an input partition: equal keys are expected in one. What is remembered of a partition is read \
-    again from its log when it changes hands, or after a crash.";
+    again from its log when it changes hands, or after a crash.
+  - Kafka forgets the offsets of a group that has been without members for offsets.retention.minutes (7 days, if nobody changed \
+    it). After that everything that is still there is cleaned into --to once more: before a job that runs more seldom, look \
+    whether they are there (kmerge group describe), or have every run but the first one end where they are not (--reset fail).";
 
 /// Put the records of a topic right by rules, on their way to another topic, exactly once.
 #[derive(Debug, Args)]
@@ -63,7 +66,7 @@ What to know:
     after_long_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    mut_arg("group", |arg| arg.help("The consumer group whose members share the partitions; clean:FROM:TO, if absent")),
+    mut_arg("group", |arg| arg.help("The consumer group whose members share the partitions; clean:FROM:TO, if absent, the topics sorted")),
     mut_arg("reset", |arg| arg.help(
         "Where to begin where the group has no offset, or one that the log does not hold. If absent: with the first record \
          where there is none, and not at all where records have been lost"
@@ -96,12 +99,14 @@ pub struct CleanArgs {
     #[arg(long)]
     strict: bool,
 
-    /// Stop at the ends as they are now, instead of waiting for more.
+    /// Stop at the ends as they are now, instead of waiting for more. One of several instances reads its own share to the
+    /// ends, and does not wait for the others.
     #[arg(short = 'e', long)]
     exit: bool,
 
     /// Only show what the rules make of the first records.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group"])]
+    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group", "group_instance_id", "assignor", "reset",
+        "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
     /// With --dry-run: how many.
@@ -153,6 +158,13 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// The group, if none was typed: the same one in whatever order the topics were.
+fn group_of(from: &[String], to: &str) -> String {
+    let mut from: Vec<&str> = from.iter().map(String::as_str).collect();
+    from.sort_unstable();
+    format!("clean:{}:{to}", from.join(","))
+}
+
 impl CleanArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         if let Some(CleanCommand::Check(args)) = self.command {
@@ -177,8 +189,8 @@ impl CleanArgs {
     fn checked(self, rules: Arc<kmerge::rules::Rules>) -> anyhow::Result<CleanSettings> {
         let usage = |message: String| anyhow::Error::from(UsageError::new(message));
         let to = self.to.unwrap_or_default();
-        let group = format!("clean:{}:{to}", self.from.join(","));
-        let group = self.membership.options_or(&group, &self.from, Reset::EarliestIfNew).map_err(usage)?;
+        let group =
+            self.membership.options_or(&group_of(&self.from, &to), &self.from, Reset::EarliestIfNew).map_err(usage)?;
         Ok(CleanSettings {
             rejects: match (self.strict, self.dead_letters) {
                 (true, _) => Rejects::Stop,
@@ -197,5 +209,16 @@ impl CleanArgs {
             transaction_timeout: self.transaction_timeout,
             report_interval: self.report_interval,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_the_same_in_whatever_order_the_topics_are_typed() {
+        let of = |from: [&str; 2]| group_of(&from.map(str::to_owned), "c");
+        assert_eq!((of(["b", "a"]), of(["a", "b"])), ("clean:a,b:c".to_owned(), "clean:a,b:c".to_owned()));
     }
 }

@@ -49,6 +49,9 @@ pub struct GroupOptions {
     pub heartbeat_interval: Duration,
     /// In a rebalance, a member that does not join for so long is put out.
     pub rebalance_timeout: Duration,
+    /// Offsets that an open transaction may yet change are waited for so long: at least for as long as the transactions of
+    /// its members may stay open. `None`: as long as they may by what brokers and clients set by default.
+    pub stable_within: Option<Duration>,
     /// How often the leader looks whether the topics have other partitions now.
     pub look_interval: Duration,
 }
@@ -70,6 +73,7 @@ impl GroupOptions {
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
             rebalance_timeout: Duration::from_secs(300),
+            stable_within: None,
             look_interval: Duration::from_secs(30),
         }
     }

@@ -29,6 +29,7 @@ use crate::wire::offset_fetch::{
 };
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// The first version that waits for open transactions (Kafka 2.5).
@@ -108,8 +109,7 @@ async fn committed(
     hurry: &Notify,
     partitions: &[TopicPartition],
 ) -> Result<Vec<Option<GroupOffset>>, ClientError> {
-    // As long as a transaction may stay open, by what brokers and clients set by default.
-    let mut retry = coordinator.cluster.retry_until(Deadline::after(coordinator.cluster.timeout() * 4));
+    let mut retry = coordinator.cluster.retry_until(Deadline::after(patience(coordinator)));
     loop {
         let now = standing.borrow().clone();
         let error = match committed_once(coordinator, &now, partitions).await {
@@ -134,6 +134,13 @@ async fn committed(
         };
         retry.after_verdict(error, verdict).await?;
     }
+}
+
+/// How long offsets are asked for: as long as a transaction may stay open, by what brokers and clients set by default or, if
+/// that is longer, by what our own do.
+fn patience(coordinator: &Coordinator) -> Duration {
+    let by_default = coordinator.cluster.timeout() * 4;
+    coordinator.options.stable_within.map_or(by_default, |within| within.max(by_default))
 }
 
 async fn committed_once(

@@ -26,10 +26,11 @@ impl Work<'_> {
                     self.lanes.len()
                 ))
             })?;
-            let mut lane = Lane::new(&start, state, room);
             let end = self.ends.get(&start.partition).map(|end| (*end).max(start.offset));
-            if end.is_none_or(|end| end > start.offset) {
-                let from = self.read_from(&start).await?;
+            let has_more = end.is_none_or(|end| end > start.offset);
+            let from = if has_more { self.read_from(&start).await? } else { start.offset };
+            let mut lane = Lane::new(&start, from, state, room);
+            if has_more {
                 let range = from..end.unwrap_or(i64::MAX);
                 let (options, partition) = (self.looked.share.read_options(), start.partition.clone());
                 let reader = match end {
@@ -58,7 +59,8 @@ impl Work<'_> {
     }
 
     async fn read_from(&self, start: &Start) -> Result<i64, JobError> {
-        let remembers = Note::read(&start.note).remember_from.is_some() && self.settings.rules.is_stateful();
+        let remembers =
+            Note::read(&start.note, start.offset).remember_from.is_some() && self.settings.rules.is_stateful();
         if !remembers {
             return Ok(start.offset);
         }
@@ -78,22 +80,22 @@ impl Work<'_> {
         };
         let (partition, earliest, latest) = (partition.clone(), *earliest, *latest);
         let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
-        let offset = match self.settings.group.reset {
+        let (offset, remember_from) = match self.settings.group.reset {
             // Only what was to be remembered is gone.
-            _ if lane.position < lane.start && earliest <= lane.start => lane.start,
-            Reset::Earliest => earliest,
-            Reset::Latest => latest,
+            _ if lane.is_remembering() && (earliest..=latest).contains(&lane.start) => (lane.start, Some(earliest)),
+            Reset::Earliest => (earliest, None),
+            Reset::Latest => (latest, None),
             Reset::EarliestIfNew | Reset::Fail => return Err(Halt::Job(error.into())),
         };
         tracing::warn!(%partition, offset, "the log does not hold what is next: going on from there");
         // What was made of the records before is committed first.
         self.commit().await?;
-        let note = self.lanes.get(&partition).map(|lane| lane.reached().metadata).unwrap_or_default();
-        let committed = self.lanes.get(&partition).map_or(offset, |lane| lane.committed);
-        self.begin(vec![Start { partition: partition.clone(), offset, note }]).await?;
+        let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
+        let (start, committed) = (lane.going_on_at(offset, remember_from), lane.committed);
+        self.begin(vec![start]).await?;
         if let Some(lane) = self.lanes.get_mut(&partition) {
-            // So that the jump is committed with what comes next.
-            lane.committed = committed;
+            // So that a jump is committed with what comes next.
+            (lane.committed, lane.jumped) = (committed, lane.start != committed);
         }
         Ok(())
     }

@@ -25,10 +25,14 @@ pub(super) struct Lane {
     pub(super) partition: TopicPartition,
     /// The first offset that counts: those before it are only remembered.
     pub(super) start: i64,
+    /// Where reading began: before `start`, where something has to be remembered.
+    from: i64,
     /// The next offset to be read.
     pub(super) position: i64,
     /// Where the group stands.
     pub(super) committed: i64,
+    /// It goes on elsewhere than the group stands, which is to be committed even where that lies before.
+    pub(super) jumped: bool,
     /// What became of the records since then.
     pub(super) open: Tally,
     /// What became of those before, whoever cleaned them.
@@ -42,14 +46,16 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A partition that is gone on with at `start`.
-    pub(super) fn new(start: &Start, state: Option<State>, room: Reserved) -> Self {
-        let note = Note::read(&start.note);
+    /// A partition that is gone on with at `start`, and is read from `from` on.
+    pub(super) fn new(start: &Start, from: i64, state: Option<State>, room: Reserved) -> Self {
+        let note = Note::read(&start.note, start.offset);
         Self {
             partition: start.partition.clone(),
             start: start.offset,
-            position: start.offset,
+            from,
+            position: from,
             committed: start.offset,
+            jumped: false,
             open: Tally::default(),
             counted: note.tally,
             state,
@@ -60,7 +66,7 @@ impl Lane {
 
     /// Where reading begins, if its log begins at `earliest`.
     pub(super) fn read_from(start: &Start, rules: &Rules, earliest: i64) -> i64 {
-        match Note::read(&start.note).remember_from {
+        match Note::read(&start.note, start.offset).remember_from {
             Some(from) if rules.is_stateful() => from.max(earliest).min(start.offset),
             _ => start.offset,
         }
@@ -90,14 +96,31 @@ impl Lane {
 
     /// Whether there is something to commit.
     pub(super) fn is_open(&self) -> bool {
-        self.position > self.committed
+        self.jumped || self.position > self.committed || self.open.read > 0
+    }
+
+    /// Whether what is read is only remembered so far.
+    pub(super) fn is_remembering(&self) -> bool {
+        self.position < self.start
     }
 
     /// What is to be committed.
     pub(super) fn reached(&self) -> GroupOffset {
-        let remember_from = self.state.as_ref().and_then(State::oldest_needed);
-        let note = Note { tally: self.counted.plus(self.open), remember_from };
-        GroupOffset { offset: self.position, metadata: note.text() }
+        let remember_from = match self.is_remembering() {
+            true => Some(self.from),
+            false => self.state.as_ref().and_then(State::oldest_needed),
+        };
+        let offset = self.position.max(self.start);
+        GroupOffset { offset, metadata: self.note_at(offset, remember_from) }
+    }
+
+    /// Going on elsewhere, where the log does not hold what is next.
+    pub(super) fn going_on_at(&self, offset: i64, remember_from: Option<i64>) -> Start {
+        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from) }
+    }
+
+    fn note_at(&self, offset: i64, remember_from: Option<i64>) -> String {
+        Note { tally: self.counted.plus(self.open), remember_from }.text(offset)
     }
 
     /// Records since the last commit that came too late to be compared with all that they could be duplicates of.
@@ -108,7 +131,8 @@ impl Lane {
     /// It is committed.
     pub(super) fn stands(&mut self) {
         self.counted.add(std::mem::take(&mut self.open));
-        self.committed = self.position.max(self.committed);
+        self.committed = self.position.max(self.start);
+        self.jumped = false;
     }
 
     /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has
@@ -116,8 +140,9 @@ impl Lane {
     pub(super) fn tells(&self, now: &Start) -> Option<bool> {
         match now.offset {
             _ if !self.is_open() => None,
+            // First, since after a jump backwards both may be the same offset.
+            offset if offset == self.position.max(self.start) && now.note == self.reached().metadata => Some(true),
             offset if offset == self.committed => Some(false),
-            offset if offset == self.position && now.note == self.reached().metadata => Some(true),
             _ => None,
         }
     }
@@ -128,5 +153,54 @@ impl Drop for Lane {
         if let Some(feed) = &self.feed {
             feed.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::budget::ByteBudget;
+
+    const DEDUPLICATE: &str = "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n";
+
+    fn start(offset: i64, note: &str) -> Start {
+        Start { partition: TopicPartition::new("in", 0), offset, note: note.to_owned() }
+    }
+
+    fn lane(start: &Start, from: i64) -> Lane {
+        let rules = std::sync::Arc::new(Rules::parse(DEDUPLICATE).unwrap());
+        Lane::new(start, from, Some(State::new(&rules, 1 << 20)), ByteBudget::new(1).try_take(1).unwrap())
+    }
+
+    #[test]
+    fn a_lane_that_only_remembers_so_far_stands_where_it_stood_and_has_nothing_to_commit() {
+        let start = start(1000, "");
+        let mut lane = lane(&start, 100);
+        assert!(lane.is_remembering() && !lane.is_open());
+        lane.position = 600;
+        lane.stands();
+        assert!(lane.is_remembering() && !lane.is_open() && lane.committed == 1000);
+        let reached = lane.reached();
+        assert_eq!((reached.offset, Note::read(&reached.metadata, reached.offset).remember_from), (1000, Some(100)));
+        lane.position = 1001;
+        assert!(!lane.is_remembering() && lane.is_open() && lane.reached().offset == 1001);
+    }
+
+    #[test]
+    fn a_jump_backwards_is_committed_whether_or_not_something_was_cleaned_behind_it() {
+        let start = start(150, "");
+        let mut lane = lane(&start, 150);
+        (lane.committed, lane.jumped) = (1000, true);
+        assert!(lane.is_open() && lane.reached().offset == 150);
+        lane.position = 1000;
+        (lane.open.read, lane.open.out) = (850, 850);
+        let now = |note: String| Start { partition: start.partition.clone(), offset: 1000, note };
+        assert_eq!(lane.tells(&now(lane.reached().metadata)), Some(true));
+        assert_eq!(lane.tells(&now(String::new())), Some(false));
+        lane.position = 400;
+        lane.stands();
+        assert!(!lane.is_open() && lane.committed == 400 && lane.counted.read == 850);
+        lane.position = 401;
+        assert!(lane.is_open());
     }
 }

@@ -54,6 +54,9 @@ use work::Work;
 /// What is open is tried to be voided for so long by who stops.
 const VOID_TIME: Duration = Duration::from_secs(10);
 
+/// Brokers look only every few seconds for transactions that have been open for too long, and then have to void them.
+const VOIDED_WITHIN: Duration = Duration::from_secs(20);
+
 /// What becomes of records that are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejects {
@@ -98,6 +101,12 @@ impl CleanSettings {
         let drawn = || format!("{:016x}", rand::random::<u64>());
         let instance = self.group.instance.clone().unwrap_or_else(drawn);
         format!("clean:{}:{instance}", self.group.group)
+    }
+
+    /// As who we are in the group.
+    fn member(&self) -> GroupOptions {
+        let stable_within = Some(self.transaction_timeout.saturating_add(VOIDED_WITHIN));
+        GroupOptions { stable_within, ..self.group.clone() }
     }
 
     fn check(&self) -> Result<(), JobError> {
@@ -154,7 +163,7 @@ async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Wor
     if let Some(gap) = producer.known_gap() {
         tracing::warn!("{gap}");
     }
-    let member = cluster.join_group(settings.group.clone()).await?;
+    let member = cluster.join_group(settings.member()).await?;
     cx.progress.begin("clean", 0);
     let pace = CommitPace::new(settings.commit_interval, settings.transaction_timeout, tokio::time::Instant::now());
     Ok(Work::new(settings, cx, cluster, looked, producer, member, pace))

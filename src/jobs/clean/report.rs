@@ -141,7 +141,7 @@ impl CleanReport {
         let mut tallies: BTreeMap<&TopicPartition, (i64, Tally)> = offsets
             .iter()
             .filter(|(partition, _)| is_read(partition))
-            .map(|(partition, told)| (partition, (told.offset, Note::read(&told.metadata).tally)))
+            .map(|(partition, told)| (partition, (told.offset, Note::read(&told.metadata, told.offset).tally)))
             .collect();
         // A commit is decided a moment before it is told: what we know ourselves may be newer.
         for (partition, stands) in &done.stands {

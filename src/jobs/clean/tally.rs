@@ -63,20 +63,23 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// As it is committed. Far shorter than what brokers take (4096 characters).
-    pub(super) fn text(&self) -> String {
+    /// As it is committed beside `offset`. Far shorter than what brokers take (4096 characters).
+    pub(super) fn text(&self, offset: i64) -> String {
         let Tally { read, out, filtered, deduplicated, rejected } = self.tally;
-        let from = self.remember_from.map(|from| format!(" from={from}")).unwrap_or_default();
+        let from = self.remember_from.map(|from| format!(" from={from} at={offset}")).unwrap_or_default();
         format!("{MARK} in={read} out={out} filtered={filtered} deduplicated={deduplicated} rejected={rejected}{from}")
     }
 
-    /// Reads a note; what is none of ours says nothing, so counting begins.
-    pub(super) fn read(text: &str) -> Self {
-        Self::parse(text).unwrap_or_default()
+    /// Reads the note beside `offset`; what is none of ours says nothing, so counting begins.
+    ///
+    /// Where somebody has moved the offset and left the note as it was, nothing is remembered: records that were passed
+    /// over never went out, so what comes later is no duplicate of them.
+    pub(super) fn read(text: &str, offset: i64) -> Self {
+        Self::parse(text, offset).unwrap_or_default()
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let mut note = Self::default();
+    fn parse(text: &str, offset: i64) -> Option<Self> {
+        let (mut note, mut at) = (Self::default(), None);
         for word in text.strip_prefix(MARK)?.split_ascii_whitespace() {
             let (name, value) = word.split_once('=')?;
             let count = match name {
@@ -89,11 +92,16 @@ impl Note {
                     note.remember_from = Some(value.parse().ok().filter(|offset| *offset >= 0)?);
                     continue;
                 }
+                "at" => {
+                    at = value.parse().ok();
+                    continue;
+                }
                 // A later version may note more.
                 _ => continue,
             };
             *count = value.parse().ok()?;
         }
+        note.remember_from = note.remember_from.filter(|_| at == Some(offset));
         note.tally.is_balanced().then_some(note)
     }
 }
@@ -110,11 +118,11 @@ mod tests {
     fn a_note_is_read_as_it_was_committed() {
         for remember_from in [None, Some(0), Some(i64::MAX)] {
             let note = Note { tally: tally(), remember_from };
-            assert_eq!(Note::read(&note.text()), note);
+            assert_eq!(Note::read(&note.text(7), 7), note);
         }
         let longest = Tally { read: u64::MAX, out: u64::MAX, filtered: 0, deduplicated: 0, rejected: 0 };
         let longest = Note { tally: longest, remember_from: Some(i64::MAX) };
-        assert!(longest.text().len() < 300 && Note::read(&longest.text()) == longest);
+        assert!(longest.text(i64::MAX).len() < 300 && Note::read(&longest.text(i64::MAX), i64::MAX) == longest);
     }
 
     #[test]
@@ -128,9 +136,16 @@ mod tests {
             "kmerge-clean in=0 out=1 filtered=18446744073709551615 deduplicated=0 rejected=0",
             "kmerge-clean in=0 out=0 from=-1",
         ] {
-            assert_eq!(Note::read(text), Note::default(), "{text}");
+            assert_eq!(Note::read(text, 0), Note::default(), "{text}");
         }
-        assert_eq!(Note::read("kmerge-clean in=2 out=2 later=7").tally.read, 2);
+        assert_eq!(Note::read("kmerge-clean in=2 out=2 later=7", 0).tally.read, 2);
+    }
+
+    #[test]
+    fn where_somebody_has_moved_the_offset_the_counts_go_on_and_nothing_is_remembered() {
+        let text = Note { tally: tally(), remember_from: Some(100) }.text(1000);
+        assert_eq!(Note::read(&text, 2000), Note { tally: tally(), remember_from: None });
+        assert_eq!(Note::read("kmerge-clean in=2 out=2 from=1", 1).remember_from, None);
     }
 
     #[test]

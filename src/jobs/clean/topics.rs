@@ -10,6 +10,7 @@
 use super::outbox::{Outbox, Topic};
 use super::{CleanSettings, Rejects};
 use crate::base::budget::ByteBudget;
+use crate::base::units::show_size;
 use crate::client::{Cluster, NewTopic};
 use crate::jobs::error::JobError;
 use crate::jobs::made::topic_or_new;
@@ -35,8 +36,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     // Some more than there are now.
     let planned = inputs + 1 + inputs / 4;
     let memory = settings.memory_bytes;
-    let reading_bytes = memory / 2;
-    let share = ReadShare::of("clean", memory, memory - reading_bytes, planned)?;
+    let (reading_bytes, share) = reading(memory, planned)?;
     let mut made = Vec::new();
     let result = topic(cluster, settings, &settings.to, inputs, &mut made).await?;
     let dead = match &settings.rejects {
@@ -55,6 +55,19 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     Ok((looked, outbox))
 }
 
+/// What reading takes, half of all, and the share of each partition.
+fn reading(memory: usize, partitions: usize) -> Result<(usize, ReadShare), JobError> {
+    let least = partitions.saturating_mul(ReadShare::LEAST_BYTES).saturating_mul(2);
+    if memory < least {
+        return Err(JobError::Refused(format!(
+            "clean has to have room for {partitions} partitions and has none in {}: give --memory {}KiB or more",
+            show_size(memory as u64),
+            least.div_ceil(1 << 10)
+        )));
+    }
+    Ok((memory / 2, ReadShare::of("clean", memory / 2, 0, partitions)?))
+}
+
 async fn topic(
     cluster: &Cluster,
     settings: &CleanSettings,
@@ -69,4 +82,22 @@ async fn topic(
     }
     let bytes_max = message_bytes_max(&cluster.topic_configs(name).await?);
     Ok(Topic::new(name, info.partitions.len(), bytes_max, settings.batch_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::parse_size;
+
+    #[test]
+    fn the_memory_that_is_advised_is_enough_and_no_less_is() {
+        for partitions in [3, 7, 101, 5_000] {
+            let error = reading(1 << 20, partitions).unwrap_err().to_string();
+            let advised = error.split("--memory ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+            let advised = parse_size(advised).unwrap();
+            let (reading_bytes, _) = reading(advised, partitions).unwrap();
+            assert!(reading_bytes / partitions >= ReadShare::LEAST_BYTES, "{error}");
+            reading(advised - 1, partitions).unwrap_err();
+        }
+    }
 }

@@ -194,12 +194,12 @@ impl<'a> Work<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether everything that the group gives us is read to its end.
+    /// Whether everything that the group gives us is read to its end. While our share is being changed nobody knows.
     fn is_read(&self) -> bool {
-        match self.lanes.is_empty() {
-            true => self.told.is_some_and(|told| told.elapsed() >= SHARE_COMES_WITHIN),
+        self.told.is_some_and(|told| match self.lanes.is_empty() {
+            true => told.elapsed() >= SHARE_COMES_WITHIN,
             false => self.lanes.values().all(Lane::is_read),
-        }
+        })
     }
 
     async fn heed(&mut self, event: GroupEvent) -> Result<(), Halt> {
@@ -217,10 +217,11 @@ impl<'a> Work<'a> {
                 tracing::info!(partitions = %show(&gone), "revoked");
                 self.told = None;
                 match self.commit().await {
+                    Ok(()) => self.drop_lanes(&gone),
+                    // Leaves them out by itself; one that was given back meanwhile is begun already.
                     Err(Halt::Doubt(doubt)) => self.recover(doubt, &gone).await?,
-                    committed => committed?,
+                    Err(halt) => return Err(halt),
                 }
-                gone.iter().for_each(|one| _ = self.lanes.remove(one));
                 Ok(())
             }
             GroupEvent::Lost(gone) => {
@@ -229,11 +230,16 @@ impl<'a> Work<'a> {
                 // What was made of their records is in the same transaction as all the rest.
                 if gone.iter().any(|one| self.lanes.get(one).is_some_and(Lane::is_open)) {
                     self.recover(self.not_ours(), &gone).await?;
+                } else {
+                    self.drop_lanes(&gone);
                 }
-                gone.iter().for_each(|one| _ = self.lanes.remove(one));
                 Ok(())
             }
         }
+    }
+
+    fn drop_lanes(&mut self, gone: &[TopicPartition]) {
+        gone.iter().for_each(|one| _ = self.lanes.remove(one));
     }
 
     async fn clean_window(&mut self, mut feed: Box<Feed>) -> Result<(), Halt> {

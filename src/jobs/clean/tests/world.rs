@@ -162,6 +162,11 @@ impl World {
         self.ids.clear();
     }
 
+    /// What came to a partition before this record is told no duplicate by.
+    pub(super) fn forget_ids_before(&mut self, partition: i32, number: i64) {
+        self.ids.retain(|(of, _), at| *of != partition || *at >= number);
+    }
+
     /// A record, noted in the oracle.
     fn made(&mut self, partition: i32, number: i32) -> (Option<Vec<u8>>, String) {
         let key = (number % 5 != 0).then(|| format!("user-{}", number % 7).into_bytes());
@@ -303,7 +308,9 @@ impl World {
             let at = |partition: i32| offsets.get(&TopicPartition::new("in", partition)).map(|one| one.offset);
             let ends = |partition: i32| Some(i64::from(self.records[partition as usize]));
             if (0..PARTITIONS).all(|partition| at(partition) == ends(partition)) {
-                return offsets.values().fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata).tally));
+                return offsets
+                    .values()
+                    .fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata, one.offset).tally));
             }
             // A commit is decided a moment before it is seen.
             assert!(began.elapsed() < LONG, "{when}: {offsets:?}");
