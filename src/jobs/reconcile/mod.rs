@@ -12,7 +12,9 @@
 //!   it is known which lie below the log's start, wholly or partly; those are *expired*. Where only the topic tells (another
 //!   topic, lines without offsets) a minute has expired up to that of the first record that is still there.
 //! - Ledgers are read before the ends are asked for, so what they tell must be there: what they say lies behind the end is
-//!   missing. With an end that was asked for, what lies behind it is left out.
+//!   missing. With an end that was asked for, what lies behind it is left out. Where that is a time and nothing in a partition
+//!   is as young, its range ends with the log, and that end tells nothing: records may be gone from there. So lines are left
+//!   out by their minutes, and the others must be there.
 //! - Memory is shared out before anything is read: half for reading, half for minutes, and one minute too many is refused.
 
 mod count;
@@ -82,8 +84,18 @@ struct Stretch {
     range: Range<i64>,
     /// It begins where the log does, and that is not where the log once began.
     is_worn: bool,
-    /// The end was asked for: what lies behind it plays no part.
-    ends_early: bool,
+    end: End,
+}
+
+/// What ends a stretch, and so what lines about later records mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The log does: what lies behind it is missing.
+    OfLog,
+    /// An offset that was asked for: what lies behind it plays no part.
+    Offset,
+    /// The log does, because nothing in it is as young as the time that was asked for: what is as young plays no part.
+    OfLogBefore(i64),
 }
 
 /// Counts both sides and compares them.
@@ -111,13 +123,16 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
             cx.progress.begin("read the ledger", 0);
             (sheet, told) = expected::read(paths, settings, &stretches, sheet, cx).await?;
             notes.extend(told.note(&settings.topic));
-            if settings.end.is_none() {
-                // What was written while the ledger was read.
-                let ends = cluster.offsets(&partitions, OffsetAt::Latest).await?;
-                stretches
-                    .iter_mut()
-                    .zip(ends)
-                    .for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
+            // What was written while the ledger was read.
+            let at = match settings.end {
+                None => Some(OffsetAt::Latest),
+                Some(Bound::Time(ms)) => Some(OffsetAt::Timestamp(ms)),
+                Some(_) => None,
+            };
+            if let Some(at) = at {
+                let ends = cluster.offsets(&partitions, at).await?;
+                let open = stretches.iter_mut().zip(ends).filter(|(stretch, _)| stretch.end != End::Offset);
+                open.for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
             }
             Against::Ledgers(paths.clone())
         }
@@ -176,17 +191,26 @@ async fn stretches(
     partitions: &[TopicPartition],
 ) -> Result<Vec<Stretch>, JobError> {
     let bounds = Bounds { start: ("--start", settings.start.as_ref()), end: ("--end", settings.end.as_ref()) };
+    // Asked for first: where a time is found before one of these, something there is that young.
+    let log_ends = match settings.end {
+        Some(Bound::Time(_)) => cluster.offsets(partitions, OffsetAt::Latest).await?,
+        _ => vec![0; partitions.len()],
+    };
     let ranges = pin(cluster, partitions, bounds).await?;
     // Asked for afterwards: where the start is that of the log, the log does not begin before it.
     let log_starts = cluster.offsets(partitions, OffsetAt::Earliest).await?;
     let asked_for = !matches!(settings.start, None | Some(Bound::Earliest));
-    let of = |((partition, range), log_start): (Pinned, i64)| Stretch {
+    let of = |((partition, range), (log_start, log_end)): (Pinned, (i64, i64))| Stretch {
         is_worn: range.start > 0 && (!asked_for || range.start <= log_start),
-        ends_early: !matches!(settings.end, None | Some(Bound::Latest)),
+        end: match settings.end {
+            None | Some(Bound::Latest) => End::OfLog,
+            Some(Bound::Time(ms)) if range.end >= log_end => End::OfLogBefore(ms),
+            Some(_) => End::Offset,
+        },
         partition,
         range,
     };
-    Ok(ranges.into_iter().zip(log_starts).map(of).collect())
+    Ok(ranges.into_iter().zip(log_starts.into_iter().zip(log_ends)).map(of).collect())
 }
 
 /// Up to where a group has read each partition.
