@@ -23,7 +23,7 @@ Examples:
 
 Counted are records by partition and minute of their time as it is stored, in UTC, and the bytes of their keys and values. Only \
 committed records count; markers, aborted records and holes left by compaction are none. Each minute that differs is a row. Exit \
-status 0 if there is none, 4 if there is one.
+status 0 if there is none, 4 if there is one, and also where nothing could be compared or the group is below the first offset.
 
 What to know:
   - What retention (or kmerge topic, or anybody) has deleted cannot be compared: minutes below the log's start, wholly or partly, \

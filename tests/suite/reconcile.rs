@@ -88,8 +88,11 @@ on_both_brokers! {
 
         // What is left expires as well; then one record is there that nobody has noted.
         cluster.delete_before(&topic, 0, 500).await;
-        let report = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await.ok().json();
+        let outcome = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await;
+        let report = outcome.json();
         assert_eq!((&report["expired_minutes"], &report["minutes"]), (&5.into(), &0.into()));
+        assert_eq!(report["equal"], false);
+        outcome.fails(4, &["nothing was compared"]);
         cluster.put(&topic, 0, &[Rec::int(1).stamped(START)]).await;
         let outcome = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await;
         assert_eq!(differences(&outcome), [(0, minute(0), 0, 1)]);

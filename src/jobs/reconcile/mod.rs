@@ -117,7 +117,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
     let mut notes = Vec::new();
     let mut told = Told::default();
-    let mut committed = None;
+    let (mut committed, mut below_start) = (None, 0);
     let against = match &settings.with {
         With::Ledgers(paths) => {
             cx.progress.begin("read the ledger", 0);
@@ -138,7 +138,9 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         }
         With::Topic { name, .. } => Against::Topic(name.clone()),
         With::Group(name) => {
-            committed = Some(read_by(&cluster, name, &stretches, &mut notes).await?);
+            let read = read_by(&cluster, name, &stretches, &mut notes).await?;
+            below_start = stretches.iter().filter(|one| is_below(one, &read)).count() as u64;
+            committed = Some(read);
             Against::Group(name.clone())
         }
     };
@@ -163,6 +165,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         sheet,
         notes,
         told,
+        below_start,
         seconds: began.elapsed().as_secs_f64(),
     })
 }
@@ -244,6 +247,11 @@ async fn read_by(
         }
     }
     Ok(offsets)
+}
+
+/// Whether the group has left out, or lost, what lies before a stretch.
+fn is_below(stretch: &Stretch, read: &[(TopicPartition, i64)]) -> bool {
+    read.iter().any(|(partition, offset)| *partition == stretch.partition && *offset < stretch.range.start)
 }
 
 /// What reading ledgers has told beside what is on the sheet.

@@ -198,6 +198,10 @@ impl Sheet {
 
     /// A partition's log has lost its beginning; `first` is the minute of the first record that is still there.
     pub(super) fn wear(&mut self, partition: i32, first: Option<Minute>) {
+        // Up to where an empty one has expired nobody knows, and that is no word about the others.
+        if self.ignore_partitions && first.is_none() {
+            return;
+        }
         let name = self.name(partition);
         let worn = self.worn.entry(name).or_insert(first);
         // None is everything.

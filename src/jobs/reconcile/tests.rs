@@ -25,6 +25,7 @@ fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileRepor
         sheet,
         notes: vec![],
         told: Told::default(),
+        below_start: 0,
         seconds: 0.0,
     })
 }
@@ -99,11 +100,35 @@ fn what_a_log_has_lost_the_beginning_of_is_expired_on_both_sides() {
     let report = count(of(&[0, 0, 1, 1, 2]), sheet(false)).unwrap();
     assert_eq!(rows(&report), ["0 1970-01-01T00:02:00Z 1 2 0 1"]);
 
-    // Of a partition that has lost everything, everything is expired.
-    let empty = Counting { source: source("t", 0, &[0, 1]).range(2..2), side: Side::Found, is_worn: true };
-    let report = count(vec![empty, counting(source("u", 0, &[0, 7]), Side::Expected)], sheet(false)).unwrap();
+    // Of a partition that has lost everything, everything is expired, which is not to say that all is well.
+    let empty = || Counting { source: source("t", 0, &[0, 1]).range(2..2), side: Side::Found, is_worn: true };
+    let report = count(vec![empty(), counting(source("u", 0, &[0, 7]), Side::Expected)], sheet(false)).unwrap();
+    assert_eq!((report.totals().expired_minutes, report.totals().minutes), (2, 0));
+    assert!(report.verdict().unwrap_err().to_string().contains("nothing was compared"));
+    assert!(report.summary().starts_with("not known to be equal: "), "{}", report.summary());
+    assert_eq!(report.to_json()["equal"], false);
+
+    // Over all partitions it says nothing of the others.
+    let both = |found: &[i64]| {
+        let (found, expected) = (source("t", 1, found), source("u", 0, &[0, 7]));
+        vec![empty(), counting(found, Side::Found), counting(expected, Side::Expected)]
+    };
+    count(both(&[0, 7]), sheet(true)).unwrap().verdict().unwrap();
+    let report = count(both(&[0]), sheet(true)).unwrap();
+    assert_eq!(rows(&report), ["all 1970-01-01T00:07:00Z 1 0 1 0"]);
+}
+
+#[test]
+fn a_group_below_the_start_has_not_read_all_also_where_nothing_is_left_to_read() {
+    let mut report = count(vec![counting(source("t", 0, &[]), Side::Both { below: 5 })], sheet(false)).unwrap();
     report.verdict().unwrap();
-    assert_eq!(report.totals().expired_minutes, 2);
+    report.below_start = 1;
+    assert!(report.verdict().unwrap_err().to_string().contains("below the first offset"));
+    assert_eq!(report.to_json()["equal"], false);
+    let partition = TopicPartition::new("t", 0);
+    let stretch = Stretch { partition: partition.clone(), range: 30..30, is_worn: true, end: End::OfLog };
+    assert!(is_below(&stretch, &[(partition.clone(), 29)]));
+    assert!(!is_below(&stretch, &[(partition, 30)]) && !is_below(&stretch, &[]));
 }
 
 #[test]
