@@ -111,7 +111,8 @@ on_both_brokers! {
         assert_eq!(differences(&outcome), [(-1, minute(3), 50, 49)]);
         outcome.fails(4, &["1 missing, 0 extra"]);
         let up_to = format!("@{}", START + 3 * MINUTE);
-        reconcile(cluster, &other, &["--against", &topic, "--ignore-partitions", "--end", &up_to]).await.ok();
+        let outcome = reconcile(cluster, &other, &["--against", &topic, "--ignore-partitions", "--end", &up_to]).await;
+        outcome.fails(2, &["--end @TIME does not go with --against"]);
 
         let table = cluster.run(&["reconcile", &other, "--against", &topic, "--ignore-partitions"]).await;
         let rows: Vec<Vec<&str>> = table.stdout.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -104,6 +104,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     if settings.memory_bytes < MEMORY_MIN {
         return Err(JobError::Usage("--memory must be 1MiB or more".to_owned()));
     }
+    refuse_times(settings)?;
     cx.progress.begin("look", 0);
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let (topics, ignore_partitions) = match &settings.with {
@@ -168,6 +169,22 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         below_start,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// A time is where the first record as young stands, and behind that may stand older ones: in one topic more than in the other,
+/// so that both would differ in minutes in which they hold the same.
+fn refuse_times(settings: &ReconcileSettings) -> Result<(), JobError> {
+    if !matches!(settings.with, With::Topic { .. }) {
+        return Ok(());
+    }
+    let bounds = [("--start", &settings.start), ("--end", &settings.end)];
+    match bounds.into_iter().find(|(_, bound)| matches!(bound, Some(Bound::Time(_)))) {
+        None => Ok(()),
+        Some((flag, _)) => Err(JobError::Usage(format!(
+            "{flag} @TIME does not go with --against: a time is an offset of each topic, around which records of the same minutes \
+             may stand on either side, here and there differently; give {flag} offsets, or leave it out"
+        ))),
+    }
 }
 
 /// Partitions are compared one by one, so both topics must have the same.

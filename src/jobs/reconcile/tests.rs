@@ -132,6 +132,26 @@ fn a_group_below_the_start_has_not_read_all_also_where_nothing_is_left_to_read()
 }
 
 #[test]
+fn a_time_bounds_no_comparison_of_two_topics() {
+    let settings = |with, start, end| ReconcileSettings {
+        topic: "t".into(),
+        with,
+        partitions: vec![],
+        start,
+        end,
+        memory_bytes: 64 << 20,
+    };
+    let topic = || With::Topic { name: "u".into(), ignore_partitions: false };
+    let time = || Some(Bound::Time(0));
+    for (start, end, flag) in [(time(), None, "--start"), (None, time(), "--end")] {
+        let error = refuse_times(&settings(topic(), start, end)).unwrap_err();
+        assert!(matches!(&error, JobError::Usage(said) if said.starts_with(flag)), "{error}");
+    }
+    refuse_times(&settings(topic(), Some(Bound::Offset(1)), Some(Bound::Latest))).unwrap();
+    refuse_times(&settings(With::Group("g".into()), time(), time())).unwrap();
+}
+
+#[test]
 fn one_minute_more_than_there_is_room_for_is_refused_with_a_way_out_and_shared_ones_are_paid_for_once() {
     let room = |minutes: usize| Sheet::new(Room::of(minutes * CELL_BYTES), Wear::All, true);
     let of = |last: i64| {
