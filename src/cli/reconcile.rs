@@ -36,7 +36,8 @@ What to know:
     minute lie on both sides of it, in each topic others.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
     left out. Lines add up. A line that a crash has torn is named and passed over.
-  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition, so 262,144 in 64MiB; with --against up \
+  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
+    that a ledger names), so 262,144 in 64MiB; with --against up \
     to twice that while both topics are counted. One more is refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
