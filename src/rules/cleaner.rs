@@ -309,13 +309,21 @@ impl Work {
         if self.tree.get(from).is_none() {
             return Ok(());
         }
+        let is_null = self.tree.something(from).is_none();
         if self.tree.something(to).is_some() {
+            // Null covers nothing.
+            if is_null {
+                return Ok(());
+            }
             let refusal = Refusal::of(Class::Occupied, "it is there already, and nothing is renamed over it");
             return Err(self.reject(to, refusal, rules));
         }
         self.tree.remove(to, &rules.paths);
         let renamed = self.tree.rename(from, to, &rules.paths, &mut self.scanner);
-        renamed.map_err(|error| self.not_put(to, error, rules))
+        match renamed {
+            Err(PutError::InTheWay(_)) if is_null => Ok(()),
+            renamed => renamed.map_err(|error| self.not_put(to, error, rules)),
+        }
     }
 
     /// Puts the pieces' texts together in `text`.
