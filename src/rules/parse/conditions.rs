@@ -1,5 +1,6 @@
 //! Conditions of a rule file.
 
+use super::DEPTH_MAX;
 use super::section::Section;
 use super::values::constant;
 use crate::rules::condition::{Condition, Constant, Test};
@@ -41,6 +42,14 @@ const NAMES: [&str; 16] = [
 
 /// Reads `{ field = …, equals = … }`, or `{ all = [ … ] }`, `{ any = [ … ] }`, `{ not = { … } }`.
 pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Condition> {
+    nested(section, paths, 1)
+}
+
+fn nested(section: &Section<'_>, paths: &mut Paths, depth: usize) -> Option<Condition> {
+    if depth > DEPTH_MAX {
+        section.wrong("", format!("conditions are nested more than {DEPTH_MAX} deep"));
+        return None;
+    }
     let before = section.errors.len();
     section.only(&NAMES);
     let names = section.names();
@@ -50,7 +59,7 @@ pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Cond
             section.wrong(join, format!("{join} stands alone in its condition"));
             return None;
         }
-        return joined(section, join, paths);
+        return joined(section, join, paths, depth);
     }
     if !section.needs("field", "\"a name or a /pointer\"") {
         return None;
@@ -64,10 +73,10 @@ pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Cond
     Some(Condition::Field { path: path?, tests })
 }
 
-fn joined(section: &Section<'_>, join: &str, paths: &mut Paths) -> Option<Condition> {
+fn joined(section: &Section<'_>, join: &str, paths: &mut Paths, depth: usize) -> Option<Condition> {
     if join == "not" {
         let inner = section.section(join)?;
-        return condition(&inner, paths).map(|inner| Condition::Not(Box::new(inner)));
+        return nested(&inner, paths, depth + 1).map(|inner| Condition::Not(Box::new(inner)));
     }
     let before = section.errors.len();
     let sections = section.sections(join);
@@ -78,7 +87,7 @@ fn joined(section: &Section<'_>, join: &str, paths: &mut Paths) -> Option<Condit
         section.wrong(join, "conditions have to stand here, as in [{ field = \"a\", exists = true }]");
         return None;
     }
-    let conditions: Vec<Option<Condition>> = sections.iter().map(|inner| condition(inner, paths)).collect();
+    let conditions: Vec<Option<Condition>> = sections.iter().map(|inner| nested(inner, paths, depth + 1)).collect();
     let conditions = conditions.into_iter().collect::<Option<Vec<_>>>()?;
     Some(if join == "all" { Condition::All(conditions) } else { Condition::Any(conditions) })
 }
