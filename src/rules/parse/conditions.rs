@@ -9,8 +9,11 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::cmp::Ordering;
 use toml::de::DeValue;
 
-/// What a compiled pattern, and what it remembers while it runs, may take.
+/// What a compiled pattern may take, and as much again what it remembers while it runs.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// What all patterns of a file may take, and so how many there may be.
+const PATTERNS_BYTES_MAX: usize = 512 << 20;
+const PATTERNS_MAX: usize = PATTERNS_BYTES_MAX / (2 * PATTERN_BYTES_MAX);
 
 type Holds = fn(Ordering) -> bool;
 
@@ -131,8 +134,15 @@ fn several(section: &Section<'_>) -> Option<Vec<Constant>> {
 
 /// A regular expression, whose time grows with the text alone, and whose memory is limited.
 pub(super) fn pattern(section: &Section<'_>, name: &str) -> Option<Regex> {
-    let built =
-        RegexBuilder::new(section.text(name)?).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
+    let text = section.text(name)?;
+    if section.errors.count_pattern() > PATTERNS_MAX {
+        section.wrong(
+            name,
+            format!("a file may have {PATTERNS_MAX} patterns: one takes the place of several, as in 'a|b'"),
+        );
+        return None;
+    }
+    let built = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
     let said = |error: regex::Error| match error {
         regex::Error::CompiledTooBig(bytes) => format!("the pattern takes more than {bytes} bytes"),
         error => {
