@@ -47,6 +47,14 @@ on_both_brokers! {
         assert_eq!(differences(&outcome), [(1, minute(2), records + 1, records)]);
         outcome.fails(4, &["1 missing, 0 extra, in 1 of 15 minutes"]);
 
+        // Records gone from the end of the log: no time behind all that is there hides them.
+        let gone = json!({ "topic": topic, "partition": 0, "minute": minute(4), "records": 5, "bytes": 5, "first_offset": 100_000, "last_offset": 100_004 });
+        let longer = Sample::new("ledger", format!("{text}{gone}\n"));
+        for (end, status, said) in [(60, 4, "5 missing"), (5, 4, "5 missing"), (4, 0, "equal: ")] {
+            let end = format!("@{}", START + end * MINUTE);
+            reconcile(cluster, &topic, &["--ledger", longer.path(), "--end", &end]).await.fails(status, &[said]);
+        }
+
         // A record that was stored twice.
         let doubled = &cluster.read(&topic, 2).await[..1];
         cluster.put(&topic, 2, doubled).await;
