@@ -23,18 +23,21 @@ Examples:
 
 Counted are records by partition and minute of their time as it is stored, in UTC, and the bytes of their keys and values. Only \
 committed records count; markers, aborted records and holes left by compaction are none. Each minute that differs is a row. Exit \
-status 0 if there is none, 4 if there is one.
+status 0 if there is none, 4 if there is one, and also where nothing could be compared or the group is below the first offset.
 
 What to know:
   - What retention (or kmerge topic, or anybody) has deleted cannot be compared: minutes below the log's start, wholly or partly, \
     are counted as expired, not as missing. A ledger tells the offsets, so there it is known exactly; of another topic it goes by the \
-    minute of the first record that is still there, partition by partition.
+    minute of the first record that is still there, partition by partition, which holds where records are in the order of their times.
   - Compaction deletes what a later record replaces, so a compacted topic lacks it.
   - A ledger is read first, then the topic up to its end at that time. Whoever writes meanwhile may be in the one and not yet in the \
-    other: reconcile when the writers are done, or up to an --end. Minutes that --start or --end run through are not compared.
+    other: reconcile when the writers are done, or up to an --end. With --ledger, minutes that --start or --end run through \
+    are not compared. With --against no @TIME bounds what is compared: where records are out of the order of their times, those of one \
+    minute lie on both sides of it, in each topic others.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
     left out. Lines add up. A line that a crash has torn is named and passed over.
-  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition, so 262,144 in 64MiB; with --against up \
+  - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
+    that a ledger names), so 262,144 in 64MiB; with --against up \
     to twice that while both topics are counted. One more is refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
@@ -65,7 +68,7 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     partition: Vec<i32>,
 
-    /// Where to start: an offset, earliest, @TIME, or TOPIC:PARTITION=OFFSET,... (with --against: of both topics).
+    /// Where to start: an offset, earliest, @TIME (not with --against), or TOPIC:PARTITION=OFFSET,... (with --against: of both topics).
     #[arg(long, value_name = "PLACE")]
     start: Option<Bound>,
 

@@ -8,11 +8,12 @@ use super::tree::Kind;
 use regex::bytes::Regex;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-/// A value of a rule file, as JSON.
+/// A value of a rule file, as JSON. Steps of one rule share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Json {
-    pub(super) text: Box<[u8]>,
+    pub(super) text: Arc<[u8]>,
     pub(super) kind: Kind,
 }
 
@@ -30,7 +31,7 @@ pub(super) enum Case {
 }
 
 /// What is made of a field, or asked of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Change {
     Cast(Target),
     /// Only texts are trimmed; so it is with `Case`.

@@ -7,7 +7,7 @@ use super::cast::moment_of;
 use super::change::{Change, Json};
 use super::paths::{PathId, ROOT};
 use super::refusal::Refusal;
-use super::scan::{Fault, Scanner};
+use super::scan::{BYTES_MAX, Fault, Scanner};
 use super::seen::Seen;
 use super::step::{Action, Fallback, Piece, Step};
 use super::tree::{Kind, PutError, Tree};
@@ -15,8 +15,10 @@ use super::{Class, Counts, Offered, Reason, RuleId, Rules};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Buffers that a larger record has made larger than this are let go.
+/// Buffers that have become larger than this are let go, whatever made them so: a record, or what rules made of a small one.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
+/// The most that a template makes. As JSON it may take six times that.
+const TEMPLATE_BYTES_MAX: usize = BYTES_MAX / 8;
 
 /// What the rules look at of a record.
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +109,7 @@ impl Cleaner {
         out.clear();
         self.records += 1;
         let verdict = self.verdict(record, out);
-        if record.value.is_some_and(|value| value.len() > BUFFER_BYTES_MAX) {
-            self.work.shrink();
-        }
+        self.work.shrink();
         verdict
     }
 
@@ -177,7 +177,9 @@ impl Work {
     #[inline]
     fn begin(&mut self, record: &Incoming<'_>, rules: &Rules) -> Result<(), Reason> {
         self.applied.clear();
+        // Until now somebody may have asked for them.
         self.keys.clear();
+        self.keys.shrink_to(BUFFER_BYTES_MAX);
         self.key_ends.clear();
         let value = record.value.ok_or_else(|| {
             let text = "the record has no value (it is a tombstone)".to_owned();
@@ -187,6 +189,8 @@ impl Work {
         read.map_err(|Fault { class, text }| Reason { class, text })
     }
 
+    /// Costs nothing where there is nothing to let go.
+    #[inline]
     fn shrink(&mut self) {
         self.tree.shrink(BUFFER_BYTES_MAX);
         self.scanner.shrink(BUFFER_BYTES_MAX);
@@ -238,6 +242,10 @@ impl Work {
                     self.made.clear();
                     let kind = super::cast::put_string(&self.text, &mut self.made);
                     self.put_made(*path, kind, rules)
+                }
+                // No field is to blame, and nothing is mended: the record cannot be what the rule wants.
+                Err((_, refusal)) if refusal.class == Class::TooLarge => {
+                    Err(self.not_put(*path, PutError::Fault(Fault::LARGE), rules))
                 }
                 Err(refused) => self.fall_back(index, *path, refused, fallback, rules),
             },
@@ -309,26 +317,39 @@ impl Work {
         if self.tree.get(from).is_none() {
             return Ok(());
         }
+        let is_null = self.tree.something(from).is_none();
         if self.tree.something(to).is_some() {
+            // Null covers nothing.
+            if is_null {
+                return Ok(());
+            }
             let refusal = Refusal::of(Class::Occupied, "it is there already, and nothing is renamed over it");
             return Err(self.reject(to, refusal, rules));
         }
         self.tree.remove(to, &rules.paths);
         let renamed = self.tree.rename(from, to, &rules.paths, &mut self.scanner);
-        renamed.map_err(|error| self.not_put(to, error, rules))
+        match renamed {
+            Err(PutError::InTheWay(_)) if is_null => Ok(()),
+            renamed => renamed.map_err(|error| self.not_put(to, error, rules)),
+        }
     }
 
     /// Puts the pieces' texts together in `text`.
     fn template(&mut self, pieces: &[Piece]) -> Result<(), (PathId, Refusal)> {
         self.text.clear();
         for piece in pieces {
-            match piece {
-                Piece::Text(text) => self.text.extend_from_slice(text),
+            let (path, more) = match piece {
+                Piece::Text(text) => (ROOT, &**text),
                 Piece::Field(path) => {
                     let member = self.tree.something(*path).ok_or((*path, Refusal::MISSING))?;
-                    self.text.extend_from_slice(Seen::of(member, &self.tree, &mut self.buffer).text);
+                    (*path, Seen::of(member, &self.tree, &mut self.buffer).text)
                 }
+            };
+            // Before anything is taken for it.
+            if self.text.len().saturating_add(more.len()) > TEMPLATE_BYTES_MAX {
+                return Err((path, Refusal::of(Class::TooLarge, "")));
             }
+            self.text.extend_from_slice(more);
         }
         Ok(())
     }
@@ -375,5 +396,39 @@ impl Work {
     #[cold]
     fn reject(&self, path: PathId, refusal: Refusal, rules: &Rules) -> Stop {
         Stop::Rejected(refusal.reason(path, &rules.paths, &self.tree))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaner(rule: &str) -> Cleaner {
+        Cleaner::new(Arc::new(Rules::parse(&format!("[[rule]]\n{rule}\n")).unwrap()))
+    }
+
+    #[test]
+    fn a_template_that_multiplies_a_record_is_refused_before_the_memory_is_taken_and_what_was_taken_is_let_go() {
+        let value = format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20));
+        let record = Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 };
+        let template = "{a}".repeat(TEMPLATE_BYTES_MAX / (1 << 20) + 1);
+        let mut cleaner = cleaner(&format!("derive = {{ field = \"b\", template = \"{template}\", default = 1 }}"));
+        let verdict = cleaner.clean(&record, &mut Vec::new());
+        let Verdict::Rejected { reason, .. } = verdict else { panic!("kept") };
+        assert_eq!((reason.class, reason.text.as_str()), (Class::TooLarge, "b has made the record too large"));
+        assert!(cleaner.work.text.capacity() <= BUFFER_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_rules_made_of_a_small_record_is_let_go_and_keys_once_they_were_asked_for() {
+        let mut cleaner = cleaner(r#"deduplicate = { key = "a", window = "1m" }"#);
+        let value = format!(r#"{{"a":"{}"}}"#, "x".repeat(2 * BUFFER_BYTES_MAX));
+        let mut clean = |value: &str| {
+            let record = Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 };
+            assert_eq!(cleaner.clean(&record, &mut Vec::new()), Verdict::Kept);
+            (cleaner.offered().keys.len(), cleaner.work.keys.capacity())
+        };
+        assert!(clean(&value).0 > 2 * BUFFER_BYTES_MAX);
+        assert!(clean(r#"{"a":"x"}"#).1 <= BUFFER_BYTES_MAX);
     }
 }

@@ -72,7 +72,7 @@
 //!   objects (of a number it looks at the text), `map` goes by text, so 1 and "1" are one; conditions go by type, and where
 //!   one asks for an order among different types the record is rejected.
 //! - `derive` replaces what is there, `rename` never: a field that is there already (and not null) rejects the record, as does
-//!   a text or number where an object would have to be.
+//!   a text or number where an object would have to be. Null is not worth that: where it cannot be moved, it stays.
 //! - A failure that is mended is counted under the rule's name, so that nothing passes unseen; so is `keep`.
 //! - A value that is no JSON object, or has two members of one name, half a surrogate pair or invalid UTF-8 anywhere, is
 //!   undecodable, and so is a tombstone. Deep nesting and large numbers are no fault until a rule has to read them.

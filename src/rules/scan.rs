@@ -21,7 +21,7 @@ pub(super) const DEPTH_MAX: usize = 100_000;
 /// How many members the objects may have, taken together, that rules look into.
 pub(super) const MEMBERS_MAX: usize = 65_536;
 /// Larger than any record: spans have 32 bits, and what rules write has to find room behind it.
-const BYTES_MAX: usize = 1 << 30;
+pub(super) const BYTES_MAX: usize = 1 << 30;
 /// Up to so many names are compared each with each.
 const FEW: usize = 12;
 

@@ -1,11 +1,14 @@
 //! Deduplication: what an input partition remembers of its records.
 //!
-//! A record is a duplicate where one with its key came before it in the partition, their times less than the window apart. It
-//! does not matter whether that one was a duplicate itself: a key that never falls silent for a window is let through once.
+//! Of a key its largest time is remembered, and no other. A record is a duplicate where that time is less than the window from
+//! its own. It does not matter whether the one with that time was a duplicate itself: a key that never falls silent for a window
+//! is let through once.
 //!
 //! A key is forgotten once the partition's time, which is the largest that it has seen, is the window and the lateness beyond
-//! the key's own largest. A record that is as late as that cannot be compared with all that came before: it is let through, and
-//! counted. One time far in the future makes all others late, so a `range` before is of use.
+//! the key's own largest. What cannot be compared with all that came before is let through, and counted as late: a record
+//! that is as late as that, and one that is a window or more before its key's largest time, whose like may have come before
+//! that one. A record that is later than the lateness, but not by a window, may be let through uncounted where its key is
+//! forgotten. One time far in the future makes all others late, so a `range` before is of use.
 //!
 //! Non-obvious:
 //! - By these rules, what is remembered follows from the records offered since [`State::oldest_needed`] alone: a key's largest
@@ -165,6 +168,8 @@ impl Memory {
         let near = |last: &Last| time_ms.abs_diff(last.time_ms) < self.window.window_ms.unsigned_abs();
         let seen = match &last {
             Some((_, last)) if near(last) => Seen::Before,
+            // One that was near may have come before the largest, which has taken its place.
+            Some((_, last)) if last.time_ms > time_ms => Seen::Late,
             _ if self.is_forgotten(time_ms) => Seen::Late,
             _ => Seen::Never,
         };
@@ -252,6 +257,16 @@ mod tests {
         assert_eq!(one(&mut state, "c", 8 * MINUTE, 4), Offer::New);
         assert_eq!(one(&mut state, "c", 8 * MINUTE, 5), Offer::New, "12 minutes late: nothing of it is remembered");
         assert_eq!(state.take_counts(), StateCounts { late: 2 });
+    }
+
+    #[test]
+    fn a_record_a_window_before_the_largest_time_of_its_key_is_let_through_and_counted() {
+        let mut state = state(TEN_MINUTES);
+        assert_eq!(one(&mut state, "a", 0, 0), Offer::New);
+        assert_eq!(one(&mut state, "a", 11 * MINUTE, 1), Offer::New);
+        assert_eq!(state.take_counts(), StateCounts { late: 0 });
+        assert_eq!(one(&mut state, "a", MINUTE, 2), Offer::New, "that it was there at 0 is not remembered");
+        assert_eq!(state.take_counts(), StateCounts { late: 1 });
     }
 
     #[test]

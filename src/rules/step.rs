@@ -5,6 +5,7 @@ use super::change::{Change, Json};
 use super::condition::Condition;
 use super::moment::{Part, Unit};
 use super::paths::PathId;
+use std::sync::Arc;
 
 /// One thing that is done to every record.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) enum Action {
     /// Where the field is there and not null.
     Change {
         path: PathId,
-        change: Change,
+        change: Arc<Change>,
         fallback: Fallback,
     },
     Required {

@@ -13,7 +13,7 @@
 //! inside it too.
 
 use super::paths::{PathId, Paths, ROOT};
-use super::scan::{Fault, Scanner};
+use super::scan::{BYTES_MAX, Fault, Scanner};
 
 /// The bytes behind and before each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,9 @@ struct Members {
     last: u32,
     changed: bool,
 }
+
+/// Rules may write as much behind a record as the largest record takes, which spans have the bits for.
+const KEPT_BYTES_MAX: usize = 2 * BYTES_MAX;
 
 const NONE: u32 = u32::MAX;
 const CLOSED: Members = Members { first: NONE, last: NONE, changed: false };
@@ -302,6 +305,10 @@ impl Tree {
     }
 
     fn keep(&mut self, json: &[u8]) -> Result<Span, Fault> {
+        // Before anything is taken for it.
+        if self.bytes.len().saturating_add(json.len()) > KEPT_BYTES_MAX {
+            return Err(Fault::LARGE);
+        }
         let start = u32::try_from(self.bytes.len()).map_err(|_| Fault::LARGE)?;
         self.bytes.extend_from_slice(json);
         let end = u32::try_from(self.bytes.len()).map_err(|_| Fault::LARGE)?;

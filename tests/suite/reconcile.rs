@@ -47,6 +47,14 @@ on_both_brokers! {
         assert_eq!(differences(&outcome), [(1, minute(2), records + 1, records)]);
         outcome.fails(4, &["1 missing, 0 extra, in 1 of 15 minutes"]);
 
+        // Records gone from the end of the log: no time behind all that is there hides them.
+        let gone = json!({ "topic": topic, "partition": 0, "minute": minute(4), "records": 5, "bytes": 5, "first_offset": 100_000, "last_offset": 100_004 });
+        let longer = Sample::new("ledger", format!("{text}{gone}\n"));
+        for (end, status, said) in [(60, 4, "5 missing"), (5, 4, "5 missing"), (4, 0, "equal: ")] {
+            let end = format!("@{}", START + end * MINUTE);
+            reconcile(cluster, &topic, &["--ledger", longer.path(), "--end", &end]).await.fails(status, &[said]);
+        }
+
         // A record that was stored twice.
         let doubled = &cluster.read(&topic, 2).await[..1];
         cluster.put(&topic, 2, doubled).await;
@@ -88,8 +96,11 @@ on_both_brokers! {
 
         // What is left expires as well; then one record is there that nobody has noted.
         cluster.delete_before(&topic, 0, 500).await;
-        let report = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await.ok().json();
+        let outcome = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await;
+        let report = outcome.json();
         assert_eq!((&report["expired_minutes"], &report["minutes"]), (&5.into(), &0.into()));
+        assert_eq!(report["equal"], false);
+        outcome.fails(4, &["nothing was compared"]);
         cluster.put(&topic, 0, &[Rec::int(1).stamped(START)]).await;
         let outcome = reconcile(cluster, &topic, &["--ledger", ledger.path()]).await;
         assert_eq!(differences(&outcome), [(0, minute(0), 0, 1)]);
@@ -108,7 +119,8 @@ on_both_brokers! {
         assert_eq!(differences(&outcome), [(-1, minute(3), 50, 49)]);
         outcome.fails(4, &["1 missing, 0 extra"]);
         let up_to = format!("@{}", START + 3 * MINUTE);
-        reconcile(cluster, &other, &["--against", &topic, "--ignore-partitions", "--end", &up_to]).await.ok();
+        let outcome = reconcile(cluster, &other, &["--against", &topic, "--ignore-partitions", "--end", &up_to]).await;
+        outcome.fails(2, &["--end @TIME does not go with --against"]);
 
         let table = cluster.run(&["reconcile", &other, "--against", &topic, "--ignore-partitions"]).await;
         let rows: Vec<Vec<&str>> = table.stdout.lines().map(|line| line.split_whitespace().collect()).collect();

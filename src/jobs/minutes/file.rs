@@ -38,7 +38,10 @@ impl LedgerFile {
     /// Appends whole lines in as few writes as it takes; after an error, with how many of the bytes are there in whole lines.
     pub(super) fn append(&self, lines: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        append(lines, &mut *file, |file| if self.is_regular { ends_in_a_line(file) } else { Ok(true) })
+        if !self.is_regular {
+            return append(lines, &mut *file, |_| Ok(true));
+        }
+        locked(&mut file, |file| append(lines, file, ends_in_a_line))
     }
 
     /// Waits until the disk has it.
@@ -46,6 +49,24 @@ impl LedgerFile {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_regular { file.sync_all() } else { Ok(()) }
     }
+}
+
+/// Keeps out other processes that append, so that none can leave a torn line between the look at the end and the write. Where
+/// files cannot be locked, the look has to do.
+pub(super) fn locked<T>(file: &mut File, work: impl FnOnce(&mut File) -> T) -> T {
+    let is_locked = loop {
+        match file.lock() {
+            Ok(()) => break true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break false,
+        }
+    };
+    let done = work(file);
+    if is_locked {
+        // It ends with the file at the latest.
+        let _ = file.unlock();
+    }
+    done
 }
 
 /// Whether what stands last is a whole line: a crash, ours or another process's, may have cut it off.

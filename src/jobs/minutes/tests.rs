@@ -1,6 +1,6 @@
 //! Ledgers that are written, torn, and read.
 
-use super::file::append;
+use super::file::{append, locked};
 use super::*;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -139,6 +139,27 @@ fn a_writer_behind_a_torn_line_begins_a_new_one_and_a_reader_tells_which_and_goe
     // What lacks its end only is whole.
     let (lines, unreadable) = read(whole.show().as_bytes());
     assert_eq!((lines, unreadable), (vec![whole], vec![]));
+}
+
+#[test]
+fn while_one_process_looks_and_writes_the_others_are_kept_out() {
+    let scratch = Scratch::new("locked");
+    let open = || std::fs::OpenOptions::new().read(true).append(true).create(true).open(&scratch.0).unwrap();
+    let (mut ours, theirs) = (open(), open());
+    locked(&mut ours, |_| assert!(matches!(theirs.try_lock(), Err(std::fs::TryLockError::WouldBlock))));
+    theirs.try_lock().unwrap();
+    theirs.unlock().unwrap();
+    // A torn line that stands there once the others are let in is seen.
+    theirs.lock().unwrap();
+    let file = LedgerFile::open(&scratch.0).unwrap();
+    let whole = line(0, 0, 1, 10, 5..=5);
+    let text = format!("{}\n", whole.show());
+    let writer = std::thread::spawn(move || file.append(text.as_bytes()).unwrap());
+    (&theirs).write_all(br#"{"topic":"t","parti"#).unwrap();
+    theirs.unlock().unwrap();
+    writer.join().unwrap();
+    let (lines, unreadable) = read(scratch.text().as_bytes());
+    assert_eq!((lines, unreadable.len()), (vec![whole], 1));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What ledgers say was written.
 
 use super::sheet::{Border, Cell, Count, Sheet};
-use super::{ReconcileSettings, Stretch, Told};
+use super::{End, ReconcileSettings, Stretch, Told};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
-use crate::jobs::minutes::{Found, LedgerReader, Line};
+use crate::jobs::minutes::{Found, LedgerReader, Line, Minute};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) async fn read(
     let mut reading = Reading {
         topic: settings.topic.clone(),
         all_partitions: settings.partitions.is_empty(),
-        places_matter: stretches.values().any(|one| one.ends_early || (one.range.start > 0 && !one.is_worn)),
+        places_matter: stretches.values().any(|one| one.end != End::OfLog || (one.range.start > 0 && !one.is_worn)),
         stretches,
         sheet,
         told: Told::default(),
@@ -111,7 +111,16 @@ fn judge(line: &Line, stretch: Option<&Stretch>) -> Option<Cell> {
     let (Some(offsets), Some(stretch)) = (&line.offsets, stretch) else { return Some(expected) };
     let (start, end) = (stretch.range.start, stretch.range.end);
     let is_before = *offsets.start() < start;
-    if stretch.ends_early && *offsets.start() >= end {
+    let (is_behind, runs_behind) = match stretch.end {
+        End::OfLog => (false, false),
+        End::Offset => (*offsets.start() >= end, *offsets.end() >= end),
+        End::OfLogBefore(ms) => {
+            // Of the minute that the time is in, what has no place in the log may have been as young, or not.
+            let minute_of_end = line.minute == Minute::of(ms);
+            (line.minute.start_ms() >= ms, minute_of_end && *offsets.end() >= end)
+        }
+    };
+    if is_behind {
         return None;
     }
     if is_before && stretch.is_worn {
@@ -122,7 +131,7 @@ fn judge(line: &Line, stretch: Option<&Stretch>) -> Option<Cell> {
     if is_before && *offsets.end() < start {
         return None;
     }
-    let is_cut = is_before || (stretch.ends_early && *offsets.end() >= end);
+    let is_cut = is_before || runs_behind;
     Some(Cell { border: is_cut.then_some(Border::AskedFor), ..expected })
 }
 
@@ -130,33 +139,39 @@ fn judge(line: &Line, stretch: Option<&Stretch>) -> Option<Cell> {
 mod tests {
     use super::*;
     use crate::base::place::TopicPartition;
-    use crate::jobs::minutes::Minute;
     use std::ops::RangeInclusive;
 
-    fn judged(
-        offsets: Option<RangeInclusive<i64>>,
-        is_worn: bool,
-        ends_early: bool,
-    ) -> Option<(u64, u64, Option<Border>)> {
+    fn judged(offsets: Option<RangeInclusive<i64>>, is_worn: bool, end: End) -> Option<(u64, u64, Option<Border>)> {
         let minute = Minute::of(0);
         let line = Line { topic: "t".into(), partition: 0, minute, records: 5, bytes: None, offsets };
-        let stretch = Stretch { partition: TopicPartition::new("t", 0), range: 10..20, is_worn, ends_early };
+        let stretch = Stretch { partition: TopicPartition::new("t", 0), range: 10..20, is_worn, end };
         judge(&line, Some(&stretch)).map(|cell| (cell.expected.records, cell.expired, cell.border))
     }
 
     #[test]
     fn a_line_is_expected_expired_cut_or_left_out_by_its_offsets() {
-        for ends_early in [false, true] {
-            assert_eq!(judged(Some(5..=9), true, ends_early), Some((0, 5, None)));
-            assert_eq!(judged(Some(5..=10), true, ends_early), Some((0, 5, Some(Border::LogStart))));
-            assert_eq!(judged(Some(10..=19), true, ends_early), Some((5, 0, None)));
-            assert_eq!(judged(Some(5..=9), false, ends_early), None);
-            assert_eq!(judged(Some(9..=10), false, ends_early), Some((5, 0, Some(Border::AskedFor))));
-            assert_eq!(judged(None, true, ends_early), Some((5, 0, None)));
+        for end in [End::OfLog, End::Offset, End::OfLogBefore(60_000)] {
+            assert_eq!(judged(Some(5..=9), true, end), Some((0, 5, None)));
+            assert_eq!(judged(Some(5..=10), true, end), Some((0, 5, Some(Border::LogStart))));
+            assert_eq!(judged(Some(10..=19), true, end), Some((5, 0, None)));
+            assert_eq!(judged(Some(5..=9), false, end), None);
+            assert_eq!(judged(Some(9..=10), false, end), Some((5, 0, Some(Border::AskedFor))));
+            assert_eq!(judged(None, true, end), Some((5, 0, None)));
         }
-        assert_eq!(judged(Some(19..=20), false, true), Some((5, 0, Some(Border::AskedFor))));
-        assert_eq!(judged(Some(20..=30), false, true), None);
+        assert_eq!(judged(Some(19..=20), false, End::Offset), Some((5, 0, Some(Border::AskedFor))));
+        assert_eq!(judged(Some(20..=30), false, End::Offset), None);
         // What was written must be there.
-        assert_eq!(judged(Some(20..=30), false, false), Some((5, 0, None)));
+        assert_eq!(judged(Some(20..=30), false, End::OfLog), Some((5, 0, None)));
+    }
+    #[test]
+    fn where_nothing_is_as_young_as_the_end_lines_are_left_out_by_their_minutes() {
+        // The log ends at 20, and once went further.
+        let whole = Some((5, 0, None));
+        assert_eq!(judged(Some(20..=30), false, End::OfLogBefore(60_000)), whole);
+        assert_eq!(judged(Some(15..=30), false, End::OfLogBefore(60_000)), whole);
+        assert_eq!(judged(Some(20..=30), false, End::OfLogBefore(0)), None);
+        // Through the minute itself.
+        assert_eq!(judged(Some(10..=19), false, End::OfLogBefore(30_000)), whole);
+        assert_eq!(judged(Some(15..=30), false, End::OfLogBefore(30_000)), Some((5, 0, Some(Border::AskedFor))));
     }
 }

@@ -12,7 +12,9 @@
 //!   it is known which lie below the log's start, wholly or partly; those are *expired*. Where only the topic tells (another
 //!   topic, lines without offsets) a minute has expired up to that of the first record that is still there.
 //! - Ledgers are read before the ends are asked for, so what they tell must be there: what they say lies behind the end is
-//!   missing. With an end that was asked for, what lies behind it is left out.
+//!   missing. With an end that was asked for, what lies behind it is left out. Where that is a time and nothing in a partition
+//!   is as young, its range ends with the log, and that end tells nothing: records may be gone from there. So lines are left
+//!   out by their minutes, and the others must be there.
 //! - Memory is shared out before anything is read: half for reading, half for minutes, and one minute too many is refused.
 
 mod count;
@@ -82,8 +84,18 @@ struct Stretch {
     range: Range<i64>,
     /// It begins where the log does, and that is not where the log once began.
     is_worn: bool,
-    /// The end was asked for: what lies behind it plays no part.
-    ends_early: bool,
+    end: End,
+}
+
+/// What ends a stretch, and so what lines about later records mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The log does: what lies behind it is missing.
+    OfLog,
+    /// An offset that was asked for: what lies behind it plays no part.
+    Offset,
+    /// The log does, because nothing in it is as young as the time that was asked for: what is as young plays no part.
+    OfLogBefore(i64),
 }
 
 /// Counts both sides and compares them.
@@ -92,6 +104,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     if settings.memory_bytes < MEMORY_MIN {
         return Err(JobError::Usage("--memory must be 1MiB or more".to_owned()));
     }
+    refuse_times(settings)?;
     cx.progress.begin("look", 0);
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let (topics, ignore_partitions) = match &settings.with {
@@ -105,25 +118,30 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
     let mut notes = Vec::new();
     let mut told = Told::default();
-    let mut committed = None;
+    let (mut committed, mut below_start) = (None, 0);
     let against = match &settings.with {
         With::Ledgers(paths) => {
             cx.progress.begin("read the ledger", 0);
             (sheet, told) = expected::read(paths, settings, &stretches, sheet, cx).await?;
             notes.extend(told.note(&settings.topic));
-            if settings.end.is_none() {
-                // What was written while the ledger was read.
-                let ends = cluster.offsets(&partitions, OffsetAt::Latest).await?;
-                stretches
-                    .iter_mut()
-                    .zip(ends)
-                    .for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
+            // What was written while the ledger was read.
+            let at = match settings.end {
+                None => Some(OffsetAt::Latest),
+                Some(Bound::Time(ms)) => Some(OffsetAt::Timestamp(ms)),
+                Some(_) => None,
+            };
+            if let Some(at) = at {
+                let ends = cluster.offsets(&partitions, at).await?;
+                let open = stretches.iter_mut().zip(ends).filter(|(stretch, _)| stretch.end != End::Offset);
+                open.for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
             }
             Against::Ledgers(paths.clone())
         }
         With::Topic { name, .. } => Against::Topic(name.clone()),
         With::Group(name) => {
-            committed = Some(read_by(&cluster, name, &stretches, &mut notes).await?);
+            let read = read_by(&cluster, name, &stretches, &mut notes).await?;
+            below_start = stretches.iter().filter(|one| is_below(one, &read)).count() as u64;
+            committed = Some(read);
             Against::Group(name.clone())
         }
     };
@@ -148,8 +166,25 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         sheet,
         notes,
         told,
+        below_start,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// A time is where the first record as young stands, and behind that may stand older ones: in one topic more than in the other,
+/// so that both would differ in minutes in which they hold the same.
+fn refuse_times(settings: &ReconcileSettings) -> Result<(), JobError> {
+    if !matches!(settings.with, With::Topic { .. }) {
+        return Ok(());
+    }
+    let bounds = [("--start", &settings.start), ("--end", &settings.end)];
+    match bounds.into_iter().find(|(_, bound)| matches!(bound, Some(Bound::Time(_)))) {
+        None => Ok(()),
+        Some((flag, _)) => Err(JobError::Usage(format!(
+            "{flag} @TIME does not go with --against: a time is an offset of each topic, around which records of the same minutes \
+             may stand on either side, here and there differently; give {flag} offsets, or leave it out"
+        ))),
+    }
 }
 
 /// Partitions are compared one by one, so both topics must have the same.
@@ -176,17 +211,26 @@ async fn stretches(
     partitions: &[TopicPartition],
 ) -> Result<Vec<Stretch>, JobError> {
     let bounds = Bounds { start: ("--start", settings.start.as_ref()), end: ("--end", settings.end.as_ref()) };
+    // Asked for first: where a time is found before one of these, something there is that young.
+    let log_ends = match settings.end {
+        Some(Bound::Time(_)) => cluster.offsets(partitions, OffsetAt::Latest).await?,
+        _ => vec![0; partitions.len()],
+    };
     let ranges = pin(cluster, partitions, bounds).await?;
     // Asked for afterwards: where the start is that of the log, the log does not begin before it.
     let log_starts = cluster.offsets(partitions, OffsetAt::Earliest).await?;
     let asked_for = !matches!(settings.start, None | Some(Bound::Earliest));
-    let of = |((partition, range), log_start): (Pinned, i64)| Stretch {
+    let of = |((partition, range), (log_start, log_end)): (Pinned, (i64, i64))| Stretch {
         is_worn: range.start > 0 && (!asked_for || range.start <= log_start),
-        ends_early: !matches!(settings.end, None | Some(Bound::Latest)),
+        end: match settings.end {
+            None | Some(Bound::Latest) => End::OfLog,
+            Some(Bound::Time(ms)) if range.end >= log_end => End::OfLogBefore(ms),
+            Some(_) => End::Offset,
+        },
         partition,
         range,
     };
-    Ok(ranges.into_iter().zip(log_starts).map(of).collect())
+    Ok(ranges.into_iter().zip(log_starts.into_iter().zip(log_ends)).map(of).collect())
 }
 
 /// Up to where a group has read each partition.
@@ -220,6 +264,11 @@ async fn read_by(
         }
     }
     Ok(offsets)
+}
+
+/// Whether the group has left out, or lost, what lies before a stretch.
+fn is_below(stretch: &Stretch, read: &[(TopicPartition, i64)]) -> bool {
+    read.iter().any(|(partition, offset)| *partition == stretch.partition && *offset < stretch.range.start)
 }
 
 /// What reading ledgers has told beside what is on the sheet.

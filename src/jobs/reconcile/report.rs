@@ -35,6 +35,8 @@ pub struct ReconcileReport {
     /// What is to be known beside the counts.
     pub(super) notes: Vec<String>,
     pub(super) told: Told,
+    /// Partitions in which the group is at an offset below the first that is compared.
+    pub(super) below_start: u64,
     pub(super) seconds: f64,
 }
 
@@ -89,14 +91,23 @@ impl ReconcileReport {
 
     /// What the job has to end with, once the report was shown.
     pub fn verdict(&self) -> Result<(), JobError> {
-        match self.totals() {
-            Totals { differing: 0, .. } => Ok(()),
-            Totals { differing, minutes, .. } => Err(JobError::Difference(format!(
-                "{} of {} minutes differ",
-                show_count(differing),
-                show_count(minutes)
-            ))),
+        self.objection(&self.totals()).map_or(Ok(()), |objection| Err(JobError::Difference(objection)))
+    }
+
+    /// Why it cannot be said that both sides are equal. Where nothing was compared, nothing is known.
+    fn objection(&self, totals: &Totals) -> Option<String> {
+        if totals.differing > 0 {
+            return Some(format!("{} of {} minutes differ", show_count(totals.differing), show_count(totals.minutes)));
         }
+        if self.below_start > 0 {
+            return Some(format!(
+                "the group is below the first offset that is compared, in {} partition{}: what lies between was not read",
+                show_count(self.below_start),
+                if self.below_start == 1 { "" } else { "s" }
+            ));
+        }
+        (totals.minutes == 0 && totals.expired_minutes + totals.cut_minutes > 0)
+            .then(|| "nothing was compared: every minute is expired, or at --start or --end".to_owned())
     }
 
     fn differing(&self) -> impl Iterator<Item = (Option<i32>, Minute, &Cell)> {
@@ -140,7 +151,7 @@ impl ReconcileReport {
         let unreadable = self.told.unreadable.iter();
         let unreadable = unreadable.map(|at| json!({ "ledger": at.name, "line": at.line, "begins": at.begins }));
         json!({
-            "equal": totals.differing == 0,
+            "equal": self.objection(&totals).is_none(),
             "topic": self.topic,
             "against": against,
             "minutes": totals.minutes,
@@ -215,9 +226,10 @@ impl ReconcileReport {
                 format!("group {} has read {found} of {expected} records in {topic}", visible(group))
             }
         };
-        match totals.differing {
-            0 => format!("equal: {sides}, the same in each of {}", minutes(totals.minutes)),
-            differing => format!(
+        match (totals.differing, self.objection(totals)) {
+            (0, None) => format!("equal: {sides}, the same in each of {}", minutes(totals.minutes)),
+            (0, Some(objection)) => format!("not known to be equal: {sides}; {objection}"),
+            (differing, _) => format!(
                 "not equal: {sides}; {} missing, {} extra, in {} of {}",
                 show_count(totals.missing),
                 show_count(totals.extra),

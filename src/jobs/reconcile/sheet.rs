@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// What a minute takes, with its part of the tree that is half full at worst.
 pub(super) const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<Minute>()) + 16;
 
+/// What a column takes, be there one minute in it: a whole leaf of the tree, which has room for twice as many.
+const LEAF_CELLS: usize = 6;
+
 /// Records, and what their keys and values take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
@@ -91,8 +94,8 @@ impl Room {
         Self { left: Arc::new(AtomicUsize::new(total)), total }
     }
 
-    fn take(&self) -> Result<(), JobError> {
-        let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+    fn take(&self, cells: usize) -> Result<(), JobError> {
+        let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(cells));
         taken.map(|_| ()).map_err(|_| self.full())
     }
 
@@ -115,20 +118,32 @@ impl Room {
 #[derive(Debug)]
 pub(super) struct Column {
     cells: BTreeMap<Minute, Cell>,
+    /// For so many cells, which may be more than there are.
+    paid: usize,
     room: Room,
 }
 
 impl Column {
     pub(super) fn new(room: Room) -> Self {
-        Self { cells: BTreeMap::new(), room }
+        Self { cells: BTreeMap::new(), paid: 0, room }
+    }
+
+    /// The same with its first leaf paid for. Those of the topic's partitions are few; a file may name any number of others.
+    fn paid(room: Room) -> Result<Self, JobError> {
+        room.take(LEAF_CELLS)?;
+        Ok(Self { paid: LEAF_CELLS, ..Self::new(room) })
     }
 
     /// The cell of a minute, which is paid for if it is new.
     pub(super) fn cell(&mut self, minute: Minute) -> Result<&mut Cell, JobError> {
+        let is_paid = self.cells.len() < self.paid;
         Ok(match self.cells.entry(minute) {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(new) => {
-                self.room.take()?;
+                if !is_paid {
+                    self.room.take(1)?;
+                    self.paid += 1;
+                }
                 new.insert(Cell::default())
             }
         })
@@ -166,8 +181,11 @@ impl Sheet {
 
     pub(super) fn cell(&mut self, partition: i32, minute: Minute) -> Result<&mut Cell, JobError> {
         let name = self.name(partition);
-        let room = self.room.clone();
-        self.columns.entry(name).or_insert_with(|| Column::new(room)).cell(minute)
+        let column = match self.columns.entry(name) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(new) => new.insert(Column::paid(self.room.clone())?),
+        };
+        column.cell(minute)
     }
 
     /// What is known of a partition so far, to be counted on; nothing, where somebody else has it.
@@ -188,6 +206,7 @@ impl Sheet {
         if known.cells.len() < counted.cells.len() {
             std::mem::swap(known, &mut counted);
         }
+        self.room.give_back(counted.paid - counted.cells.len());
         for (minute, cell) in counted.cells {
             // Paid for once.
             self.room.give_back(1);
@@ -198,6 +217,10 @@ impl Sheet {
 
     /// A partition's log has lost its beginning; `first` is the minute of the first record that is still there.
     pub(super) fn wear(&mut self, partition: i32, first: Option<Minute>) {
+        // Up to where an empty one has expired nobody knows, and that is no word about the others.
+        if self.ignore_partitions && first.is_none() {
+            return;
+        }
         let name = self.name(partition);
         let worn = self.worn.entry(name).or_insert(first);
         // None is everything.

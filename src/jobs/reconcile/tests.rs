@@ -25,6 +25,7 @@ fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileRepor
         sheet,
         notes: vec![],
         told: Told::default(),
+        below_start: 0,
         seconds: 0.0,
     })
 }
@@ -99,11 +100,55 @@ fn what_a_log_has_lost_the_beginning_of_is_expired_on_both_sides() {
     let report = count(of(&[0, 0, 1, 1, 2]), sheet(false)).unwrap();
     assert_eq!(rows(&report), ["0 1970-01-01T00:02:00Z 1 2 0 1"]);
 
-    // Of a partition that has lost everything, everything is expired.
-    let empty = Counting { source: source("t", 0, &[0, 1]).range(2..2), side: Side::Found, is_worn: true };
-    let report = count(vec![empty, counting(source("u", 0, &[0, 7]), Side::Expected)], sheet(false)).unwrap();
+    // Of a partition that has lost everything, everything is expired, which is not to say that all is well.
+    let empty = || Counting { source: source("t", 0, &[0, 1]).range(2..2), side: Side::Found, is_worn: true };
+    let report = count(vec![empty(), counting(source("u", 0, &[0, 7]), Side::Expected)], sheet(false)).unwrap();
+    assert_eq!((report.totals().expired_minutes, report.totals().minutes), (2, 0));
+    assert!(report.verdict().unwrap_err().to_string().contains("nothing was compared"));
+    assert!(report.summary().starts_with("not known to be equal: "), "{}", report.summary());
+    assert_eq!(report.to_json()["equal"], false);
+
+    // Over all partitions it says nothing of the others.
+    let both = |found: &[i64]| {
+        let (found, expected) = (source("t", 1, found), source("u", 0, &[0, 7]));
+        vec![empty(), counting(found, Side::Found), counting(expected, Side::Expected)]
+    };
+    count(both(&[0, 7]), sheet(true)).unwrap().verdict().unwrap();
+    let report = count(both(&[0]), sheet(true)).unwrap();
+    assert_eq!(rows(&report), ["all 1970-01-01T00:07:00Z 1 0 1 0"]);
+}
+
+#[test]
+fn a_group_below_the_start_has_not_read_all_also_where_nothing_is_left_to_read() {
+    let mut report = count(vec![counting(source("t", 0, &[]), Side::Both { below: 5 })], sheet(false)).unwrap();
     report.verdict().unwrap();
-    assert_eq!(report.totals().expired_minutes, 2);
+    report.below_start = 1;
+    assert!(report.verdict().unwrap_err().to_string().contains("below the first offset"));
+    assert_eq!(report.to_json()["equal"], false);
+    let partition = TopicPartition::new("t", 0);
+    let stretch = Stretch { partition: partition.clone(), range: 30..30, is_worn: true, end: End::OfLog };
+    assert!(is_below(&stretch, &[(partition.clone(), 29)]));
+    assert!(!is_below(&stretch, &[(partition, 30)]) && !is_below(&stretch, &[]));
+}
+
+#[test]
+fn a_time_bounds_no_comparison_of_two_topics() {
+    let settings = |with, start, end| ReconcileSettings {
+        topic: "t".into(),
+        with,
+        partitions: vec![],
+        start,
+        end,
+        memory_bytes: 64 << 20,
+    };
+    let topic = || With::Topic { name: "u".into(), ignore_partitions: false };
+    let time = || Some(Bound::Time(0));
+    for (start, end, flag) in [(time(), None, "--start"), (None, time(), "--end")] {
+        let error = refuse_times(&settings(topic(), start, end)).unwrap_err();
+        assert!(matches!(&error, JobError::Usage(said) if said.starts_with(flag)), "{error}");
+    }
+    refuse_times(&settings(topic(), Some(Bound::Offset(1)), Some(Bound::Latest))).unwrap();
+    refuse_times(&settings(With::Group("g".into()), time(), time())).unwrap();
 }
 
 #[test]
@@ -121,6 +166,26 @@ fn one_minute_more_than_there_is_room_for_is_refused_with_a_way_out_and_shared_o
     assert!(one_by_one(room(100), 99).is_ok());
     let error = one_by_one(room(100), 100).unwrap_err().to_string();
     assert!(error.contains("100 different minutes") && error.contains("--memory"), "{error}");
+}
+
+#[test]
+fn partitions_that_only_a_file_knows_are_paid_for_in_full_and_what_is_not_used_is_given_back() {
+    let mut sheet = Sheet::new(Room::of(60 * CELL_BYTES), Wear::WithoutOffsets, false);
+    for partition in 0..10 {
+        (0..6).for_each(|minute| assert!(sheet.cell(partition, Minute::of(minute * 60_000)).is_ok()));
+    }
+    assert!(sheet.cell(10, Minute::of(0)).is_err(), "a leaf for one minute");
+    assert!(sheet.cell(9, Minute::of(6 * 60_000)).is_err());
+
+    // Lent while somebody else begins the same column.
+    let mut sheet = Sheet::new(Room::of(12 * CELL_BYTES), Wear::All, true);
+    sheet.cell(0, Minute::of(0)).unwrap();
+    let lent = sheet.lend(0);
+    sheet.cell(1, Minute::of(0)).unwrap();
+    sheet.take_back(0, lent).unwrap();
+    assert_eq!(sheet.cells().count(), 1);
+    (0..12).for_each(|minute| assert!(sheet.cell(0, Minute::of(minute * 60_000)).is_ok()));
+    assert!(sheet.cell(0, Minute::of(12 * 60_000)).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Conditions of a rule file.
 
+use super::DEPTH_MAX;
 use super::section::Section;
 use super::values::constant;
 use crate::rules::condition::{Condition, Constant, Test};
@@ -8,8 +9,11 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::cmp::Ordering;
 use toml::de::DeValue;
 
-/// What a compiled pattern, and what it remembers while it runs, may take.
+/// What a compiled pattern may take, and as much again what it remembers while it runs.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// What all patterns of a file may take, and so how many there may be.
+const PATTERNS_BYTES_MAX: usize = 512 << 20;
+const PATTERNS_MAX: usize = PATTERNS_BYTES_MAX / (2 * PATTERN_BYTES_MAX);
 
 type Holds = fn(Ordering) -> bool;
 
@@ -41,6 +45,14 @@ const NAMES: [&str; 16] = [
 
 /// Reads `{ field = …, equals = … }`, or `{ all = [ … ] }`, `{ any = [ … ] }`, `{ not = { … } }`.
 pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Condition> {
+    nested(section, paths, 1)
+}
+
+fn nested(section: &Section<'_>, paths: &mut Paths, depth: usize) -> Option<Condition> {
+    if depth > DEPTH_MAX {
+        section.wrong("", format!("conditions are nested more than {DEPTH_MAX} deep"));
+        return None;
+    }
     let before = section.errors.len();
     section.only(&NAMES);
     let names = section.names();
@@ -50,7 +62,7 @@ pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Cond
             section.wrong(join, format!("{join} stands alone in its condition"));
             return None;
         }
-        return joined(section, join, paths);
+        return joined(section, join, paths, depth);
     }
     if !section.needs("field", "\"a name or a /pointer\"") {
         return None;
@@ -64,10 +76,10 @@ pub(super) fn condition(section: &Section<'_>, paths: &mut Paths) -> Option<Cond
     Some(Condition::Field { path: path?, tests })
 }
 
-fn joined(section: &Section<'_>, join: &str, paths: &mut Paths) -> Option<Condition> {
+fn joined(section: &Section<'_>, join: &str, paths: &mut Paths, depth: usize) -> Option<Condition> {
     if join == "not" {
         let inner = section.section(join)?;
-        return condition(&inner, paths).map(|inner| Condition::Not(Box::new(inner)));
+        return nested(&inner, paths, depth + 1).map(|inner| Condition::Not(Box::new(inner)));
     }
     let before = section.errors.len();
     let sections = section.sections(join);
@@ -78,7 +90,7 @@ fn joined(section: &Section<'_>, join: &str, paths: &mut Paths) -> Option<Condit
         section.wrong(join, "conditions have to stand here, as in [{ field = \"a\", exists = true }]");
         return None;
     }
-    let conditions: Vec<Option<Condition>> = sections.iter().map(|inner| condition(inner, paths)).collect();
+    let conditions: Vec<Option<Condition>> = sections.iter().map(|inner| nested(inner, paths, depth + 1)).collect();
     let conditions = conditions.into_iter().collect::<Option<Vec<_>>>()?;
     Some(if join == "all" { Condition::All(conditions) } else { Condition::Any(conditions) })
 }
@@ -122,8 +134,15 @@ fn several(section: &Section<'_>) -> Option<Vec<Constant>> {
 
 /// A regular expression, whose time grows with the text alone, and whose memory is limited.
 pub(super) fn pattern(section: &Section<'_>, name: &str) -> Option<Regex> {
-    let built =
-        RegexBuilder::new(section.text(name)?).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
+    let text = section.text(name)?;
+    if section.errors.count_pattern() > PATTERNS_MAX {
+        section.wrong(
+            name,
+            format!("a file may have {PATTERNS_MAX} patterns: one takes the place of several, as in 'a|b'"),
+        );
+        return None;
+    }
+    let built = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
     let said = |error: regex::Error| match error {
         regex::Error::CompiledTooBig(bytes) => format!("the pattern takes more than {bytes} bytes"),
         error => {

@@ -8,6 +8,7 @@ use crate::rules::change::{Case, Change, Json};
 use crate::rules::moment::{Part, Unit};
 use crate::rules::paths::{PathId, Paths};
 use crate::rules::step::{Action, Fallback};
+use std::sync::Arc;
 
 /// In the order of the documentation.
 pub(super) const NAMES: [&str; 13] = [
@@ -80,7 +81,7 @@ fn changes(kind: &str, body: &Section<'_>, paths: &mut Paths) -> Vec<Action> {
         "map" if !body.has("on_failure") && !body.has("default") => Some(Fallback::Keep),
         _ => fallback,
     };
-    let change = change(body);
+    let change = change(body).map(Arc::new);
     each(body, paths, |path| Some(Action::Change { path, change: change.clone()?, fallback: fallback.clone()? }))
 }
 

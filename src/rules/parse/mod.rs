@@ -16,6 +16,9 @@ use toml::de::DeTable;
 /// Larger than any file that was written by hand.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
+/// Conditions and values are followed no deeper: dotted names in tables in tables lead deeper than the parser's own limit.
+const DEPTH_MAX: usize = 100;
+
 /// What has been read so far.
 #[derive(Default)]
 struct Read {

@@ -7,7 +7,7 @@ use crate::rules::RuleError;
 use crate::rules::change::Json;
 use crate::rules::paths::{PathId, Paths};
 use crate::rules::seen::Number;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use toml::de::{DeTable, DeValue};
 
 /// More than anybody reads at once; each has its place counted from the top of the file.
@@ -17,11 +17,13 @@ const ERRORS_MAX: usize = 100;
 pub(super) struct Errors<'t> {
     text: &'t str,
     list: RefCell<Vec<RuleError>>,
+    /// Not an error yet: how many patterns the file has, which every section counts.
+    patterns: Cell<usize>,
 }
 
 impl<'t> Errors<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, list: RefCell::new(Vec::new()) }
+        Self { text, list: RefCell::new(Vec::new()), patterns: Cell::new(0) }
     }
 
     /// Something is wrong at this byte of the file.
@@ -33,6 +35,12 @@ impl<'t> Errors<'t> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         self.list.borrow_mut().push(RuleError { line, column, path: path.to_owned(), message: message.into() });
+    }
+
+    /// Counts one pattern more, and gives how many there are.
+    pub(super) fn count_pattern(&self) -> usize {
+        self.patterns.update(|patterns| patterns + 1);
+        self.patterns.get()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -92,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<(&'a DeValue<'a>, usize)> {
-        let (_, value) = self.table.iter().find(|(key, _)| key.get_ref() == name)?;
+        let value = self.table.get(name)?;
         Some((value.get_ref(), value.span().start))
     }
 

@@ -1,5 +1,6 @@
 //! Values of a rule file as JSON, as numbers, and as what conditions compare with.
 
+use super::DEPTH_MAX;
 use crate::formats::string;
 use crate::rules::change::Json;
 use crate::rules::condition::Constant;
@@ -22,7 +23,7 @@ pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
 /// The value as JSON. Times are texts.
 pub(super) fn json(value: &DeValue<'_>) -> Result<Json, String> {
     let mut text = Vec::new();
-    write(value, &mut text)?;
+    write(value, &mut text, 1)?;
     let kind = match value {
         DeValue::String(_) | DeValue::Datetime(_) => Kind::Text { escaped: text.contains(&b'\\') },
         DeValue::Integer(_) => Kind::Number { whole: true },
@@ -34,8 +35,10 @@ pub(super) fn json(value: &DeValue<'_>) -> Result<Json, String> {
     Ok(Json { text: text.into(), kind })
 }
 
-/// As deep as the parser lets values be.
-fn write(value: &DeValue<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+fn write(value: &DeValue<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("a value is nested more than {DEPTH_MAX} deep"));
+    }
     match value {
         DeValue::String(text) => string::put(out, text),
         DeValue::Datetime(time) => string::put(out, &time.to_string()),
@@ -58,7 +61,7 @@ fn write(value: &DeValue<'_>, out: &mut Vec<u8>) -> Result<(), String> {
                 if index > 0 {
                     out.push(b',');
                 }
-                write(value.get_ref(), out)?;
+                write(value.get_ref(), out, depth + 1)?;
             }
             out.push(b']');
         }
@@ -73,7 +76,7 @@ fn write(value: &DeValue<'_>, out: &mut Vec<u8>) -> Result<(), String> {
                 }
                 string::put(out, name.get_ref());
                 out.push(b':');
-                write(value.get_ref(), out)?;
+                write(value.get_ref(), out, depth + 1)?;
             }
             out.push(b'}');
         }

@@ -168,6 +168,44 @@ fn what_is_no_rule_file_at_all_is_named() {
 }
 
 #[test]
+fn conditions_and_values_are_followed_to_a_depth_and_no_further() {
+    let way = |name: &str, levels: usize| vec![name; levels].join(".");
+    let condition = |first: usize, second: usize| {
+        let (first, second) = (way("not", first), way("not", second));
+        let inner = "{ field = \"a\", exists = true }";
+        Rules::parse(&format!("[[rule]]\nfilter = {{ keep = {{ {first} = {{ {second} = {inner} }} }} }}\n"))
+    };
+    condition(70, 29).unwrap();
+    let errors = condition(70, 70).unwrap_err();
+    assert!(errors.len() == 1 && shown(&errors).contains("more than 100 deep"), "{}", shown(&errors));
+    let value = |first: usize, second: usize| {
+        let (first, second) = (way("a", first), way("a", second));
+        Rules::parse(&format!("[[rule]]\ndefault = {{ field = \"a\", value = {{ {first} = {{ {second} = 1 }} }} }}\n"))
+    };
+    value(70, 29).unwrap();
+    let errors = value(70, 70).unwrap_err();
+    assert!(errors.len() == 1 && shown(&errors).contains("more than 100 deep"), "{}", shown(&errors));
+}
+
+#[test]
+fn what_a_file_makes_of_itself_is_bounded() {
+    // One map for all fields, not one for each.
+    let fields: Vec<String> = (0..2_000).map(|field| format!("\"f{field}\"")).collect();
+    let pairs: Vec<String> = (0..40_000).map(|pair| format!("k{pair} = {pair}")).collect();
+    let map = format!("map = {{ field = [{}], values = {{ {} }} }}", fields.join(", "), pairs.join(", "));
+    let rules = one(&map);
+    assert_eq!(cleaned(&rules, br#"{"f1999":"k39999"}"#), r#"{"f1999":39999}"#);
+
+    let patterns = |count: usize| {
+        let tests: Vec<String> = (0..count).map(|_| "{ field = \"a\", matches = 'x' }".to_owned()).collect();
+        Rules::parse(&format!("[[rule]]\nfilter = {{ keep = {{ any = [{}] }} }}\n", tests.join(", ")))
+    };
+    patterns(256).unwrap();
+    let errors = patterns(257).unwrap_err();
+    assert!(errors.len() == 1 && shown(&errors).contains("256 patterns"), "{}", shown(&errors));
+}
+
+#[test]
 fn a_file_full_of_errors_is_told_of_in_part_and_at_once() {
     let names: String = (0..20_000).map(|name| format!("x{name}=1\n")).collect();
     assert_eq!(Rules::parse(&names).unwrap_err().len(), 100);

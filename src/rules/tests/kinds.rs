@@ -40,6 +40,7 @@ fn a_rename_keeps_the_place_and_never_covers_anything() {
                 r#"{"timestamp":4,"ts":5}"#,
                 "…timestamp is 4: it is there already, and nothing is renamed over it (occupied)",
             ),
+            (r#"{"timestamp":4,"ts":null}"#, "="),
             (r#"{"\u0074s":{"x":[1, 2]}}"#, r#"{"timestamp":{"x":[1, 2]}}"#),
         ],
     );
@@ -49,6 +50,8 @@ fn a_rename_keeps_the_place_and_never_covers_anything() {
             (r#"{"m":{"ts":5,"k":6},"a":1}"#, r#"{"m":{"k":6},"a":1,"n":{"t/s":5}}"#),
             (r#"{"n":{"z":1},"m":{"ts":5}}"#, r#"{"n":{"z":1,"t/s":5},"m":{}}"#),
             (r#"{"n":3,"m":{"ts":5}}"#, "…n is 3: no object"),
+            (r#"{"n":3,"m":{"ts":null}}"#, "="),
+            (r#"{"n":null,"m":{"ts":null}}"#, r#"{"n":{"t/s":null},"m":{}}"#),
             (r#"{"m":"ts"}"#, "="),
         ],
     );

@@ -322,12 +322,16 @@ fn rename(root: &mut Value, from: &Field, to: &Field) -> Result<(), Class> {
     if get(root, from).is_none() {
         return Ok(());
     }
+    let is_null = get(root, from).is_some_and(Value::is_null);
     if get(root, to).is_some_and(|there| !there.is_null()) {
-        return Err(Class::Occupied);
+        return if is_null { Ok(()) } else { Err(Class::Occupied) };
     }
     take(root, to);
     let (parent, new) = (&from[..from.len() - 1], to[to.len() - 1]);
     if parent != &to[..to.len() - 1] {
+        if is_null && put(root, to, Value::Null).is_err() {
+            return Ok(());
+        }
         let value = take(root, from).unwrap_or_default();
         return put(root, to, value);
     }
