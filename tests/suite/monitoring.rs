@@ -4,6 +4,7 @@ use crate::support::*;
 use kmerge::base::clock::now_ms;
 use kmerge::base::place::TopicPartition;
 use kmerge::broker::{Broker, BrokerConfig, Fault, Rule};
+use kmerge::jobs::monitor::{Monitor, MonitorSettings};
 use kmerge::wire::{ApiKey, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -140,6 +141,26 @@ async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
         assert!(reasons.contains(reason), "{reason}: {reasons}");
     }
     faults.clear();
+}
+
+/// What the others tell at once is not spread over the time for which one broker is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_is_of_when_the_ends_were_asked_for_however_long_a_broker_is_silent() {
+    let cluster = Cluster::embedded("silent").await;
+    let topic = cluster.topic("halves", 2).await;
+    let settings = MonitorSettings { topics: vec![topic.parse().unwrap()], ..MonitorSettings::default() };
+    let timeout = Duration::from_secs(1);
+    let brokers: Vec<String> = cluster.brokers.split(',').map(str::to_owned).collect();
+    let mut monitor = Monitor::connect(settings, &brokers, timeout).await.unwrap();
+    let held =
+        cluster.embedded.as_ref().unwrap().faults().add(Rule::on(ApiKey::ListOffsets).node(2).always(), Fault::Hold);
+    let view = monitor.look().await.unwrap();
+    let took = now_ms() - view.snapshot.now_ms;
+    held.release();
+    let ends: Vec<_> = view.snapshot.topics[0].partitions.iter().map(|one| one.end).collect();
+    assert!(ends.contains(&Some(0)) && ends.contains(&None), "{ends:?}");
+    // It was waited for the ends and then for the last stable offsets, each time for half the timeout. Clocks are not that exact.
+    assert!(took > 950, "{took} ms");
 }
 
 #[test]

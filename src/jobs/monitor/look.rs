@@ -58,8 +58,10 @@ impl Monitor {
         let nodes: Vec<i32> = brokers.iter().map(|broker| broker.node).collect();
         let sizes = futures::future::join_all(nodes.iter().map(|node| cluster.log_dirs(*node)));
         let ends = async {
+            // Now: most are told at once, and one broker that is silent keeps all of them waiting.
+            let (at, now_ms) = (self.began.elapsed(), now_ms());
             let ends = cluster.offsets_as_told(&led, OffsetAt::Latest).await;
-            (ends, self.began.elapsed(), now_ms(), cluster.offsets_as_told(&led, OffsetAt::LastStable).await)
+            (ends, at, now_ms, cluster.offsets_as_told(&led, OffsetAt::LastStable).await)
         };
         let starts = cluster.offsets_as_told(&led, OffsetAt::Earliest);
         let ((ends, at, now_ms, stables), starts, sizes, groups) =
