@@ -55,6 +55,7 @@ fn view() -> View {
                 positions: vec![position(0, Some(50))],
             },
         ],
+        listed: None,
         problems: vec![],
     };
     let mut history = History::default();
