@@ -121,6 +121,10 @@ fn the_dashboard_is_whole() {
         for name in used.filter(|name| *name != "__rate_interval") {
             assert!(names.contains(name), "{query}: there is no variable {name}");
         }
+        // Of what may go back rate() takes each step back for a restart from nothing.
+        for of in query.split("rate(").skip(1).filter_map(|rest| rest.split('{').next()) {
+            assert!(of.ends_with("_total"), "{query}: {of} is no counter");
+        }
     }
 }
 
