@@ -334,6 +334,35 @@ async fn a_watch_appends_to_a_pipe_and_ends_quietly_with_its_reader() {
     broker.stop().await;
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_into_a_pipe_that_nobody_empties_hears_a_signal() {
+    // One look at so many partitions is more than a pipe takes.
+    let config = BrokerConfig { topics: vec![("wide".to_owned(), 1000)], ..BrokerConfig::default() };
+    let broker = Broker::start(config).await.unwrap();
+    let args = ["monitor", "--watch", "--listen", "0", "--interval", "100ms", "--output", "json"];
+    let mut child = command(&broker.bootstrap(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pipe = child.stdout.take().unwrap();
+    let said = lines(child.stderr.take().unwrap());
+    let mut watching = Watching { child, said, shown: channel().1 };
+    let metrics = Watching::wait_for(&watching.said, "metrics at http://");
+    let metrics = metrics.strip_prefix("metrics at http://").unwrap().strip_suffix("/metrics").unwrap();
+    // It looks no more.
+    wait_until(metrics, "/ready", |answer| answer.contains("not ready: the last look ended"));
+    signal("-INT", &watching.child);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = watching.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < PATIENCE, "it hears nothing");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(status.code(), Some(130));
+    drop(pipe);
+    broker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_told_before_anything_is_done() {
     let cluster = Cluster::embedded("taken").await;
