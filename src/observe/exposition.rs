@@ -96,6 +96,8 @@ fn escape(out: &mut String, text: &str, quotes: bool) {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '"' if quotes => out.push_str("\\\""),
+            // No escape stands for it, and a page with one in it Prometheus drops as a whole.
+            '\0' => out.push(char::REPLACEMENT_CHARACTER),
             c => out.push(c),
         }
     }
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_a_strict_reader_reads() {
-        let hostile = "a\\b\"c\nd\u{e9}{}=,";
+        let hostile = "a\\b\"c\nd\u{e9}{}=,\0\r\u{1b}";
         let mut text = Exposition::default();
         let mut family = text.family("kafka_brokers", Sort::Gauge, "Brokers.\nAll \\ of them \"now\".");
         family.sample(&[], 2);
@@ -124,7 +126,10 @@ mod tests {
         assert_eq!((read[0].help.as_str(), read[0].kind.as_str()), ("Brokers.\nAll \\ of them \"now\".", "gauge"));
         assert_eq!(read[0].samples[0].value, 2.0);
         let others = &read[1].samples;
-        assert_eq!(others[0].labels, [("topic".to_owned(), hostile.to_owned()), ("partition".into(), "0".into())]);
+        assert_eq!(
+            others[0].labels,
+            [("topic".to_owned(), hostile.replace('\0', "\u{fffd}")), ("partition".into(), "0".into())]
+        );
         assert_eq!((others[0].value, others[1].value), (u64::MAX as f64, f64::NEG_INFINITY));
         assert!(others[2].value.is_nan());
         assert_eq!(others[3].value, 1e-9);
@@ -139,6 +144,7 @@ mod tests {
             "a\n",                    // no value
             "a{b=\"c\" 1\n",          // not closed
             "a{b=\"c\\x\"} 1\n",      // no such escape
+            "a{b=\"\0\"} 1\n",        // a NUL, wherever it stands
             "a{b=c} 1\n",             // no quotes
             "a{1b=\"c\"} 1\n",        // no label name
             "a{b=\"1\",b=\"2\"} 1\n", // a label twice

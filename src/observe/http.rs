@@ -5,8 +5,8 @@
 //! - a request's head has `HEAD_BYTES_MAX` bytes and [`Limits::head`] time ([`Limits::idle`] where one was answered before),
 //!   whether it comes at once or byte by byte;
 //! - an answer has [`Limits::answer`] time to be taken;
-//! - there are [`Limits::connections`] connections at most: the one that was opened first makes way for the next, so whoever opens
-//!   many and sends nothing locks nobody out;
+//! - there are [`Limits::connections`] connections at most: of those that are not being answered the one that was opened first makes
+//!   way for the next, so whoever opens many and sends nothing locks nobody out and cuts nobody off;
 //! - pages are shared, not copied for each who asks.
 
 mod head;
@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -141,29 +142,36 @@ impl Server {
 
 /// The connections, the oldest first.
 #[derive(Debug, Default)]
-struct Open(VecDeque<AbortHandle>);
+struct Open(VecDeque<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    task: AbortHandle,
+    answering: Arc<AtomicBool>,
+}
 
 impl Open {
     fn add(&mut self, stream: TcpStream, pages: Pages, limits: Limits) {
-        self.0.retain(|one| !one.is_finished());
-        while self.0.len() >= limits.connections.max(1)
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
+        self.0.retain(|one| !one.task.is_finished());
+        while self.0.len() >= limits.connections.max(1) {
+            let idle = self.0.iter().position(|one| !one.answering.load(Relaxed));
+            let Some(gone) = self.0.remove(idle.unwrap_or(0)) else { break };
+            gone.task.abort();
         }
-        let connection = Connection { stream, read: Vec::new() };
+        let answering = Arc::new(AtomicBool::new(false));
+        let connection = Connection { stream, read: Vec::new(), answering: answering.clone() };
         let task = tokio::spawn(async move {
             if let Err(error) = connection.run(&pages, limits).await {
                 tracing::trace!(%error, "a connection of the HTTP server ended");
             }
         });
-        self.0.push_back(task.abort_handle());
+        self.0.push_back(Opened { task: task.abort_handle(), answering });
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
+        self.0.iter().for_each(|one| one.task.abort());
     }
 }
 
@@ -171,6 +179,8 @@ struct Connection {
     stream: TcpStream,
     /// What came and was not looked at yet.
     read: Vec<u8>,
+    /// Told to who makes room for others.
+    answering: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -182,7 +192,9 @@ impl Connection {
                 Ok(head) => head?,
             };
             let Some(head) = head else { return Ok(()) };
+            self.answering.store(true, Relaxed);
             let answered = tokio::time::timeout(limits.answer, self.answer(head, pages)).await;
+            self.answering.store(false, Relaxed);
             match answered {
                 Ok(Ok(true)) => patience = limits.idle,
                 Ok(ended) => return ended.map(drop),

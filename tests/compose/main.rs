@@ -54,6 +54,14 @@ fn mistakes_in_a_scenario_are_found() {
         ("file: sample.csv", "file: samples.csv", "'samples.csv', which is not there"),
         ("configs: [\"sample\"]", "configs: [\"other\"]", "config other is used but not declared"),
         ("context: ../../..", "context: ../..", "build reads"),
+        ("pull_policy: never", "pull_policy: once", "pull_policy must be"),
+        ("pull_policy: never", "pull_policy: missing", "would be pulled"),
+        (
+            "    <<: *kmerge\n",
+            "    <<: *kmerge\n    build: {context: ../../.., dockerfile: compose/Dockerfile}\n",
+            "several at once",
+        ),
+        ("    build:\n      context: ../../..\n      dockerfile: compose/Dockerfile\n", "", "nobody builds kmerge"),
         ("restart: \"no\"", "restart: always", "waits for topic to complete"),
         ("${RECORDS:-1000000}", "$RECORDS", "write $$"),
     ] {

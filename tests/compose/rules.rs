@@ -45,6 +45,7 @@ const SERVICE: &[&str] = &[
 
 const HEALTHCHECK: &[&str] = &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"];
 const RESTART: &[&str] = &["no", "always", "on-failure", "unless-stopped"];
+const PULL_POLICY: &[&str] = &["always", "never", "missing", "build", "daily", "weekly"];
 const BUILD: &[&str] = &["context", "dockerfile", "args", "target"];
 
 /// Everything in the document, which lies in that folder, that compose would refuse, or accept and not do.
@@ -62,6 +63,7 @@ pub(crate) fn problems(document: &Value, folder: &Path) -> Vec<String> {
         let mut about = Vec::new();
         unknown_keys(service, SERVICE, "the service", &mut about);
         image_or_build(service, folder, &mut about);
+        pulled(service, &services, &mut about);
         depends_on(name, service, &services, &mut about);
         healthcheck(service.get("healthcheck"), &mut about);
         environment(service.get("environment"), &mut about);
@@ -131,6 +133,22 @@ fn image_or_build(service: &Value, folder: &Path, found: &mut Vec<String>) {
     let dockerfile = context.join(build.get("dockerfile").text());
     if !dockerfile.is_file() {
         found.push(format!("build reads {}, which is not there", dockerfile.display()));
+    }
+}
+
+/// What is built under one name is built by one service, and no other one looks for it elsewhere.
+fn pulled(service: &Value, services: &BTreeMap<&str, &Value>, found: &mut Vec<String>) {
+    let policy = service.get("pull_policy");
+    if *policy != Value::Null && !PULL_POLICY.contains(&policy.text()) {
+        found.push(format!("pull_policy must be one of {PULL_POLICY:?}, got {policy:?}"));
+    }
+    let image = service.get("image").text();
+    let builds = |one: &Value| *one.get("build") != Value::Null && one.get("image").text() == image;
+    match (services.values().filter(|one| builds(one)).count(), builds(service)) {
+        (0, _) if policy.text() == "never" => found.push(format!("nobody builds {image}, and it is never pulled")),
+        (1, false) if policy.text() != "never" => found.push(format!("{image} is built here, and would be pulled")),
+        (2.., true) => found.push(format!("{image} is built by several at once")),
+        _ => {}
     }
 }
 

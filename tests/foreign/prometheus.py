@@ -38,8 +38,8 @@ def main(url, dashboard, prefix):
     assert len(queries) > 15, queries
     facts = {
         # query: what must hold of its samples
-        f'sum(rate(kafka_topic_partition_current_offset{{topic="{prefix}-orders"}}[10s]))': lambda v: 100 < v < 600,
-        f'sum(rate(kafka_consumergroup_current_offset{{topic="{prefix}-orders"}}[10s]))': lambda v: v > 0,
+        f'sum(clamp_min(deriv(kafka_topic_partition_current_offset{{topic="{prefix}-orders"}}[10s]), 0))': lambda v: 100 < v < 600,
+        f'sum(clamp_min(deriv(kafka_consumergroup_current_offset{{topic="{prefix}-orders"}}[10s]), 0))': lambda v: v > 0,
         f'max(kafka_consumergroup_lag_seconds{{topic="{prefix}-orders"}})': lambda v: 0 <= v < 60,
         f'kafka_consumergroup_members{{consumergroup="{prefix}-billing"}}': lambda v: v == 1,
         f'max by (transactional_id) (kafka_topic_partition_open_transaction_seconds{{topic="{prefix}-out", '

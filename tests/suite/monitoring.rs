@@ -4,6 +4,7 @@ use crate::support::*;
 use kmerge::base::clock::now_ms;
 use kmerge::base::place::TopicPartition;
 use kmerge::broker::{Broker, BrokerConfig, Fault, Rule};
+use kmerge::jobs::monitor::{Monitor, MonitorSettings};
 use kmerge::wire::{ApiKey, ErrorCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -98,6 +99,11 @@ on_both_brokers! {
         cluster.run(&["monitor", "--topic", &gone]).await.fails(1, &["there is no topic", &gone, "kmerge topic list"]);
         let group = ["monitor", "--topic", &topic, "--group", &gone];
         cluster.run(&group).await.fails(1, &["there is no group", &gone]);
+        // A group that reads something else is there.
+        let (other, group) = (cluster.topic("other", 1).await, cluster.group("elsewhere"));
+        let at = BTreeMap::from([(TopicPartition::new(other.as_str(), 0), 0)]);
+        cluster.client().await.set_group_offsets(&group, &at).await.unwrap();
+        cluster.run(&["monitor", "--topic", &topic, "--group", &group, "-i", "100ms"]).await.ok();
         let csv = cluster.run(&["monitor", "--topic", &format!("{topic}*"), "-i", "100ms", "--output", "csv"]).await.ok().stdout;
         assert!(csv.starts_with("TIME,KIND,NAME,TOPIC,"), "{csv}");
         assert!(csv.lines().any(|line| line.contains(&format!(",topic,{topic},,1,0.000,0.000,"))), "{csv}");
@@ -112,8 +118,8 @@ async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
     let records: Vec<Rec> = (0..3).map(Rec::int).collect();
     cluster.put(&topic, 0, &records).await;
     cluster.put(&topic, 1, &records).await;
-    let look = ["monitor", "--topic", &topic, "-i", "100ms", "--timeout", "2s", "--output", "json"];
-    let whole = cluster.run(&look).await.ok().json();
+    let look = ["monitor", "--topic", &topic, "-i", "100ms", "--output", "json", "--timeout"];
+    let whole = cluster.run(&[&look[..], &["10s"]].concat()).await.ok().json();
     let leader = |said: &Value, index: usize| said["topics"][0]["partitions"][index]["leader"].as_i64();
     let sick = usize::from(leader(&whole, 0) != Some(2));
     assert_eq!((leader(&whole, sick), &whole["not_known"]), (Some(2), &Value::Array(vec![])), "{whole}");
@@ -123,7 +129,7 @@ async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
     faults.add(Rule::on(ApiKey::DescribeLogDirs).node(2).always(), refused);
     faults.add(Rule::on(ApiKey::ListOffsets).node(2).always(), Fault::Hold);
     faults.add(Rule::on(ApiKey::ListGroups).always(), Fault::Error(ErrorCode::GroupAuthorizationFailed));
-    let said = cluster.run(&look).await.ok().json();
+    let said = cluster.run(&[&look[..], &["4s"]].concat()).await.ok().json();
     let seen = &said["topics"][0]["partitions"];
     assert_eq!(
         (&seen[1 - sick]["end"], seen[1 - sick]["messages_per_second"].as_f64()),
@@ -140,6 +146,50 @@ async fn what_a_broker_does_not_tell_is_a_gap_with_a_reason() {
         assert!(reasons.contains(reason), "{reason}: {reasons}");
     }
     faults.clear();
+}
+
+/// A monitor of a topic whose two partitions are led by nodes 1 and 2.
+async fn monitor_of_halves(cluster: &Cluster, timeout: Duration) -> Monitor {
+    let topic = cluster.topic("halves", 2).await;
+    let settings = MonitorSettings { topics: vec![topic.parse().unwrap()], ..MonitorSettings::default() };
+    let brokers: Vec<String> = cluster.brokers.split(',').map(str::to_owned).collect();
+    Monitor::connect(settings, &brokers, timeout).await.unwrap()
+}
+
+/// What the others tell at once is not spread over the time for which one broker is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_is_of_when_the_ends_were_asked_for_however_long_a_broker_is_silent() {
+    let cluster = Cluster::embedded("silent").await;
+    let mut monitor = monitor_of_halves(&cluster, Duration::from_secs(4)).await;
+    let faults = cluster.embedded.as_ref().unwrap().faults();
+    let held = faults.add(Rule::on(ApiKey::ListOffsets).node(2).always(), Fault::Hold);
+    let view = monitor.look().await.unwrap();
+    let took = now_ms() - view.snapshot.now_ms;
+    held.release();
+    let ends: Vec<_> = view.snapshot.topics[0].partitions.iter().map(|one| one.end).collect();
+    assert!(ends.contains(&Some(0)) && ends.contains(&None), "{ends:?}");
+    // It waited for the ends and then for the last stable offsets, each time for half the timeout. Clocks are not that exact.
+    assert!(took > 3_900, "{took} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_slow_to_tell_sizes_tells_all_else_meanwhile() {
+    let cluster = Cluster::embedded("disks").await;
+    let mut monitor = monitor_of_halves(&cluster, Duration::from_secs(10)).await;
+    let faults = cluster.embedded.as_ref().unwrap().faults();
+    let held = faults.add(Rule::on(ApiKey::DescribeLogDirs).node(2).always(), Fault::Hold);
+    let before = faults.count(ApiKey::ListOffsets);
+    let mut look = std::pin::pin!(monitor.look());
+    let view = tokio::select! {
+        view = &mut look => panic!("it does not wait for the sizes: {view:?}"),
+        // Ends, starts, last stable offsets, of two brokers.
+        () = faults.arrived(ApiKey::ListOffsets, before + 6) => {
+            held.release();
+            look.await.unwrap()
+        }
+    };
+    assert_eq!(view.snapshot.problems, Vec::<String>::new());
+    assert!(view.snapshot.brokers.iter().all(|one| one.log_bytes.is_some()), "{:?}", view.snapshot.brokers);
 }
 
 #[test]
@@ -166,7 +216,7 @@ fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
 
 impl Watching {
     fn start(brokers: &str, args: &[&str]) -> Self {
-        let mut command = command(brokers, &[&["monitor", "--interval", "100ms", "--timeout", "2s"], args].concat());
+        let mut command = command(brokers, &[&["monitor", "--interval", "100ms", "--timeout", "10s"], args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (said, shown) = (lines(child.stderr.take().unwrap()), lines(child.stdout.take().unwrap()));
         Self { child, said, shown }
@@ -218,19 +268,18 @@ fn wait_until(address: &str, path: &str, holds: impl Fn(&str) -> bool) -> String
     }
 }
 
-async fn broker_at(port: u16) -> Broker {
-    let config = BrokerConfig { port, topics: vec![("orders".to_owned(), 2)], ..BrokerConfig::default() };
+async fn broker() -> Broker {
+    let config = BrokerConfig { topics: vec![("orders".to_owned(), 2)], ..BrokerConfig::default() };
     Broker::start(config).await.expect("the embedded broker starts")
 }
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes() {
-    let broker = broker_at(0).await;
-    let address = broker.bootstrap();
-    let port = address.rsplit(':').next().unwrap().parse().unwrap();
-    broker.stop().await;
-    let watching = Watching::start(&address, &["--watch", "--listen", "0", "--output", "csv"]);
+    let broker = broker().await;
+    // It hangs up on everybody; its port stays its own.
+    broker.faults().add(Rule::on(ApiKey::ApiVersions).always(), Fault::DropBefore);
+    let watching = Watching::start(&broker.bootstrap(), &["--watch", "--listen", "0", "--output", "csv"]);
     let metrics = Watching::wait_for(&watching.said, "metrics at http://");
     let metrics = metrics.strip_prefix("metrics at http://").unwrap().strip_suffix("/metrics").unwrap();
     Watching::wait_for(&watching.said, "the cluster is away: no broker answers");
@@ -238,12 +287,13 @@ async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes()
     assert!(get(metrics, "/ping").ends_with("pong\n"));
     assert!(get(metrics, "/").contains("no broker answers"));
 
-    let broker = broker_at(port).await;
+    broker.faults().clear();
     Watching::wait_for(&watching.said, "the cluster answers again");
     assert!(Watching::wait_for(&watching.shown, "TIME,").starts_with("TIME,KIND,"));
     // The first look knows no rates; there is one line of heads, whatever comes after it.
-    assert!(Watching::wait_for(&watching.shown, ",topic,orders,").contains(",topic,orders,,2,,,0,0,0,"));
-    assert!(Watching::wait_for(&watching.shown, ",topic,orders,").contains(",topic,orders,,2,0.000,0.000,0,0,0,"));
+    assert!(Watching::wait_for(&watching.shown, ",topic,orders,").contains(",topic,orders,,2,,,"));
+    // Of a broker that stalls there is a gap before that.
+    Watching::wait_for(&watching.shown, ",topic,orders,,2,0.000,0.000,0,0,0,");
     wait_until(metrics, "/ready", |answer| answer.starts_with("HTTP/1.1 200 "));
     let page = wait_until(metrics, "/metrics", |page| page.contains("\nkmerge_monitor_up 1\n"));
     assert!(page.contains("\nkafka_topic_partition_current_offset{topic=\"orders\",partition=\"1\"} 0\n"), "{page}");
@@ -267,7 +317,7 @@ async fn a_cluster_that_is_away_is_said_and_waited_for_and_so_is_one_that_goes()
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_appends_to_a_pipe_and_ends_quietly_with_its_reader() {
-    let broker = broker_at(0).await;
+    let broker = broker().await;
     let mut command = command(&broker.bootstrap(), &["monitor", "--watch", "--interval", "100ms", "-t", "orders"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -281,6 +331,35 @@ async fn a_watch_appends_to_a_pipe_and_ends_quietly_with_its_reader() {
     });
     let ended = ended(child).await;
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
+    broker.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_into_a_pipe_that_nobody_empties_hears_a_signal() {
+    // One look at so many partitions is more than a pipe takes.
+    let config = BrokerConfig { topics: vec![("wide".to_owned(), 1000)], ..BrokerConfig::default() };
+    let broker = Broker::start(config).await.unwrap();
+    let args = ["monitor", "--watch", "--listen", "0", "--interval", "100ms", "--output", "json"];
+    let mut child = command(&broker.bootstrap(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pipe = child.stdout.take().unwrap();
+    let said = lines(child.stderr.take().unwrap());
+    let mut watching = Watching { child, said, shown: channel().1 };
+    let metrics = Watching::wait_for(&watching.said, "metrics at http://");
+    let metrics = metrics.strip_prefix("metrics at http://").unwrap().strip_suffix("/metrics").unwrap();
+    // It looks no more.
+    wait_until(metrics, "/ready", |answer| answer.contains("not ready: the last look ended"));
+    signal("-INT", &watching.child);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = watching.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < PATIENCE, "it hears nothing");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(status.code(), Some(130));
+    drop(pipe);
     broker.stop().await;
 }
 

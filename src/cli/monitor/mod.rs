@@ -123,7 +123,7 @@ impl MonitorArgs {
         monitor.check_names(&first)?;
         tokio::time::sleep(self.interval).await;
         let view = monitor.look().await?;
-        Shown { top: self.top, ..Shown::default() }.show(cx, &view)
+        Shown { top: self.top, ..Shown::default() }.show(cx, &view).await
     }
 
     /// One look after the other.
@@ -162,7 +162,7 @@ impl MonitorArgs {
                     }
                     shown.begun = true;
                     if self.watch {
-                        shown.show(cx, &view)?;
+                        shown.show(cx, &view).await?;
                     }
                 }
                 Err(error) if error.kind() == Kind::Unreachable => {
@@ -193,7 +193,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn show(&mut self, cx: &Context, view: &View) -> anyhow::Result<()> {
+    async fn show(&mut self, cx: &Context, view: &View) -> anyhow::Result<()> {
         let text = match cx.global.output {
             OutputForm::Json => format!("{}\n", view.to_json()),
             OutputForm::Csv => {
@@ -215,7 +215,8 @@ impl Shown {
             }
         };
         self.printed = true;
-        write_stdout(&text)
+        // On a thread of its own: a pipe that nobody empties blocks it, and a signal is to be heard all the same.
+        tokio::task::spawn_blocking(move || write_stdout(&text)).await?
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::reassign::refused_with;
 use crate::base::place::TopicPartition;
-use crate::client::cluster::{Ask, Cluster, call_error};
+use crate::client::cluster::{Cluster, Lane, call_error};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
 use crate::wire::describe_log_dirs::{DescribeLogDirs, DescribeLogDirsRequest};
@@ -44,7 +44,7 @@ impl Cluster {
 
     async fn log_dirs_once(&self, node: i32, deadline: Deadline) -> Result<Vec<LogDir>, ClientError> {
         let request = DescribeLogDirsRequest { topics: None };
-        let answer = self.call::<DescribeLogDirs>(Ask::Node(node), &request, deadline).await?;
+        let answer = self.call_on::<DescribeLogDirs>(node, Lane::Disks, &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<DescribeLogDirs>(broker, error))?;
         refused_with(broker, "DescribeLogDirs", format!("broker {node}"), response.error_code, None)?;

@@ -15,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) enum Lane {
     /// Questions and changes.
     Control,
+    /// What a broker looks up on its disks, which it may be slow at.
+    Disks,
     /// Data to us, spread over several.
     Fetch(u8),
     /// Data to us that may let us wait for it.

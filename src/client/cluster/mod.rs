@@ -304,6 +304,20 @@ impl Cluster {
         connection.submit_as::<A>(need, request, expect).map_err(failed)?.await.map_err(failed)
     }
 
+    /// Calls a broker once, on the connection of a lane.
+    pub(crate) async fn call_on<A: Api>(
+        &self,
+        node: i32,
+        lane: Lane,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer<A>, ClientError> {
+        let deadline = deadline.within(self.shared.timeout / 2);
+        let connection = self.connection(node, lane, deadline).await?;
+        let result = connection.call::<A>(request, Vec::new(), ANSWER_BYTES_MAX, deadline).await;
+        result.map_err(|error| call_error::<A>(connection.broker(), error))
+    }
+
     /// The version of `A` that is spoken with who is asked, for requests that differ from one to the next.
     pub(crate) async fn version<A: Api>(&self, ask: Ask, deadline: Deadline) -> Result<i16, ClientError> {
         let connection = self.ask(ask, deadline).await?;

@@ -58,11 +58,13 @@ impl Monitor {
         let nodes: Vec<i32> = brokers.iter().map(|broker| broker.node).collect();
         let sizes = futures::future::join_all(nodes.iter().map(|node| cluster.log_dirs(*node)));
         let ends = async {
+            // Now: most are told at once, and one broker that is silent keeps all of them waiting.
+            let (at, now_ms) = (self.began.elapsed(), now_ms());
             let ends = cluster.offsets_as_told(&led, OffsetAt::Latest).await;
-            (ends, self.began.elapsed(), now_ms(), cluster.offsets_as_told(&led, OffsetAt::LastStable).await)
+            (ends, at, now_ms, cluster.offsets_as_told(&led, OffsetAt::LastStable).await)
         };
         let starts = cluster.offsets_as_told(&led, OffsetAt::Earliest);
-        let ((ends, at, now_ms, stables), starts, sizes, groups) =
+        let ((ends, at, now_ms, stables), starts, sizes, (listed, groups)) =
             tokio::join!(ends, starts, sizes, self.groups(&mut problems));
 
         let mut seen: HashMap<TopicPartition, Seen> = HashMap::with_capacity(led.len());
@@ -112,17 +114,21 @@ impl Monitor {
         });
         let brokers = brokers.collect();
         let cluster_id = self.cluster.cluster_id();
-        Ok(Snapshot { at, now_ms, cluster_id, brokers, topics, groups, problems: problems.0 })
+        Ok(Snapshot { at, now_ms, cluster_id, brokers, topics, groups, listed, problems: problems.0 })
     }
 
-    /// The groups that are looked at, with their committed offsets.
-    async fn groups(&self, problems: &mut Problems) -> Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)> {
-        let (listed, failed): (Vec<GroupListed>, _) = self.cluster.groups_as_told().await;
+    /// The names of the groups that are looked at, if all are known, and their committed offsets, as far as those are.
+    async fn groups(
+        &self,
+        problems: &mut Problems,
+    ) -> (Option<Vec<String>>, Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)>) {
+        let (mut listed, failed): (Vec<GroupListed>, _) = self.cluster.groups_as_told().await;
+        listed.retain(|one| self.settings.wants_group(&one.group));
+        let names = failed.is_empty().then(|| listed.iter().map(|one| one.group.clone()).collect());
         for (node, error) in failed {
             problems.note::<(), _>(&format!("groups at broker {node}"), Err(error));
         }
-        let wanted = listed.into_iter().filter(|one| self.settings.wants_group(&one.group));
-        let asked = wanted.map(|one| async move {
+        let asked = listed.into_iter().map(|one| async move {
             let (described, offsets) =
                 tokio::join!(self.cluster.group(&one.group), self.cluster.group_offsets(&one.group));
             (one, described, offsets)
@@ -146,7 +152,7 @@ impl Monitor {
             };
             groups.push((seen, offsets.into_iter().map(|(at, committed)| (at, committed.offset)).collect()));
         }
-        groups
+        (names, groups)
     }
 
     /// Where the groups are. One that reads none of the topics that were asked for is left out.

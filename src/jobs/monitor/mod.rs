@@ -53,6 +53,25 @@ impl MonitorSettings {
     fn wants_group(&self, name: &str) -> bool {
         self.groups.is_empty() || self.groups.iter().any(|one| one.fits(name))
     }
+
+    fn check_names(&self, snapshot: &Snapshot) -> Result<(), JobError> {
+        let missing = |patterns: &[Pattern], there: &dyn Fn(&Pattern) -> bool| {
+            patterns.iter().find(|one| one.is_name() && !there(one)).map(ToString::to_string)
+        };
+        let topics = |one: &Pattern| snapshot.topics.iter().any(|topic| one.fits(&topic.name));
+        // A group that is there may read nothing of these topics, or its coordinator may not answer; and where a broker did not
+        // tell of its groups, any may be there.
+        let groups = |one: &Pattern| snapshot.listed.as_ref().is_none_or(|all| all.iter().any(|name| one.fits(name)));
+        let (what, name) = match (missing(&self.topics, &topics), missing(&self.groups, &groups)) {
+            (Some(name), _) => ("topic", name),
+            (_, Some(name)) => ("group", name),
+            _ => return Ok(()),
+        };
+        Err(JobError::Refused(format!(
+            "there is no {what} {} (kmerge {what} list shows them)",
+            crate::base::text::visible(&name)
+        )))
+    }
 }
 
 /// Looks at a cluster again and again.
@@ -86,20 +105,7 @@ impl Monitor {
 
     /// Refuses a name that is no pattern and that nothing has: it was mistyped, or it is not there yet.
     pub fn check_names(&self, view: &View) -> Result<(), JobError> {
-        let missing = |patterns: &[Pattern], there: &dyn Fn(&Pattern) -> bool| {
-            patterns.iter().find(|one| one.is_name() && !there(one)).map(ToString::to_string)
-        };
-        let topics = |one: &Pattern| view.topics.iter().any(|topic| one.fits(&topic.name));
-        let groups = |one: &Pattern| view.snapshot.groups.iter().any(|group| one.fits(&group.name));
-        let (what, name) = match (missing(&self.settings.topics, &topics), missing(&self.settings.groups, &groups)) {
-            (Some(name), _) => ("topic", name),
-            (_, Some(name)) => ("group", name),
-            _ => return Ok(()),
-        };
-        Err(JobError::Refused(format!(
-            "there is no {what} {} (kmerge {what} list shows them)",
-            crate::base::text::visible(&name)
-        )))
+        self.settings.check_names(&view.snapshot)
     }
 }
 

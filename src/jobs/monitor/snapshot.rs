@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub topics: Vec<TopicSeen>,
     /// The groups that are looked at, by name.
     pub groups: Vec<GroupSeen>,
+    /// The groups of the names that were asked for, also those that read nothing of what is looked at; `None` where a broker did
+    /// not tell of its groups.
+    pub listed: Option<Vec<String>>,
     /// What could not be learned, and why; each once.
     pub problems: Vec<String>,
 }

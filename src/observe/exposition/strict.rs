@@ -19,6 +19,9 @@ pub(crate) struct Sample {
 
 /// All families of a text, or what is wrong with it.
 pub(crate) fn read(text: &str) -> Result<Vec<Read>, String> {
+    if text.contains('\0') {
+        return Err("a NUL".to_owned());
+    }
     let lines = text.strip_suffix('\n').ok_or("the last line has no end")?.split('\n');
     let mut families: Vec<Read> = Vec::new();
     let mut typed = true;

@@ -182,6 +182,34 @@ async fn many_connections_that_stay_silent_lock_nobody_out() {
 }
 
 #[tokio::test]
+async fn many_connections_cut_off_no_answer_until_all_are_being_answered() {
+    let server = start(PATIENT).await;
+    let large = async || {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /large HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        stream
+    };
+    let mut answered = large().await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(server.connect().await);
+    }
+    // Whoever is to make way for the last of them has done so before this is answered.
+    assert!(server.says(b"GET /ping HTTP/1.0\r\n\r\n").await.ends_with("pong\n"));
+    assert!(rest(&mut answered).await.len() >= 64 << 20);
+
+    let mut all = Vec::new();
+    for _ in 0..PATIENT.connections {
+        all.push(large().await);
+    }
+    assert!(server.says(b"GET /ping HTTP/1.0\r\n\r\n").await.ends_with("pong\n"), "nobody is locked out");
+    assert!(rest(&mut all[0]).await.len() < 64 << 20, "the oldest made way");
+    assert!(rest(&mut all[1]).await.len() >= 64 << 20);
+}
+
+#[tokio::test]
 async fn a_dropped_server_closes_its_connections() {
     let server = start(PATIENT).await;
     let mut stream = server.connect().await;

@@ -9,7 +9,7 @@ use crate::observe::exposition::{Exposition, strict};
 use crate::wire::Uuid;
 use std::time::Duration;
 
-const HOSTILE: &str = "g\"r\\o\nup{}";
+const HOSTILE: &str = "g\"r\\o\nup{}\0";
 
 fn view() -> View {
     let partition = |end, log_bytes| Seen {
@@ -55,6 +55,7 @@ fn view() -> View {
                 positions: vec![position(0, Some(50))],
             },
         ],
+        listed: None,
         problems: vec![],
     };
     let mut history = History::default();
@@ -70,7 +71,10 @@ fn the_page_is_strictly_right_and_says_what_was_seen() {
     let value = |name: &str, wanted: &[(&str, &str)]| {
         let family = read.iter().find(|family| family.name == name).unwrap_or_else(|| panic!("no {name}"));
         let fits = |labels: &[(String, String)]| {
-            wanted.iter().all(|(name, value)| labels.iter().any(|(n, v)| n == name && v == value))
+            // A NUL cannot be written.
+            wanted
+                .iter()
+                .all(|(name, value)| labels.iter().any(|(n, v)| n == name && *v == value.replace('\0', "\u{fffd}")))
         };
         family.samples.iter().find(|sample| fits(&sample.labels)).map(|sample| sample.value)
     };
