@@ -47,6 +47,7 @@ mod coordinators;
 mod membership;
 mod metadata;
 mod offsets;
+mod one_batch;
 mod open_transactions;
 mod record_times;
 mod transactions;

@@ -6,10 +6,11 @@
 
 use super::cluster::{Ask, Cluster, call_error, refused};
 use super::error::ClientError;
+use super::one_batch::one_batch;
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, Batches, RecordReader};
 use crate::wire::ErrorCode;
-use crate::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
+use crate::wire::fetch::Fetch;
 use std::ops::Range;
 
 const READ_UNCOMMITTED: i8 = 0;
@@ -55,30 +56,7 @@ impl Cluster {
     async fn look_at(&self, partition: &TopicPartition, from: i64) -> Result<Seen, ClientError> {
         let deadline = self.deadline();
         let leader = self.leader(partition, deadline).await?;
-        let request = FetchRequest {
-            replica_id: -1,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            // The batch at the offset, whatever its size, and no more.
-            max_bytes: 1,
-            isolation_level: READ_UNCOMMITTED,
-            session_id: 0,
-            session_epoch: -1,
-            topics: vec![FetchTopic {
-                topic: partition.topic.to_string(),
-                topic_id: leader.topic_id,
-                partitions: vec![FetchPartition {
-                    partition: partition.partition,
-                    current_leader_epoch: leader.epoch,
-                    fetch_offset: from,
-                    last_fetched_epoch: -1,
-                    log_start_offset: -1,
-                    partition_max_bytes: 1,
-                    ..Default::default()
-                }],
-            }],
-            ..Default::default()
-        };
+        let request = one_batch(partition, leader, from, READ_UNCOMMITTED);
         let answer = self.call::<Fetch>(Ask::Node(leader.node), &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<Fetch>(broker, error))?;

@@ -10,10 +10,11 @@
 use super::cluster::{Ask, Cluster, call_error, refused};
 use super::deadline::Deadline;
 use super::error::ClientError;
+use super::one_batch::one_batch;
 use super::retry::Verdict;
 use crate::base::place::TopicPartition;
 use crate::wire::ErrorCode;
-use crate::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
+use crate::wire::fetch::Fetch;
 use std::time::Duration;
 
 const READ_COMMITTED: i8 = 1;
@@ -47,31 +48,8 @@ impl Cluster {
         deadline: Deadline,
     ) -> Result<Option<Vec<i64>>, ClientError> {
         let leader = self.leader(partition, deadline).await?;
-        let request = FetchRequest {
-            replica_id: -1,
-            // Whatever is there: the list comes also where the batches do not.
-            max_wait_ms: 0,
-            min_bytes: 0,
-            // One batch, the one at the offset.
-            max_bytes: 1,
-            isolation_level: READ_COMMITTED,
-            session_id: 0,
-            session_epoch: -1,
-            topics: vec![FetchTopic {
-                topic: partition.topic.to_string(),
-                topic_id: leader.topic_id,
-                partitions: vec![FetchPartition {
-                    partition: partition.partition,
-                    current_leader_epoch: leader.epoch,
-                    fetch_offset: offset,
-                    last_fetched_epoch: -1,
-                    log_start_offset: -1,
-                    partition_max_bytes: 1,
-                    ..Default::default()
-                }],
-            }],
-            ..Default::default()
-        };
+        // The list comes also where the batch does not.
+        let request = one_batch(partition, leader, offset, READ_COMMITTED);
         let answer = self.call::<Fetch>(Ask::Node(leader.node), &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<Fetch>(broker, error))?;

@@ -4,6 +4,7 @@ use crate::support::*;
 use kmerge::base::clock::now_ms;
 use kmerge::base::place::TopicPartition;
 use kmerge::broker::{Broker, BrokerConfig, Fault, Rule};
+use kmerge::client::FirstRecord;
 use kmerge::jobs::monitor::{Monitor, MonitorSettings};
 use kmerge::wire::{ApiKey, ErrorCode};
 use serde_json::Value;
@@ -25,6 +26,21 @@ fn the<'a>(list: &'a Value, field: &str, text: &str) -> &'a Value {
 }
 
 on_both_brokers! {
+    /// Each in a batch of its own, so that the one at the offset is told and none beside it.
+    async fn the_time_of_the_record_at_an_offset_is_told_as_long_as_it_lies_in_the_range(cluster: &Cluster) {
+        let topic = cluster.topic("times", 1).await;
+        let old = now_ms() - 60_000;
+        for i in 0..3 {
+            cluster.put(&topic, 0, &[Rec::int(i).stamped(old + i)]).await;
+        }
+        let (client, at) = (cluster.client().await, TopicPartition::new(topic.as_str(), 0));
+        for offset in 0..3 {
+            let found = client.first_record_in(&at, offset..3).await.unwrap();
+            assert_eq!(found, FirstRecord::Written(old + offset), "{offset}");
+        }
+        assert_eq!(client.first_record_in(&at, 3..3).await.unwrap(), FirstRecord::Nothing);
+    }
+
     /// One topic stands still, with a group behind its end; another one grows meanwhile.
     async fn monitor_tells_how_fast_topics_grow_and_how_late_groups_are(cluster: &Cluster) {
         let (still, busy) = (cluster.topic("still", 2).await, cluster.topic("busy", 1).await);

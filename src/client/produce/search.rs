@@ -6,11 +6,12 @@
 use super::PartitionWriter;
 use crate::batch::Batches;
 use crate::client::call::ANSWER_BYTES_MAX;
-use crate::client::cluster::{Leader, call_error, refused};
+use crate::client::cluster::{call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
+use crate::client::one_batch::one_batch;
 use crate::wire::ErrorCode;
-use crate::wire::fetch::{Fetch, FetchPartition, FetchRequest, FetchTopic};
+use crate::wire::fetch::Fetch;
 
 /// Markers and open transactions are shown too: we look for a place in the log, not for data.
 const READ_UNCOMMITTED: i8 = 0;
@@ -24,7 +25,7 @@ impl PartitionWriter {
         let mut at = self.flight.next();
         let mut found = 0;
         while found < self.held.len() {
-            let request = self.fetch_request(leader, at);
+            let request = one_batch(self.partition(), leader, at, READ_UNCOMMITTED);
             let answer = connection
                 .call::<Fetch>(&request, Vec::new(), ANSWER_BYTES_MAX, deadline)
                 .await
@@ -58,33 +59,5 @@ impl PartitionWriter {
         }
         tracing::debug!(partition = %self.partition(), from = self.flight.next(), found, "searched the log");
         Ok(found)
-    }
-
-    /// One batch, whatever its size: a broker gives the first one whole.
-    fn fetch_request(&self, leader: Leader, at: i64) -> FetchRequest {
-        let partition = self.partition();
-        FetchRequest {
-            replica_id: -1,
-            max_wait_ms: 0,
-            min_bytes: 0,
-            max_bytes: 1,
-            isolation_level: READ_UNCOMMITTED,
-            session_id: 0,
-            session_epoch: -1,
-            topics: vec![FetchTopic {
-                topic: partition.topic.to_string(),
-                topic_id: leader.topic_id,
-                partitions: vec![FetchPartition {
-                    partition: partition.partition,
-                    current_leader_epoch: leader.epoch,
-                    fetch_offset: at,
-                    last_fetched_epoch: -1,
-                    log_start_offset: -1,
-                    partition_max_bytes: 1,
-                    ..Default::default()
-                }],
-            }],
-            ..Default::default()
-        }
     }
 }

@@ -7,6 +7,7 @@
 use crate::base::place::{Place, TopicPartition};
 use crate::batch::{BatchError, BatchWriter, Codec, HEADER_BYTES, Headers};
 use crate::jobs::error::JobError;
+use crate::jobs::pool::Pool;
 use crate::jobs::pour::partition_of_key;
 use crate::ports::Outgoing;
 
@@ -59,8 +60,8 @@ pub(super) struct Outbox {
     filling_bytes: usize,
     /// All batches are cut when together they take so much.
     filling_bytes_max: usize,
-    writers: Vec<BatchWriter>,
-    spares: Vec<Vec<u8>>,
+    writers: Pool<BatchWriter>,
+    spares: Pool<Vec<u8>>,
 }
 
 impl Topic {
@@ -81,6 +82,14 @@ impl Topic {
     }
 }
 
+/// The topic that is meant. Without one for dead letters nothing goes there.
+fn meant<'a>(result: &'a mut Topic, dead: &'a mut Option<Topic>, to: To) -> &'a mut Topic {
+    match (to, dead) {
+        (To::Dead, Some(dead)) => dead,
+        _ => result,
+    }
+}
+
 /// Which of `count` partitions a record goes to.
 pub(super) fn slot(key: Option<&[u8]>, partition: i32, count: usize) -> usize {
     match key {
@@ -90,18 +99,19 @@ pub(super) fn slot(key: Option<&[u8]>, partition: i32, count: usize) -> usize {
 }
 
 impl Outbox {
-    pub(super) fn new(result: Topic, dead: Option<Topic>, codec: Codec, filling_bytes_max: usize) -> Self {
-        let (full, writers, spares) = (Vec::new(), Vec::new(), Vec::new());
-        Self { result, dead, codec, full, filling_bytes: 0, filling_bytes_max, writers, spares }
+    /// One that takes about `bytes_max`: three quarters for what is being filled, the rest for what is used again.
+    pub(super) fn new(result: Topic, dead: Option<Topic>, codec: Codec, bytes_max: usize) -> Self {
+        // What an unusually large record has made grow is not kept.
+        let spare_bytes_max = result.batch_bytes.saturating_mul(4);
+        let (writers, spares) = (Pool::new(bytes_max / 8, spare_bytes_max), Pool::new(bytes_max / 8, spare_bytes_max));
+        let filling_bytes_max = bytes_max - bytes_max / 4;
+        Self { result, dead, codec, full: Vec::new(), filling_bytes: 0, filling_bytes_max, writers, spares }
     }
 
     /// Takes a record; `true` says that batches are to be sent before the next one.
     #[inline]
     pub(super) fn push(&mut self, to: To, record: &Leaving<'_>) -> Result<bool, JobError> {
-        let topic = match (to, &self.dead) {
-            (To::Dead, Some(dead)) => dead,
-            _ => &self.result,
-        };
+        let topic = meant(&mut self.result, &mut self.dead, to);
         let at = topic.slot_of(record);
         let bytes = record.key.map_or(0, <[u8]>::len)
             + record.value.map_or(0, <[u8]>::len)
@@ -113,13 +123,10 @@ impl Outbox {
             self.cut(to, at)?;
         }
         let codec = self.codec;
-        let topic = match (to, &mut self.dead) {
-            (To::Dead, Some(dead)) => dead,
-            _ => &mut self.result,
-        };
+        let topic = meant(&mut self.result, &mut self.dead, to);
         let Some(slot) = topic.slots.get_mut(at) else { return Ok(false) };
-        let writers = &mut self.writers;
-        let writer = slot.writer.get_or_insert_with(|| writers.pop().unwrap_or_else(|| BatchWriter::new(codec)));
+        let writers = &self.writers;
+        let writer = slot.writer.get_or_insert_with(|| writers.take().unwrap_or_else(|| BatchWriter::new(codec)));
         if writer.is_empty() {
             slot.first = Some(record.from.at(record.offset));
         }
@@ -146,15 +153,12 @@ impl Outbox {
     }
 
     fn cut(&mut self, to: To, at: usize) -> Result<(), JobError> {
-        let topic = match (to, &mut self.dead) {
-            (To::Dead, Some(dead)) => dead,
-            _ => &mut self.result,
-        };
+        let topic = meant(&mut self.result, &mut self.dead, to);
         let Some(slot) = topic.slots.get_mut(at) else { return Ok(()) };
         let Some(mut writer) = slot.writer.take_if(|writer| !writer.is_empty()) else { return Ok(()) };
         self.filling_bytes = self.filling_bytes.saturating_sub(writer.bytes() - HEADER_BYTES);
         let records = writer.record_count() as u32;
-        let mut bytes = self.spares.pop().unwrap_or_default();
+        let mut bytes = self.spares.take().unwrap_or_default();
         let uncompressed = writer.bytes();
         let finished = writer.finish_into(&mut bytes);
         let first = slot.first.take().unwrap_or_else(|| slot.partition.at(0));
@@ -164,10 +168,7 @@ impl Outbox {
             return Err(JobError::RecordTooLarge { at: first, bytes: uncompressed, bytes_max: topic.bytes_max });
         }
         writer.clear();
-        // A buffer that an unusually large record has left is not kept.
-        if writer.capacity_bytes() <= topic.batch_bytes.saturating_mul(4) {
-            self.writers.push(writer);
-        }
+        self.writers.give_back(writer);
         self.full.push((slot.partition.clone(), Outgoing { bytes, len, records }));
         Ok(())
     }
@@ -179,10 +180,7 @@ impl Outbox {
 
     /// Takes a buffer back.
     pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
-        if self.spares.len() < self.result.slots.len() && buffer.capacity() <= self.result.batch_bytes.saturating_mul(4)
-        {
-            self.spares.push(buffer);
-        }
+        self.spares.give_back(buffer);
     }
 
     /// Forgets everything that was not sent.
@@ -269,6 +267,24 @@ mod tests {
         push(&mut outbox, To::Result, 17, None, &[b'x'; 3000]).unwrap();
         let error = outbox.cut_all().unwrap_err();
         assert!(error.to_string().starts_with("in partition 4 offset 17: "), "{error}");
+    }
+
+    #[test]
+    fn what_is_used_again_takes_no_more_than_its_part_however_many_partitions_there_are() {
+        let bytes_max = 256 << 10;
+        let topic = |name| Topic::new(name, 500, 1 << 20, 4000);
+        let mut outbox = Outbox::new(topic("out"), Some(topic("dead")), Codec::None, bytes_max);
+        for offset in 0..2000 {
+            let from = TopicPartition::new("in", offset % 500);
+            let (value, headers, offset) = (Some(&[b'x'; 1900][..]), Headers::EMPTY, offset.into());
+            outbox.push(To::Result, &Leaving { timestamp: 7, key: None, value, headers, from: &from, offset }).unwrap();
+            outbox.take_full().into_iter().for_each(|(_, batch)| outbox.give_back(batch.bytes));
+        }
+        outbox.cut_all().unwrap();
+        outbox.take_full().into_iter().for_each(|(_, batch)| outbox.give_back(batch.bytes));
+        let writers: usize = std::iter::from_fn(|| outbox.writers.take()).map(|one| one.capacity_bytes()).sum();
+        let spares: usize = std::iter::from_fn(|| outbox.spares.take()).map(|one| one.capacity()).sum();
+        assert!(writers > 0 && writers <= bytes_max / 8 && spares > 0 && spares <= bytes_max / 8, "{writers} {spares}");
     }
 
     #[test]
