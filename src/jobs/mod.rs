@@ -58,6 +58,8 @@ pub mod pace;
 
 mod commit_pace;
 
+mod pool;
+
 mod made;
 
 pub mod cursor;

@@ -3,7 +3,7 @@
 //! ```text
 //!  --memory ┬─ reading: each partition its share, and some more for partitions that are added underway
 //!           ├─ what is remembered, where the rules have to
-//!           ├─ batches being filled, in both topics
+//!           ├─ batches being filled, in both topics, and what is used again for them
 //!           └─ batches on their way
 //! ```
 

@@ -3,6 +3,7 @@
 use crate::base::units::show_count;
 use crate::batch::BatchWriter;
 use crate::jobs::error::JobError;
+use crate::jobs::pool::Pool;
 use crate::observe::progress::Progress;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -106,62 +107,6 @@ pub(super) struct Tally {
     pub(super) writers: Pool<BatchWriter>,
     /// Buffers of batches that are stored.
     pub(super) buffers: Pool<Vec<u8>>,
-}
-
-/// What may be used again, within a bound of memory.
-pub(super) struct Pool<T> {
-    spares: Mutex<Spares<T>>,
-    bytes_max: usize,
-    spare_bytes_max: usize,
-}
-
-struct Spares<T> {
-    all: Vec<T>,
-    bytes: usize,
-}
-
-/// What holds memory while it waits to be used again.
-pub(super) trait Spare {
-    /// How much.
-    fn capacity_bytes(&self) -> usize;
-}
-
-impl Spare for Vec<u8> {
-    fn capacity_bytes(&self) -> usize {
-        self.capacity()
-    }
-}
-
-impl Spare for BatchWriter {
-    fn capacity_bytes(&self) -> usize {
-        self.capacity_bytes()
-    }
-}
-
-impl<T: Spare> Pool<T> {
-    fn new(bytes_max: usize, spare_bytes_max: usize) -> Self {
-        Self { spares: Mutex::new(Spares { all: Vec::new(), bytes: 0 }), bytes_max, spare_bytes_max }
-    }
-
-    pub(super) fn take(&self) -> Option<T> {
-        let mut spares = self.lock();
-        let spare = spares.all.pop()?;
-        spares.bytes -= spare.capacity_bytes();
-        Some(spare)
-    }
-
-    /// Keeps it, unless there are enough or a large record has made it grow: that one is freed.
-    pub(super) fn give_back(&self, spare: T) {
-        let (bytes, mut spares) = (spare.capacity_bytes(), self.lock());
-        if bytes <= self.spare_bytes_max && spares.bytes + bytes <= self.bytes_max {
-            spares.bytes += bytes;
-            spares.all.push(spare);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Spares<T>> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -286,7 +231,6 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Codec, Headers};
 
     #[tokio::test]
     async fn records_of_unknown_fate_have_failed_and_reasons_are_counted() {
@@ -308,32 +252,6 @@ mod tests {
         (0..100).for_each(|reason| tally.failed(1, &format!("reason {reason}")));
         let poured = tally.end(true);
         assert_eq!((poured.failed.len(), poured.failed["other reasons"]), (REASONS_MAX + 1, 100 - REASONS_MAX as u64));
-    }
-
-    #[test]
-    fn a_buffer_that_a_large_record_has_made_grow_is_not_kept() {
-        let tally = Tally::new(Progress::default(), 25_000, 10_000);
-        tally.buffers.give_back(Vec::with_capacity(10_001));
-        assert!(tally.buffers.take().is_none());
-        (0..5).for_each(|_| tally.buffers.give_back(Vec::with_capacity(9_000)));
-        assert_eq!(
-            std::iter::from_fn(|| tally.buffers.take()).count(),
-            2,
-            "and of the others no more than there is room for"
-        );
-        tally.buffers.give_back(Vec::with_capacity(9_000));
-        assert!(tally.buffers.take().is_some());
-        for (codec, value_bytes, is_kept) in
-            [(Codec::None, 100, true), (Codec::None, 20_000, false), (Codec::Gzip, 20_000, false)]
-        {
-            let mut writer = BatchWriter::new(codec);
-            writer.push(0, None, Some(&vec![0; value_bytes]), Headers::EMPTY).unwrap();
-            if codec != Codec::None {
-                writer.finish_into(&mut Vec::new()).unwrap();
-            }
-            tally.writers.give_back(writer);
-            assert_eq!(tally.writers.take().is_some(), is_kept, "{codec:?}, {value_bytes}");
-        }
     }
 
     #[tokio::test]
