@@ -111,13 +111,10 @@ impl Hand {
         if let Verdict::Kept = self.reminder.clean(&incoming, &mut self.value)
             && let Some(state) = &mut lane.state
         {
-            // What it was then does not matter any more.
+            // What it was then does not matter any more, and it was counted then.
             let offered = state.offer(self.reminder.offered(), record.offset);
+            state.take_counts();
             offered.map_err(|full| lane_full(lane, record, &full))?;
-            // It was counted then.
-            if let Some(state) = &mut lane.state {
-                state.take_counts();
-            }
         }
         Ok(())
     }
