@@ -18,6 +18,8 @@ const OUTPUTS: [(&str, i32); 5] = [("out", 0), ("out", 1), ("out", 2), ("dead", 
 struct World {
     broker: Broker,
     cluster: Cluster,
+    /// Whether partitions are added to a transaction by requests of their own.
+    is_explicit: bool,
 }
 
 /// Each transaction leaves some partitions out.
@@ -36,12 +38,13 @@ impl World {
     }
 
     async fn on(config: BrokerConfig) -> Self {
+        let is_explicit = config.transaction_version < 2;
         let broker = Broker::start(BrokerConfig { nodes: 2, ..config }).await.unwrap();
         for (topic, partitions) in [("in", 1), ("out", 3), ("dead", 2)] {
             broker.create_topic(topic, partitions, &[("retention.ms", "-1")]).unwrap();
         }
         let cluster = Cluster::connect(&broker.addresses(), LONG).await.unwrap();
-        Self { broker, cluster }
+        Self { broker, cluster, is_explicit }
     }
 
     /// Writes all transactions, beginning again behind what stands after each doubt; gives how many doubts there were.
@@ -66,6 +69,18 @@ impl World {
             producer.resolve().await.unwrap();
         }
         unreachable!()
+    }
+
+    /// Whether this is asked so often. Where what is written adds itself to the transaction, nobody asks to add it; the id is
+    /// taken once.
+    fn asks(&self, api: ApiKey, request: u64) -> bool {
+        match api {
+            ApiKey::AddPartitionsToTxn => self.is_explicit,
+            ApiKey::AddOffsetsToTxn => self.is_explicit && request < TRANSACTIONS as u64,
+            ApiKey::EndTxn | ApiKey::TxnOffsetCommit => request < TRANSACTIONS as u64,
+            ApiKey::InitProducerId => request == 0,
+            _ => true,
+        }
     }
 
     async fn committed(&self) -> i64 {
@@ -141,9 +156,11 @@ async fn gets_over(apis: &[ApiKey], fault: Fault) {
     for api in apis {
         for request in [0, 2, 7] {
             for world in World::both().await {
-                world.broker.faults().add(Rule::on(*api).after(request), fault.clone());
+                let rule = world.broker.faults().add(Rule::on(*api).after(request), fault.clone());
                 world.write().await;
-                world.is_whole(&format!("{api} {request} {fault:?}")).await;
+                let when = format!("{api} {request} {fault:?}");
+                world.is_whole(&when).await;
+                assert_eq!(rule.hits() > 0, world.asks(*api, request), "{when}: {} hits", rule.hits());
             }
         }
     }

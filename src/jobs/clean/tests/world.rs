@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) oracle: Seen,
     /// What becomes of the records of each input partition.
     pub(super) tally: Tally,
+    /// Whether partitions are added to a transaction by requests of their own.
+    pub(super) is_explicit: bool,
     /// Records of each input partition so far.
     records: [i32; PARTITIONS as usize],
     /// Within which a record with the id of one before is a duplicate, if duplicates are told.
@@ -106,6 +108,7 @@ impl World {
     }
 
     async fn of(config: BrokerConfig, window_ms: Option<i64>) -> Self {
+        let is_explicit = config.transaction_version < 2;
         let broker = Broker::start(BrokerConfig { nodes: 2, ..config }).await.unwrap();
         for (topic, partitions) in [("in", PARTITIONS), ("out", OUTPUTS as i32), ("dead", DEAD as i32)] {
             broker.create_topic(topic, partitions, &[("retention.ms", "-1")]).unwrap();
@@ -134,7 +137,7 @@ impl World {
         };
         let (oracle, tally) = (Seen::new(), Tally::default());
         let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
-        let mut world = Self { broker, settings, oracle, tally, records, window_ms, ids };
+        let mut world = Self { broker, settings, oracle, tally, is_explicit, records, window_ms, ids };
         world.more(RECORDS);
         world
     }
