@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::metrics::MetricsArgs;
 use super::order::OrderArgs;
+use super::part::PartArgs;
 use clap::Args;
-use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::check::{self, CheckSettings};
 
@@ -29,17 +29,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     order: OrderArgs,
 
-    /// These partitions only.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    partition: Vec<i32>,
-
-    /// Where to start: an offset, earliest, @TIME, or TOPIC:PARTITION=OFFSET,...
-    #[arg(long, value_name = "PLACE")]
-    start: Option<Bound>,
-
-    /// Where to end, the same forms; the ends now, if absent.
-    #[arg(long, value_name = "PLACE")]
-    end: Option<Bound>,
+    #[command(flatten)]
+    part: PartArgs,
 
     /// How much memory reading may take; partitions are read at once as far as it goes.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
@@ -54,9 +45,9 @@ impl CheckArgs {
         let settings = CheckSettings {
             keys: self.order.plan()?,
             topic: self.topic,
-            partitions: self.partition,
-            start: self.start,
-            end: self.end,
+            partitions: self.part.partition,
+            start: self.part.start,
+            end: self.part.end,
             memory_bytes: self.memory,
         };
         let shown = cx.show_progress();

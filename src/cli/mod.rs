@@ -13,6 +13,7 @@ pub mod order;
 // How it ends and what it shows.
 pub mod exit;
 pub mod output;
+mod part;
 pub mod plot;
 pub mod progress;
 pub mod table;

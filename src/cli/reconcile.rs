@@ -4,8 +4,8 @@ use super::context::Context;
 use super::exit::UsageError;
 use super::global::OutputForm;
 use super::output::{write_json_with, write_pieces};
+use super::part::PartArgs;
 use clap::{ArgGroup, Args};
-use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::reconcile::{self, COLUMNS, ReconcileReport, ReconcileSettings, With};
 use std::path::PathBuf;
@@ -42,7 +42,14 @@ What to know:
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES, group(ArgGroup::new("with").args(["ledger", "against", "group"]).required(true)))]
+#[command(
+    after_long_help = EXAMPLES,
+    group(ArgGroup::new("with").args(["ledger", "against", "group"]).required(true)),
+    mut_arg("start", |arg| arg.help(
+        "Where to start: an offset, earliest, @TIME (not with --against), or TOPIC:PARTITION=OFFSET,... (with --against: of both \
+         topics)"
+    ))
+)]
 pub struct ReconcileArgs {
     /// The topic.
     #[arg(value_name = "TOPIC")]
@@ -64,17 +71,8 @@ pub struct ReconcileArgs {
     #[arg(long)]
     ignore_partitions: bool,
 
-    /// These partitions only.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    partition: Vec<i32>,
-
-    /// Where to start: an offset, earliest, @TIME (not with --against), or TOPIC:PARTITION=OFFSET,... (with --against: of both topics).
-    #[arg(long, value_name = "PLACE")]
-    start: Option<Bound>,
-
-    /// Where to end, the same forms; the ends now, if absent.
-    #[arg(long, value_name = "PLACE")]
-    end: Option<Bound>,
+    #[command(flatten)]
+    part: PartArgs,
 
     /// How much memory reading and the minutes may take.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
@@ -116,9 +114,9 @@ impl ReconcileArgs {
         Ok(ReconcileSettings {
             topic: self.topic,
             with,
-            partitions: self.partition,
-            start: self.start,
-            end: self.end,
+            partitions: self.part.partition,
+            start: self.part.start,
+            end: self.part.end,
             memory_bytes: self.memory,
         })
     }

@@ -4,9 +4,9 @@ use super::context::Context;
 use super::global::OutputForm;
 use super::metrics::MetricsArgs;
 use super::output::{write_json_with, write_pieces};
+use super::part::PartArgs;
 use super::plot::PlotFile;
 use clap::Args;
-use kmerge::base::ends::Bound;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::stats::{self, COLUMNS, COLUMNS_CSV, StatsReport, StatsSettings};
 use kmerge::keys::TextSource;
@@ -50,17 +50,8 @@ pub struct StatsArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     batch_records: u64,
 
-    /// These partitions only.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    partition: Vec<i32>,
-
-    /// Where to start: an offset, earliest, @TIME, or TOPIC:PARTITION=OFFSET,...
-    #[arg(long, value_name = "PLACE")]
-    start: Option<Bound>,
-
-    /// Where to end, the same forms; the ends now, if absent.
-    #[arg(long, value_name = "PLACE")]
-    end: Option<Bound>,
+    #[command(flatten)]
+    part: PartArgs,
 
     /// How much memory reading, the words that are known, and the rows may take.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
@@ -78,11 +69,11 @@ impl StatsArgs {
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let settings = StatsSettings {
             topic: self.topic,
-            partitions: self.partition,
+            partitions: self.part.partition,
             text: self.text,
             batch_records: self.batch_records,
-            start: self.start,
-            end: self.end,
+            start: self.part.start,
+            end: self.part.end,
             memory_bytes: self.memory,
         };
         let plot = self.plot.as_deref().map(PlotFile::begin).transpose()?;
