@@ -1,6 +1,7 @@
 //! `consume --group`: what members of a group print, and what the next one prints.
 
 use crate::support::*;
+use kmerge::base::place::TopicPartition;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -33,6 +34,22 @@ async fn share(cluster: &Cluster, topic: &str, more: &[&str]) -> Outcome {
 
 fn expected(partitions: i32, numbers: std::ops::Range<i64>) -> BTreeSet<String> {
     (0..partitions).flat_map(|partition| numbers.clone().map(move |number| format!("{partition}:{number}"))).collect()
+}
+
+/// Waits until the group stands at that offset in all of so many partitions.
+async fn stands_at(cluster: &Cluster, topic: &str, partitions: i32, offset: i64) {
+    let (client, started) = (cluster.client().await, Instant::now());
+    loop {
+        let offsets = client.group_offsets(topic).await.expect("the group's offsets");
+        let stands =
+            |partition| offsets.get(&TopicPartition::new(topic, partition)).is_some_and(|at| at.offset == offset);
+        if (0..partitions).all(stands) {
+            return;
+        }
+        assert!(started.elapsed() < LONG, "not at {offset} within {LONG:?}: {offsets:?}");
+        // Between two looks.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The lines, each of which is there once.
@@ -145,8 +162,7 @@ on_both_brokers! {
         let topic = filled(cluster, "killed", 4, 100).await;
         let mut victim = Member::start(cluster, &topic, &["--reset", "earliest"]);
         victim.has(400).await;
-        // Longer than it takes to commit what is written: the pause itself is meant.
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        stands_at(cluster, &topic, 4, 100).await;
         for partition in 0..4 {
             more(cluster, &topic, partition, 100..150).await;
         }
