@@ -12,6 +12,8 @@ mod reassign;
 use super::context::Context;
 use clap::{Args, Subcommand};
 use kmerge::client::{Cluster, TopicInfo};
+use kmerge::jobs::error::JobError;
+use std::sync::OnceLock;
 
 #[derive(Debug, Args)]
 pub struct TopicArgs {
@@ -85,6 +87,8 @@ impl TopicArgs {
     }
 
     pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
+        // What the brokers were told to do, and do whether this command waits for it or not.
+        let goes_on = OnceLock::new();
         let work = async {
             let connect = async || Ok::<_, anyhow::Error>(Cluster::connect(&cx.brokers()?, cx.global.timeout).await?);
             match self.command {
@@ -96,14 +100,20 @@ impl TopicArgs {
                 TopicCommand::Config(args) => args.run(&connect().await?, cx).await,
                 TopicCommand::Delete(args) => args.run(&connect().await?, cx).await,
                 // A plan is read before anybody is asked.
-                TopicCommand::Reassign(args) => args.run(connect, cx).await,
+                TopicCommand::Reassign(args) => args.run(connect, &goes_on, cx).await,
             }
         };
         tokio::select! {
-            // Who is told to stop may have something to say first.
+            // What is done is told, though a signal came meanwhile.
             biased;
             result = work => result,
-            signal = cx.shutdown.wait() => Err(kmerge::jobs::error::JobError::Interrupted(signal).into()),
+            signal = cx.shutdown.wait() => {
+                let error = anyhow::Error::from(JobError::Interrupted(signal));
+                Err(match goes_on.get() {
+                    Some(what) => error.context(*what),
+                    None => error,
+                })
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use kmerge::jobs::reassign::{self, Checked, Standing};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
@@ -128,24 +128,7 @@ impl ReassignArgs {
     pub(super) async fn run(
         self,
         connect: impl AsyncFnOnce() -> anyhow::Result<Cluster>,
-        cx: &Context,
-    ) -> anyhow::Result<()> {
-        let begun = AtomicBool::new(false);
-        tokio::select! {
-            result = self.work(connect, &begun, cx) => result,
-            signal = cx.shutdown.wait() => {
-                let error = anyhow::Error::from(JobError::Interrupted(signal));
-                // What the brokers were told to do they do.
-                let why = "the partitions go on moving: --verify says how far they are, --cancel takes them back";
-                Err(if begun.load(Relaxed) { error.context(why) } else { error })
-            }
-        }
-    }
-
-    async fn work(
-        self,
-        connect: impl AsyncFnOnce() -> anyhow::Result<Cluster>,
-        begun: &AtomicBool,
+        goes_on: &OnceLock<&'static str>,
         cx: &Context,
     ) -> anyhow::Result<()> {
         if self.list {
@@ -158,7 +141,7 @@ impl ReassignArgs {
             return match (self.verify, self.cancel) {
                 (true, _) => verify(&cluster, &plan, cx).await,
                 (_, true) => cancel(&cluster, &plan, cx).await,
-                _ => self.go(&cluster, reassign::check(&cluster, plan).await?, begun, cx).await,
+                _ => self.go(&cluster, reassign::check(&cluster, plan).await?, goes_on, cx).await,
             };
         }
         let topics = match &self.topics_to_move_json_file {
@@ -181,11 +164,17 @@ impl ReassignArgs {
         if !self.execute {
             return generated(&checked, cx);
         }
-        self.go(&cluster, checked, begun, cx).await
+        self.go(&cluster, checked, goes_on, cx).await
     }
 
     /// A plan that was checked is shown, or carried out.
-    async fn go(&self, cluster: &Cluster, checked: Checked, begun: &AtomicBool, cx: &Context) -> anyhow::Result<()> {
+    async fn go(
+        &self,
+        cluster: &Cluster,
+        checked: Checked,
+        goes_on: &OnceLock<&'static str>,
+        cx: &Context,
+    ) -> anyhow::Result<()> {
         let moves = checked.changes().count();
         if !self.execute {
             let summary = format!(
@@ -204,7 +193,7 @@ impl ReassignArgs {
         }
         // It may be begun as soon as it is asked for.
         reassign::may_begin(cluster, self.additional).await?;
-        begun.store(true, Relaxed);
+        goes_on.get_or_init(|| "the partitions go on moving: --verify says how far they are, --cancel takes them back");
         reassign::begin(cluster, &checked).await?;
         if !self.wait {
             let summary =
