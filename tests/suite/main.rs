@@ -55,6 +55,7 @@ mod topic_changes;
 
 // Members of groups.
 mod consume_group;
+mod standing;
 
 // The command line itself.
 mod cli;

@@ -54,6 +54,7 @@ impl PartitionReader {
         let started_at = self.position;
         // What is kept so far, and what has been looked at.
         let (mut kept, mut seen) = (0, 0);
+        let mut data_end = None;
         while self.position < self.range.end
             && let Some(batch) = Batches::new(&into[seen..]).next()
         {
@@ -65,6 +66,7 @@ impl PartitionReader {
                     }
                     kept += bytes;
                     seen += bytes;
+                    data_end = Some(self.position);
                 }
                 Taken::Skip(bytes) => seen += bytes,
                 // What came before it in this answer is good; the next fetch begins at the damaged one.
@@ -77,6 +79,7 @@ impl PartitionReader {
         }
         if self.position > started_at {
             into.truncate(kept);
+            self.ground.reached(data_end, self.position);
             self.damaged_tries = 0;
             self.fetch_bytes = self.options.fetch_bytes_max;
             return Ok(if into.is_empty() { Got::Ground } else { Got::Data });

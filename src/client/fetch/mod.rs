@@ -27,8 +27,10 @@ mod answer;
 mod cut;
 mod epochs;
 mod follow;
+mod ground;
 
 pub use follow::Tail;
+pub use ground::Ground;
 
 use super::address::Address;
 use super::cluster::{Cluster, Lane, Leader, call_error, refused};
@@ -115,6 +117,7 @@ pub struct PartitionReader {
     following: Option<Following>,
     /// The node id of the broker that the last answer came from; -1 before the first one.
     read_from: Arc<AtomicI32>,
+    ground: Ground,
 }
 
 impl Cluster {
@@ -123,6 +126,7 @@ impl Cluster {
         PartitionReader {
             cluster: self.clone(),
             position: range.start,
+            ground: Ground::new(range.start),
             partition,
             range,
             options,
@@ -187,6 +191,7 @@ impl Source for PartitionReader {
                             "compaction has removed the last records"
                         );
                         self.position = end;
+                        self.ground.reached(None, end);
                     } else if patience.deadline.passed() {
                         return Err(self.stalled(nothing, patience.started.elapsed()).await);
                     } else {
@@ -268,6 +273,11 @@ impl PartitionReader {
     /// Where the node id of the broker is kept that was read from last; -1 before there is one.
     pub fn read_from(&self) -> Arc<AtomicI32> {
         self.read_from.clone()
+    }
+
+    /// What holds nothing behind the data that was handed out.
+    pub fn ground(&self) -> Ground {
+        self.ground.clone()
     }
 
     /// The next offset to read: everything before it has been handed out or holds nothing.

@@ -37,6 +37,7 @@ impl Work<'_> {
                     None => self.cluster.follower(partition, range, options),
                     Some(_) => self.cluster.reader(partition, range, options),
                 };
+                lane.stands_on(reader.ground());
                 let windows = Windows::start(reader, self.looked.share.fetch_bytes, None);
                 let cursor = self.looked.share.cursor(windows, self.cx);
                 let feed = Feed { partition: start.partition.clone(), cursor };

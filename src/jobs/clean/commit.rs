@@ -40,6 +40,7 @@ impl Work<'_> {
     pub(super) async fn commit(&mut self) -> Result<(), Halt> {
         let began = Instant::now();
         self.pace.asked(began);
+        self.lanes.values_mut().for_each(Lane::pass_ground);
         let open = self.lanes.values().filter(|lane| lane.is_open());
         let offsets: Vec<_> = open.map(|lane| (lane.partition.clone(), lane.reached())).collect();
         if offsets.is_empty() {

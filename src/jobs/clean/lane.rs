@@ -3,8 +3,8 @@
 use super::tally::{Note, Tally};
 use crate::base::budget::Reserved;
 use crate::base::place::TopicPartition;
-use crate::client::GroupOffset;
 use crate::client::group::Start;
+use crate::client::{Ground, GroupOffset};
 use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
 use crate::jobs::windows::Windows;
@@ -39,6 +39,8 @@ pub(super) struct Lane {
     pub(super) counted: Tally,
     /// What is remembered, where the rules have to.
     pub(super) state: Option<State>,
+    /// What holds nothing behind the records that were read; `None` where nothing is read.
+    ground: Option<Ground>,
     /// Ends its feed; `None` once it is read to its end.
     feed: Option<AbortHandle>,
     /// What its feed may take.
@@ -59,6 +61,7 @@ impl Lane {
             open: Tally::default(),
             counted: note.tally,
             state,
+            ground: None,
             feed: None,
             _room: room,
         }
@@ -69,6 +72,18 @@ impl Lane {
         match Note::read(&start.note, start.offset).remember_from {
             Some(from) if rules.is_stateful() => from.max(earliest).min(start.offset),
             _ => start.offset,
+        }
+    }
+
+    /// It is read by the reader that this is of.
+    pub(super) fn stands_on(&mut self, ground: Ground) {
+        self.ground = Some(ground);
+    }
+
+    /// Goes behind the markers and the like that follow what was read.
+    pub(super) fn pass_ground(&mut self) {
+        if let Some(ground) = &self.ground {
+            self.position = ground.behind(self.position);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{PartitionRead, Reading, Stopped, known};
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::TopicPartition;
 use crate::batch::{Batch, BatchError, RecordReader, TimestampType};
-use crate::client::{ClientError, ReadOptions};
+use crate::client::{ClientError, Ground, ReadOptions};
 use crate::jobs::error::JobError;
 use crate::jobs::windows::{Slack, Windows};
 use crate::ports::Source as _;
@@ -31,6 +31,7 @@ pub(super) struct Feed {
     pub(super) end: i64,
     windows: Windows,
     read_from: Arc<AtomicI32>,
+    pub(super) ground: Ground,
     /// The window at hand: whole batches.
     window: Vec<u8>,
     /// What a partition that was added underway takes.
@@ -126,11 +127,11 @@ impl Reading<'_> {
         let options = ReadOptions { fetch_bytes_max: shares.window_bytes, batch_bytes_max: shares.batch_bytes_max() };
         let larger = Slack::new(slack, move |window, piece| shares.way_out(window, piece));
         let reader = self.reader(&leg, options);
-        let read_from = reader.read_from();
+        let (read_from, ground) = (reader.read_from(), reader.ground());
         let windows = Windows::start(reader, shares.window_bytes, Some(larger));
         let end = leg.end.unwrap_or(i64::MAX);
         let (partition, first, window) = (leg.partition, leg.first, Vec::new());
-        Feed { index, partition, first, end, windows, read_from, window, _room: room }
+        Feed { index, partition, first, end, windows, read_from, ground, window, _room: room }
     }
 
     pub(super) fn room_for(&self, leg: &Leg, shares: Shares, slack: &ByteBudget) -> Result<Reserved, JobError> {

@@ -20,7 +20,7 @@ use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
 use crate::batch::RecordReader;
 use crate::client::group::{GroupEvent, GroupMember, GroupOptions, NotCommitted, Reset, Start};
-use crate::client::{ClientError, OffsetAt};
+use crate::client::{ClientError, Ground, OffsetAt};
 use crate::jobs::error::JobError;
 use crate::jobs::range::partitions_of;
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
@@ -48,8 +48,17 @@ struct Ours {
     index: usize,
     /// Ends its feed; `None` once it is read to its end.
     feed: Option<AbortHandle>,
+    /// What holds nothing behind the records that were printed; `None` where nothing is read.
+    ground: Option<Ground>,
     /// The offset that the group stands at.
     committed: i64,
+}
+
+impl Ours {
+    /// Where we stand in it, having printed all before `position`.
+    fn behind(&self, position: i64) -> i64 {
+        self.ground.as_ref().map_or(position, |ground| ground.behind(position))
+    }
 }
 
 /// The member, and what it has.
@@ -247,13 +256,14 @@ impl Reading<'_> {
                 held_back: end.map_or(0, |(_, held_back)| held_back),
             };
             let index = self.report_on(&leg);
-            let mut ours = Ours { index, feed: None, committed: offset };
+            let mut ours = Ours { index, feed: None, ground: None, committed: offset };
             if !leg.is_empty() {
                 let room = match group.ours.len() < group.planned {
                     true => None,
                     false => Some(self.room_for(&leg, group.shares, &group.slack)?),
                 };
                 let feed = Box::new(self.feed(index, leg, group.shares, &group.slack, room));
+                ours.ground = Some(feed.ground.clone());
                 let (handle, next) = next_of(feed);
                 ours.feed = Some(handle);
                 group.waiting.push(next);
@@ -274,11 +284,11 @@ impl Reading<'_> {
         index
     }
 
-    /// What has been read of `partitions`, or of all, since it was committed last.
+    /// What has been read of `partitions`, or of all, since it was committed last; with the markers and the like behind it.
     fn open_offsets(&self, group: &Member, partitions: Option<&[TopicPartition]>) -> Vec<(TopicPartition, i64)> {
         let chosen = group.ours.iter().filter(|(one, _)| partitions.is_none_or(|these| these.contains(one)));
         chosen
-            .map(|(one, ours)| (one.clone(), ours, self.partitions[ours.index].position))
+            .map(|(one, ours)| (one.clone(), ours, ours.behind(self.partitions[ours.index].position)))
             .filter(|(_, ours, position)| *position > ours.committed)
             .map(|(one, _, position)| (one, position))
             .collect()
@@ -322,7 +332,9 @@ impl Reading<'_> {
                 for (partition, position) in offsets {
                     if let Some(ours) = group.ours.get_mut(&partition) {
                         ours.committed = position;
-                        self.partitions[ours.index].committed = Some(position);
+                        let read = &mut self.partitions[ours.index];
+                        read.committed = Some(position);
+                        read.position = read.position.max(position);
                     }
                 }
                 Ok(None)
