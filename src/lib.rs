@@ -25,7 +25,8 @@
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
-//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication. Pure.
+//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication; and of many:
+//!   groups by key and window of event time, and what their values come to (`aggregate`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads; what a word is (`words`).
@@ -60,7 +61,8 @@
 //! - What a merge has written counts once it is committed, together with how far the merge is. After a crash or a doubt what is
 //!   committed is read again, behind an InitProducerId that shuts everybody else out; nothing that was in memory counts.
 //! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
-//!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
+//!   how far the group is, as member and generation: who has lost a partition adds nothing of it. Open groups are a function of a
+//!   partition's log, and are read again from it.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
 //!   on rskafka shares not even the client.
 //!

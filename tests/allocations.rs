@@ -22,7 +22,7 @@ use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
-use kmerge::rules::{Cleaner, Incoming, Offer, Rules, State, Verdict};
+use kmerge::rules::{Cleaner, GroupedAt, Groups, Incoming, Offer, Rules, State, Verdict};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -301,5 +301,35 @@ fn what_deduplication_remembers_takes_no_more_than_it_says() {
         });
         let says = state.bytes();
         assert!((says / 3..=says).contains(&held), "{keys} keys took {held} bytes, and {says} were said");
+    }
+}
+
+#[test]
+fn an_open_group_takes_no_more_than_it_says_and_not_much_less() {
+    for (collects, least) in
+        [("members = true", 3), ("aggregates = { n = \"count\", mean = { mean = \"n\" }, p50 = { p50 = \"n\" } }", 3)]
+    {
+        let text = format!("[[group_by]]\nkey = \"user\"\nwindow = \"1h\"\nto = \"g\"\n{collects}\n");
+        let rules = Arc::new(Rules::parse(&text).unwrap());
+        let mut cleaner = Cleaner::new(Arc::clone(&rules));
+        let mut out = Vec::with_capacity(1024);
+        let mut record = Vec::with_capacity(1024);
+        // The second one is a few groups behind a step in which the table of groups grows.
+        for (groups, members) in [(1_000, 1), (14_400, 1), (50_000, 1), (100, 500)] {
+            let (open, held) = peak(|| {
+                let mut open = Groups::new(&rules, 1 << 30, &[]);
+                for number in 0..groups * members {
+                    record.clear();
+                    write!(record, "{{\"user\":\"{:>030}\",\"n\":{number}}}", number % groups).unwrap();
+                    cleaner.clean(&Incoming { value: Some(&record), timestamp_ms: number % 1000 }, &mut out);
+                    let at = GroupedAt { offset: number, needed: number };
+                    assert_eq!(open.offer(cleaner.grouped(), &out, at), Ok(0));
+                }
+                open
+            });
+            let says = open.bytes();
+            let what = format!("{groups} groups of {members}, {collects}");
+            assert!((says / least..=says).contains(&held), "{what} took {held} bytes, and {says} were said");
+        }
     }
 }

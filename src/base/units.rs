@@ -60,6 +60,13 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("{text:?} is not a share: write it like 10% or 0.1"))
 }
 
+/// Milliseconds as [`parse_duration`] reads them, in the largest unit that they are whole in: `10m`, `90s`, `1500ms`.
+pub fn show_duration_ms(ms: u64) -> String {
+    let whole = DURATIONS_MS.iter().rev().find(|(_, scale)| ms >= *scale && ms.is_multiple_of(*scale));
+    let (name, scale) = whole.unwrap_or(&("ms", 1));
+    format!("{}{name}", ms / scale)
+}
+
 /// A size as people read it: `64 MiB`, `1.5 GiB`, `17 B`.
 pub fn show_size(bytes: u64) -> String {
     let (unit, scale) = match bytes {

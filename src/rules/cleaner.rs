@@ -5,6 +5,8 @@
 
 use super::cast::moment_of;
 use super::change::{Change, Json};
+use super::group_by::{GroupBy, Grouped, Offers};
+use super::moment::Unit;
 use super::paths::{PathId, ROOT};
 use super::refusal::Refusal;
 use super::scan::{BYTES_MAX, Fault, Scanner};
@@ -81,6 +83,8 @@ struct Work {
     /// Keys for the state, one behind the other; where each ends, and its time.
     keys: Vec<u8>,
     key_ends: Vec<(usize, i64)>,
+    /// What it is to its groups.
+    offers: Offers,
 }
 
 /// Why a record's way ends.
@@ -120,17 +124,15 @@ impl Cleaner {
             *self.undecodable.entry(reason.class).or_default() += 1;
             return Verdict::Undecodable { reason };
         }
-        for (index, step) in rules.steps.iter().enumerate() {
-            match work.step(index, step, rules, record.timestamp_ms) {
-                Ok(()) => {}
-                Err(Stop::Filtered) => {
-                    self.filtered[step.rule.0] += 1;
-                    return Verdict::Filtered { rule: step.rule };
-                }
-                Err(Stop::Rejected(reason)) => {
-                    *self.rejected.entry((step.rule, reason.class)).or_default() += 1;
-                    return Verdict::Rejected { rule: step.rule, reason };
-                }
+        match work.all(rules, record.timestamp_ms) {
+            Ok(()) => {}
+            Err((rule, Stop::Filtered)) => {
+                self.filtered[rule.0] += 1;
+                return Verdict::Filtered { rule };
+            }
+            Err((rule, Stop::Rejected(reason))) => {
+                *self.rejected.entry((rule, reason.class)).or_default() += 1;
+                return Verdict::Rejected { rule, reason };
             }
         }
         self.kept += 1;
@@ -148,6 +150,11 @@ impl Cleaner {
     /// What a [`super::State`] has to know of the record that was kept last.
     pub fn offered(&self) -> Offered<'_> {
         Offered { keys: &self.work.keys, ends: &self.work.key_ends }
+    }
+
+    /// What the record that was kept last is to its groups, for [`super::Groups`].
+    pub fn grouped(&self) -> Grouped<'_> {
+        Grouped { offers: &self.work.offers }
     }
 
     /// The counts since they were last taken.
@@ -181,6 +188,7 @@ impl Work {
         self.keys.clear();
         self.keys.shrink_to(BUFFER_BYTES_MAX);
         self.key_ends.clear();
+        self.offers.clear(BUFFER_BYTES_MAX);
         let value = record.value.ok_or_else(|| {
             let text = "the record has no value (it is a tombstone)".to_owned();
             Reason { class: Class::NoValue, text }
@@ -197,6 +205,45 @@ impl Work {
         for buffer in [&mut self.made, &mut self.buffer, &mut self.text] {
             buffer.clear();
             buffer.shrink_to(BUFFER_BYTES_MAX);
+        }
+    }
+
+    /// Every step, and what the groups ask for; or whose doing it is that the record's way ends.
+    #[inline]
+    fn all(&mut self, rules: &Rules, timestamp_ms: i64) -> Result<(), (RuleId, Stop)> {
+        for (index, step) in rules.steps.iter().enumerate() {
+            self.step(index, step, rules, timestamp_ms).map_err(|stop| (step.rule, stop))?;
+        }
+        for by in &rules.group_bys {
+            self.offer(by, rules, timestamp_ms).map_err(|stop| (by.rule, stop))?;
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, by: &GroupBy, rules: &Rules, timestamp_ms: i64) -> Result<(), Stop> {
+        let time_ms = self.time(by.time, timestamp_ms, rules)?;
+        if !by.has_window_at(time_ms) {
+            let text = "the record's window is not within the years 0000 to 9999".to_owned();
+            return Err(Stop::Rejected(Reason { class: Class::OutOfRange, text }));
+        }
+        let taken = self.offers.take(by, time_ms, &self.tree, &rules.paths, &mut self.buffer);
+        taken.map_err(|(path, refusal)| self.reject(path, refusal, rules))
+    }
+
+    /// The moment in a field, or that of the record itself, in milliseconds.
+    fn time(&mut self, time: Option<(PathId, Unit)>, timestamp_ms: i64, rules: &Rules) -> Result<i64, Stop> {
+        match time {
+            Some((path, unit)) => {
+                let seen = self.tree.something(path).ok_or(Refusal::MISSING);
+                let seen = seen.map(|member| Seen::of(member, &self.tree, &mut self.buffer));
+                let moment = seen.and_then(|seen| moment_of(seen, unit));
+                Ok(moment.map_err(|refusal| self.reject(path, refusal, rules))?.epoch_ms)
+            }
+            None if timestamp_ms >= 0 => Ok(timestamp_ms),
+            None => {
+                let text = "the record has no timestamp".to_owned();
+                Err(Stop::Rejected(Reason { class: Class::Missing, text }))
+            }
         }
     }
 
@@ -258,19 +305,7 @@ impl Work {
                 for &path in key {
                     self.add_to_key(path).map_err(|refusal| self.reject(path, refusal, rules))?;
                 }
-                let time_ms = match time {
-                    Some((path, unit)) => {
-                        let seen = self.tree.something(*path).ok_or(Refusal::MISSING);
-                        let seen = seen.map(|member| Seen::of(member, &self.tree, &mut self.buffer));
-                        let moment = seen.and_then(|seen| moment_of(seen, *unit));
-                        moment.map_err(|refusal| self.reject(*path, refusal, rules))?.epoch_ms
-                    }
-                    None if timestamp_ms >= 0 => timestamp_ms,
-                    None => {
-                        let text = "the record has no timestamp".to_owned();
-                        return Err(Stop::Rejected(Reason { class: Class::Missing, text }));
-                    }
-                };
+                let time_ms = self.time(*time, timestamp_ms, rules)?;
                 self.key_ends.push((self.keys.len(), time_ms));
                 Ok(())
             }

@@ -20,6 +20,10 @@ pub struct Counts {
     pub rejected: BTreeMap<(String, Class), u64>,
     /// By class of reason: records that no rule saw.
     pub undecodable: BTreeMap<Class, u64>,
+    /// By `group_by`: records whose window was closed when they came.
+    pub late_for_group: BTreeMap<String, u64>,
+    /// By `group_by` and aggregate: values in groups that went out that were of no use to it.
+    pub unfit: BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -37,5 +41,7 @@ impl Counts {
         sum(&mut self.filtered, &other.filtered);
         sum(&mut self.rejected, &other.rejected);
         sum(&mut self.undecodable, &other.undecodable);
+        sum(&mut self.late_for_group, &other.late_for_group);
+        sum(&mut self.unfit, &other.unfit);
     }
 }

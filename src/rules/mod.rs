@@ -5,6 +5,9 @@
 //!                                            │ keys and times of what is kept
 //!                                            ▼
 //!                                         State (one an input partition) ──▶ New or Duplicate
+//!                                            │ what is new: keys of groups, times, values
+//!                                            ▼
+//!                                         Groups (one an input partition) ──▶ Closed, once their window is
 //! ```
 //!
 //! # A rule file
@@ -58,6 +61,22 @@
 //!
 //! [[rule]]                               # of the records that all other rules keep
 //! deduplicate = { key = ["user_id", "device_id"], window = "10m", time = "timestamp" }
+//!
+//! [[group_by]]                           # of what goes on: a record a group and window, to a topic of their own
+//! key = ["device_type"]
+//! window = "10m"                         # from 12:00 to 12:10, to 12:20 ...
+//! time = "timestamp"                     # the record's own, if nothing is said
+//! lateness = "1m"                        # how much later than the latest so far a record may come
+//! to = "logins-by-device"
+//! aggregates = { logins = "count", mean_age = { mean = "age" }, users = { distinct = "user_id" } }
+//!
+//! [[group_by]]                           # the records themselves in place of aggregates
+//! name = "sessions"
+//! key = "user_id"
+//! window = "1h"
+//! to = "sessions"
+//! members = true
+//! members_max = 500                      # the job ends where there are more; 10000, if nothing is said
 //! ```
 //!
 //! # What the rules do with what is not as they expect it
@@ -74,6 +93,11 @@
 //! - `derive` replaces what is there, `rename` never: a field that is there already (and not null) rejects the record, as does
 //!   a text or number where an object would have to be. Null is not worth that: where it cannot be moved, it stays.
 //! - A failure that is mended is counted under the rule's name, so that nothing passes unseen; so is `keep`.
+//! - `group_by` rejects a record whose key or time is missing or null (as `deduplicate` does), before it goes anywhere. Aggregates
+//!   pass over what is missing or null, and count what is of the wrong type (`aggregate.rs` says what each can use).
+//! - The windows of a `group_by` close by event time: once the largest time in the input partition is the lateness beyond their
+//!   end. What comes later for them is late: in no group, counted, and otherwise as any other record. One time far in the future
+//!   closes them all, so a `range` before is of use.
 //! - A value that is no JSON object, or has two members of one name, half a surrogate pair or invalid UTF-8 anywhere, is
 //!   undecodable, and so is a tombstone. Deep nesting and large numbers are no fault until a rule has to read them.
 
@@ -115,12 +139,32 @@ mod counts;
 // What is remembered from record to record.
 mod state;
 
+// What is made of many records: windows of event time, and what values come to.
+mod event_time;
+
+mod picks;
+
+mod aggregate;
+
+mod group_by;
+
+mod groups;
+
+mod closed;
+
+pub use aggregate::{Aggregate, AggregateKind, AggregateSpec};
 pub use cleaner::{Cleaner, Incoming, Verdict};
+pub use closed::Closed;
 pub use counts::Counts;
 pub use error::RuleError;
+pub use event_time::{EventTime, window_of, windows_of};
+pub use group_by::{GroupBy, Grouped};
+pub use groups::{GroupStand, GroupedAt, Groups, GroupsFull};
+pub use picks::FieldValue;
 pub use reason::{Class, Reason};
 pub use state::{Offer, Offered, State, StateCounts, StateFull};
 
+use crate::base::units::show_duration_ms;
 use paths::Paths;
 #[cfg(test)]
 use std::sync::Arc;
@@ -136,6 +180,7 @@ pub struct Rules {
     names: Vec<String>,
     steps: Vec<Step>,
     windows: Vec<Window>,
+    group_bys: Vec<GroupBy>,
     paths: Paths,
 }
 
@@ -150,7 +195,7 @@ impl Rules {
         self.names.get(rule.0).map_or("", String::as_str)
     }
 
-    /// How many rules there are.
+    /// How many rules there are, the `group_by` among them.
     pub fn len(&self) -> usize {
         self.names.len()
     }
@@ -163,6 +208,23 @@ impl Rules {
     /// Whether a [`State`] has to be asked about what is kept.
     pub fn is_stateful(&self) -> bool {
         !self.windows.is_empty()
+    }
+
+    /// Whether something is held of a partition from record to record, so that its log may have to be read again.
+    pub fn holds_something(&self) -> bool {
+        self.is_stateful() || !self.group_bys.is_empty()
+    }
+
+    /// What a `group_by` makes a record of, for people.
+    pub fn describe(&self, by: &GroupBy) -> String {
+        let fields = by.key.iter().map(|path| self.paths.shown(*path)).collect::<Vec<_>>().join(", ");
+        let time = by.time.map_or("the record's timestamp", |(path, _)| self.paths.shown(path));
+        format!("{fields} in {} of {time}, {}", show_duration_ms(by.window_ms.unsigned_abs()), by.what())
+    }
+
+    /// The ways in which what goes on is grouped, in the order of the file.
+    pub fn group_bys(&self) -> &[GroupBy] {
+        &self.group_bys
     }
 }
 

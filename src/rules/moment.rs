@@ -7,7 +7,7 @@ use crate::keys::{Decimal, parse_int};
 const MS_PER_DAY: i64 = 86_400_000;
 const NANOS_PER_MS: i128 = 1_000_000;
 /// The years 0000 to 9999, which RFC 3339 can write.
-const EPOCH_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+pub(super) const EPOCH_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
 /// What a number of time counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

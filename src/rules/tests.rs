@@ -65,3 +65,5 @@ mod file;
 mod input;
 
 mod oracle;
+
+mod grouping;

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 const RULES: &str = r#"
 [[rule]]
@@ -22,10 +22,10 @@ required = { field = "user_id" }
 "#;
 
 /// A rule file that is gone with the test.
-struct RuleFile(PathBuf);
+pub(crate) struct RuleFile(PathBuf);
 
 impl RuleFile {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let path = std::env::temp_dir().join(format!(
             "kmerge-rules-{}-{:016x}.toml",
             std::process::id(),
@@ -35,7 +35,7 @@ impl RuleFile {
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -48,7 +48,7 @@ impl Drop for RuleFile {
 
 /// What a reader of committed records sees in a topic, in the order of partitions and offsets, once what the dead have left open
 /// is voided.
-async fn committed(cluster: &Cluster, topic: &str) -> Vec<Value> {
+pub(crate) async fn committed(cluster: &Cluster, topic: &str) -> Vec<Value> {
     let client = cluster.client().await;
     let count = client.topic(topic).await.unwrap().partitions.len() as i32;
     let partitions: Vec<_> = (0..count).map(|partition| TopicPartition::new(topic, partition)).collect();
@@ -77,7 +77,7 @@ fn cleaned(value: &str) -> (Option<Value>, bool) {
 }
 
 /// The value of a record of `consume -J`, as JSON.
-fn payload(record: &Value) -> Value {
+pub(crate) fn payload(record: &Value) -> Value {
     match &record["payload"] {
         Value::String(text) => serde_json::from_str(text).unwrap_or(Value::String(text.clone())),
         payload => payload.clone(),
@@ -220,22 +220,22 @@ impl Load<'_> {
 }
 
 /// A cleaner that follows, on its own.
-struct Cleaning(Child);
+pub(crate) struct Cleaning(Child);
 
 impl Cleaning {
-    fn start(cluster: &Cluster, args: &[&str]) -> Self {
+    pub(crate) fn start(cluster: &Cluster, args: &[&str]) -> Self {
         let quick = ["--session-timeout", "6s", "--transaction-timeout", "6s", "--commit-interval", "100ms", "-q"];
         let mut command = command(&cluster.brokers, &[args, &quick].concat());
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts"))
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().expect("it runs");
         self.0.wait().expect("it ends");
     }
 
     #[cfg(unix)]
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         signal("-TERM", &self.0);
         let ended = ended(self.0).await;
         assert_eq!(ended.status, 143);
@@ -243,7 +243,7 @@ impl Cleaning {
 }
 
 /// Waits until the group has so many members, and each of them something to read.
-async fn members(cluster: &Cluster, group: &str, count: usize) {
+pub(crate) async fn members(cluster: &Cluster, group: &str, count: usize) {
     let (client, began) = (cluster.client().await, Instant::now());
     loop {
         let told = client.group(group).await.ok().flatten();

@@ -31,6 +31,7 @@ mod produce_input;
 
 // Records put right on their way.
 mod clean;
+mod clean_groups;
 
 // Records out.
 mod consume;

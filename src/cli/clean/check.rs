@@ -5,14 +5,17 @@ use crate::cli::context::Context;
 use crate::cli::exit::UsageError;
 use crate::cli::global::OutputForm;
 use clap::Args;
+use kmerge::base::text::visible;
+use kmerge::rules::{GroupBy, Rules};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
   kmerge clean check rules.toml
   kmerge clean check rules.toml --output json
-      for an editor: line, column, path and message of each
+      for an editor: line, column, path and message of each; and what groups are made
 
 Exit status: 0 if the file is right, 2 if not.";
 
@@ -27,7 +30,9 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     pub fn run(self, cx: &Context) -> anyhow::Result<()> {
-        let errors = rules::checked(&self.file)?.err().unwrap_or_default();
+        let checked = rules::checked(&self.file)?;
+        let groups = checked.as_ref().map(groups).unwrap_or_default();
+        let errors = checked.as_ref().err().map(Vec::as_slice).unwrap_or_default();
         let wrong: Vec<Value> = errors
             .iter()
             .map(|error| {
@@ -36,12 +41,33 @@ impl CheckArgs {
             .collect();
         let file = self.file.display().to_string();
         if errors.is_empty() || cx.global.output == OutputForm::Json {
-            let json = json!({ "file": file, "ok": errors.is_empty(), "errors": wrong });
-            cx.print(&format!("{file}: nothing wrong"), &json)?;
+            let rules = checked.as_ref().map_or(0, |rules| rules.len() - groups.len());
+            let mut text = format!("{file}: nothing wrong");
+            for one in &groups {
+                let of = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                let _ = write!(text, "\n  {}: a record to {} for each {}", of("name"), of("to"), of("each"));
+            }
+            let json =
+                json!({ "file": file, "ok": errors.is_empty(), "errors": wrong, "rules": rules, "group_by": groups });
+            cx.print(&text, &json)?;
         }
         match errors.is_empty() {
             true => Ok(()),
-            false => Err(UsageError::new(rules::show(&self.file, &errors)).into()),
+            false => Err(UsageError::new(rules::show(&self.file, errors)).into()),
         }
     }
+}
+
+/// What groups are made, as JSON objects.
+fn groups(rules: &Rules) -> Vec<Value> {
+    let one = |by: &GroupBy| {
+        json!({
+            "name": visible(rules.name(by.rule())),
+            "to": by.to(),
+            "window_ms": by.window_ms(),
+            "lateness_ms": by.lateness_ms(),
+            "each": rules.describe(by),
+        })
+    };
+    rules.group_bys().iter().map(one).collect()
 }

@@ -53,6 +53,11 @@ fn show(seen: &Seen, coloured: bool) -> String {
         }
         _ => line(&mut text, '-', &before, 0..0, coloured.then_some(RED)),
     }
+    for group in &seen.groups {
+        let (late, rule, key) =
+            (if group.late { "too late for" } else { "in" }, visible(&group.rule), visible(&group.key));
+        let _ = writeln!(text, "  {late} {key} of {rule}, the window that begins at {}", group.window_start);
+    }
     text
 }
 
@@ -88,9 +93,10 @@ fn differing(one: &str, other: &str) -> (std::ops::Range<usize>, std::ops::Range
 mod tests {
     use super::*;
     use kmerge::base::place::TopicPartition;
+    use kmerge::jobs::clean::InGroup;
 
     fn seen(before: &str, fate: Fate) -> Seen {
-        Seen { at: TopicPartition::new("t", 1).at(7), before: Some(before.to_owned()), fate }
+        Seen { at: TopicPartition::new("t", 1).at(7), before: Some(before.to_owned()), fate, groups: Vec::new() }
     }
 
     #[test]
@@ -109,6 +115,25 @@ mod tests {
         let rejected = Fate::Rejected { rule: "required a".to_owned(), reason: "a is missing".to_owned() };
         let shown = show(&seen("{\x1b}", rejected), false);
         assert_eq!(shown, "t partition 1 offset 7: rejected by required a: a is missing\n- {\\x1b}\n");
+    }
+
+    #[test]
+    fn the_groups_of_a_record_stand_below_it() {
+        let mut one = seen("{}", Fate::Kept("{}".to_owned()));
+        let group = |rule: &str, late| InGroup {
+            rule: rule.to_owned(),
+            key: "{\"a\":1}".to_owned(),
+            window_start: "2024-05-17T12:00:00Z".to_owned(),
+            late,
+        };
+        one.groups = vec![group("by a", false), group("b", true)];
+        let shown = show(&one, false);
+        let expected = "  {\"a\":1} of by a, the window that begins at 2024-05-17T12:00:00Z";
+        assert!(shown.contains(&expected.replacen("  ", "  in ", 1)), "{shown}");
+        assert!(
+            shown.ends_with("  too late for {\"a\":1} of b, the window that begins at 2024-05-17T12:00:00Z\n"),
+            "{shown}"
+        );
     }
 
     #[test]

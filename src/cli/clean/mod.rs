@@ -29,6 +29,8 @@ Examples:
       up to the ends as they are now, with the counts as one JSON object
   kmerge clean --from logins --to clean-logins --rules rules.toml --group cleaners --group-instance-id $HOSTNAME
       an instance with a name of its own: restarted, it goes on at once where it was killed
+  kmerge clean --from logins --rules grouping.toml --exit --close-windows
+      only into groups, to the topics that [[group_by]] names, up to the ends as they are now
 
 A rule file:
   [[rule]]
@@ -36,6 +38,14 @@ A rule file:
 
   [[rule]]
   required = { field = \"user_id\" }
+
+  [[group_by]]
+  key = [\"device_type\"]
+  window = \"10m\"
+  time = \"timestamp\"
+  lateness = \"1m\"
+  to = \"logins-by-device\"
+  aggregates = { mean_age = { mean = \"age\" }, slow_ms = { p95 = \"ms\" } }
 
 What to know:
   - Exactly once: results, dead letters and the group's offsets are committed in one transaction. Whoever reads with \
@@ -53,9 +63,20 @@ What to know:
     kmerge.offset, kmerge.rule, kmerge.class, kmerge.reason. With --strict the first one ends the job with status 4, and \
     nothing of its transaction is committed.
   - in = out + filtered + deduplicated + rejected, always; checked before each commit. The counts of the whole group, whoever \
-    cleaned, are committed beside its offsets, and so are exact after any crash.
-  - Duplicates are told within an input partition: equal keys are expected in one. What is remembered of a partition is read \
-    again from its log when it changes hands, or after a crash.
+    cleaned, are committed beside its offsets, and so are exact after any crash. Beside them stands what became of the records in \
+    groups: offered = closed + open + late + lost.
+  - Duplicates are told, and groups are made, within an input partition: equal keys are expected in one. What is held of a \
+    partition is read again from its log when it changes hands, or after a crash.
+  - [[group_by]] makes one record of a group in a window: with members = true the records themselves (members_max, 10000 if \
+    nothing is said, ends the job where a group has more), or aggregates of their fields (count, sum, mean, min, max, p50 and any \
+    other percentile, distinct). A window closes once the largest time in its partition is the lateness beyond its end: time moves \
+    with records and with nothing else. A partition where nothing comes keeps its windows open, and so does --exit: the next run \
+    goes on with them, unless this one has --close-windows. What comes for a closed window is late: it goes to --to as all else, and is counted.
+  - A group's record has its key as JSON ({\"device_type\":\"iOS\"}), and in its value window_start, window_end, topic, partition, \
+    the fields of the key, count, and members or aggregates (and under unfit how many values were of no use to them). Its timestamp \
+    is the window's last millisecond.
+  - Open groups are read again from the input, from their first member on. Where that is gone from the log by then (retention.ms \
+    shorter than windows are open, a compacted topic), members are lost to their groups, which is said and counted.
   - Kafka forgets the offsets of a group that has been without members for offsets.retention.minutes (7 days, if nobody changed \
     it). After that everything that is still there is cleaned into --to once more: before a job that runs more seldom, look \
     whether they are there (kmerge group describe), or have every run but the first one end where they are not (--reset fail).";
@@ -83,15 +104,17 @@ pub struct CleanArgs {
     #[arg(long, value_name = "TOPIC", value_delimiter = ',', required = true)]
     from: Vec<String>,
 
-    /// The topic that what is clean goes to; made if it is missing, with as many partitions as are read.
-    #[arg(long, value_name = "TOPIC", required_unless_present = "dry_run")]
+    /// The topic that what is clean goes to; made if it is missing, with as many partitions as are read. It may be left out
+    /// where the rules group records into a topic.
+    #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
 
     /// The rule file (TOML). It is checked in full before anything is read.
     #[arg(long, value_name = "FILE", required = true)]
     rules: Option<PathBuf>,
 
-    /// The topic that refused records go to; made if it is missing. TO-dead-letters, if absent.
+    /// The topic that refused records go to; made if it is missing. TO-dead-letters, if absent; without --to, after the first
+    /// topic that the rules group records into.
     #[arg(long, value_name = "TOPIC", conflicts_with = "strict")]
     dead_letters: Option<String>,
 
@@ -103,6 +126,10 @@ pub struct CleanArgs {
     /// ends, and does not wait for the others.
     #[arg(short = 'e', long)]
     exit: bool,
+
+    /// With --exit: at the end, let the groups go out whose windows are still open. What comes later for these windows is late.
+    #[arg(long, requires = "exit")]
+    close_windows: bool,
 
     /// Only show what the rules make of the first records.
     #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group", "group_instance_id", "assignor", "reset",
@@ -124,7 +151,7 @@ pub struct CleanArgs {
     #[arg(long, value_name = "SIZE", default_value = "128KiB", value_parser = parse_size)]
     batch_bytes: usize,
 
-    /// What reading, remembering and writing may take; the program itself comes on top.
+    /// What reading, what is held of partitions, and writing may take; the program itself comes on top.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
 
@@ -188,7 +215,14 @@ impl CleanArgs {
 
     fn checked(self, rules: Arc<kmerge::rules::Rules>) -> anyhow::Result<CleanSettings> {
         let usage = |message: String| anyhow::Error::from(UsageError::new(message));
-        let to = self.to.unwrap_or_default();
+        // What everything is called after.
+        let grouped = rules.group_bys().first().map(|by| by.to().to_owned());
+        let to = self.to.clone().or(grouped).ok_or_else(|| {
+            usage("--to is missing; without it rules have to group records into a topic ([[group_by]])".to_owned())
+        })?;
+        if self.close_windows && rules.group_bys().is_empty() {
+            return Err(usage("--close-windows: the rules have no windows ([[group_by]])".to_owned()));
+        }
         let group =
             self.membership.options_or(&group_of(&self.from, &to), &self.from, Reset::EarliestIfNew).map_err(usage)?;
         Ok(CleanSettings {
@@ -198,10 +232,11 @@ impl CleanArgs {
                 (false, None) => Rejects::Letters(format!("{to}-dead-letters")),
             },
             from: self.from,
-            to,
+            to: self.to,
             rules,
             group,
             exit: self.exit,
+            close_windows: self.close_windows,
             codec: self.compression.codec(),
             batch_bytes: self.batch_bytes,
             memory_bytes: self.memory,

@@ -8,15 +8,12 @@ use crate::client::group::{Reset, Start};
 use crate::client::{ClientError, OffsetAt};
 use crate::jobs::error::JobError;
 use crate::jobs::windows::Windows;
-use crate::rules::State;
 
 impl Work<'_> {
     /// Begins to read each of these where it says, or before, where something has to be remembered first.
     pub(super) async fn begin(&mut self, starts: Vec<Start>) -> Result<(), JobError> {
         self.pin_ends(&starts).await?;
         for start in starts {
-            let state = self.settings.rules.is_stateful();
-            let state = state.then(|| State::new(&self.settings.rules, self.looked.state_bytes_max));
             // The one before it first, so that its room is free.
             self.lanes.remove(&start.partition);
             let room = self.looked.reading.try_take(self.looked.share_bytes).ok_or_else(|| {
@@ -27,9 +24,10 @@ impl Work<'_> {
                 ))
             })?;
             let end = self.ends.get(&start.partition).map(|end| (*end).max(start.offset));
-            let has_more = end.is_none_or(|end| end > start.offset);
+            let closes = self.settings.close_windows && Note::read(&start.note, start.offset).tally.grouped.open() > 0;
+            let has_more = closes || end.is_none_or(|end| end > start.offset);
             let from = if has_more { self.read_from(&start).await? } else { start.offset };
-            let mut lane = Lane::new(&start, from, state, room);
+            let mut lane = Lane::new(&start, from, &self.settings.rules, self.looked.state_bytes_max, room);
             if has_more {
                 let range = from..end.unwrap_or(i64::MAX);
                 let (options, partition) = (self.looked.share.read_options(), start.partition.clone());
@@ -60,16 +58,15 @@ impl Work<'_> {
     }
 
     async fn read_from(&self, start: &Start) -> Result<i64, JobError> {
-        let remembers =
-            Note::read(&start.note, start.offset).remember_from.is_some() && self.settings.rules.is_stateful();
-        if !remembers {
+        let noted = Note::read(&start.note, start.offset).remember_from;
+        if noted.is_none() || !self.settings.rules.holds_something() {
             return Ok(start.offset);
         }
         let one = std::slice::from_ref(&start.partition);
         let earliest = self.cluster.offsets(one, OffsetAt::Earliest).await?.first().copied().unwrap_or(start.offset);
         let from = Lane::read_from(start, &self.settings.rules, earliest);
         if from < start.offset {
-            tracing::info!(partition = %start.partition, from, to = start.offset, "reading again what duplicates are told by");
+            tracing::info!(partition = %start.partition, from, to = start.offset, "reading again what duplicates are told by and open groups consist of");
         }
         Ok(from)
     }

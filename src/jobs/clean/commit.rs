@@ -49,17 +49,25 @@ impl Work<'_> {
         self.hand.outbox.cut_all()?;
         self.send().await?;
         let tally = self.lanes.values().fold(Tally::default(), |sum, lane| sum.plus(lane.open));
-        let counts = self.hand.take_counts(tally)?;
+        let mut counts = self.hand.take_counts(tally)?;
+        if let Some(lane) = self.lanes.values().find(|lane| !lane.adds_up()) {
+            return Err(unequal_groups(lane).into());
+        }
         let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
         let stored = pen.flush().await?;
-        if stored != tally.out + tally.rejected {
-            return Err(unequal(stored, tally).into());
+        let expected = self.hand.written(tally);
+        if stored != expected {
+            return Err(unequal(stored, expected, tally).into());
         }
         let Some(membership) = self.member.membership_in(offsets.iter().map(|(one, _)| one)) else {
             return Err(Halt::Doubt(self.not_ours()));
         };
         pen.offsets(&membership, &offsets).await?;
-        let late = self.lanes.values_mut().map(Lane::take_late).sum();
+        let mut late = 0;
+        for lane in self.lanes.values_mut() {
+            late += lane.held.take_late();
+            lane.held.count_into(&mut counts);
+        }
         self.in_doubt = Some(InDoubt { tally, late, counts });
         pen.commit().await?;
         if let Some(committed) = self.in_doubt.take() {
@@ -79,10 +87,20 @@ impl Work<'_> {
 }
 
 #[cold]
-fn unequal(stored: u64, tally: Tally) -> JobError {
+fn unequal(stored: u64, expected: u64, tally: Tally) -> JobError {
     JobError::Refused(format!(
-        "brokers have acknowledged {stored} records where {} were to go out, which is a defect of this program: {tally:?}; \
-         nothing of this transaction is committed",
-        tally.out + tally.rejected
+        "brokers have acknowledged {stored} records where {expected} were to go out, which is a defect of this program: {tally:?}; \
+         nothing of this transaction is committed"
+    ))
+}
+
+#[cold]
+fn unequal_groups(lane: &Lane) -> JobError {
+    JobError::Refused(format!(
+        "{}: members of groups do not add up, which is a defect of this program: open groups have {} of {:?}; nothing of this \
+         transaction is committed",
+        lane.partition,
+        lane.held.members(),
+        lane.counted.plus(lane.open).grouped
     ))
 }

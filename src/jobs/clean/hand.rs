@@ -2,18 +2,23 @@
 //! waits.
 //!
 //! Records before the lane's start were cleaned by an earlier instance, or by this one before a doubt. They come again only
-//! where duplicates are told by them: they are remembered and neither counted nor written.
+//! where duplicates are told by them, or open groups consist of them: they are remembered and neither counted nor written.
 
 use super::Rejects;
 use super::dead::{self, Refusal, UNDECODABLE};
+use super::held::{Full, Went};
 use super::lane::Lane;
 use super::outbox::{Leaving, Outbox, To};
 use super::tally::Tally;
+use super::topics;
 use crate::base::text::visible;
-use crate::batch::{HeadersBuf, Record};
+use crate::batch::{Headers, HeadersBuf, Record};
 use crate::jobs::error::JobError;
-use crate::rules::{Cleaner, Counts, Incoming, Offer, Rules, Verdict};
+use crate::rules::{Cleaner, Closed, Counts, Incoming, Rules, Verdict};
 use std::sync::Arc;
+
+/// A group's record that has become larger than this does not keep its buffer.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
 
 /// See the module's head.
 pub(super) struct Hand {
@@ -22,6 +27,10 @@ pub(super) struct Hand {
     /// For what is only remembered, so that it is not counted.
     reminder: Cleaner,
     value: Vec<u8>,
+    /// A group's record.
+    grouped: Vec<u8>,
+    /// By `group_by`: which of the topics beside it goes to.
+    group_topics: Vec<usize>,
     headers: HeadersBuf,
     strict: bool,
     pub(super) outbox: Outbox,
@@ -40,6 +49,8 @@ impl Hand {
             cleaner: Cleaner::new(rules.clone()),
             reminder: Cleaner::new(rules.clone()),
             value: Vec::new(),
+            grouped: Vec::new(),
+            group_topics: topics::of_groups(rules).1,
             headers: HeadersBuf::default(),
             strict: matches!(rejects, Rejects::Stop),
             outbox,
@@ -53,18 +64,22 @@ impl Hand {
         if record.offset < lane.start {
             return self.remember(lane, record).map(|()| false);
         }
+        lane.settle();
         let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
         let verdict = self.cleaner.clean(&incoming, &mut self.value);
         lane.open.read += 1;
         let said = match verdict {
             Verdict::Kept => {
-                if let Some(state) = &mut lane.state
-                    && let Offer::Duplicate { .. } = state
-                        .offer(self.cleaner.offered(), record.offset)
-                        .map_err(|full| lane_full(lane, record, &full))?
-                {
-                    lane.open.deduplicated += 1;
-                    return Ok(false);
+                let went = lane.held.offer(&self.cleaner, &self.value, record.offset);
+                match went.map_err(|full| lane_full(lane, record, &full))? {
+                    Went::Duplicate(_) => {
+                        lane.open.deduplicated += 1;
+                        return Ok(false);
+                    }
+                    Went::On { offered, late } => {
+                        lane.open.grouped.offered += offered;
+                        lane.open.grouped.late += late;
+                    }
                 }
                 lane.open.out += 1;
                 Said::Wanted
@@ -90,7 +105,10 @@ impl Hand {
             offset: record.offset,
         };
         match &said {
-            Said::Wanted => self.outbox.push(To::Result, &leaving),
+            Said::Wanted => {
+                let is_full = self.outbox.has_result() && self.outbox.push(To::Result, &leaving)?;
+                Ok(self.send_closed(lane, record.offset)? || is_full)
+            }
             Said::Refused { rule, class, reason } => {
                 lane.open.rejected += 1;
                 let refusal = Refusal { rule, class, reason };
@@ -105,18 +123,48 @@ impl Hand {
         }
     }
 
-    /// What of it duplicates are told by.
+    /// What of it is held.
     fn remember(&mut self, lane: &mut Lane, record: &Record<'_>) -> Result<(), JobError> {
         let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
-        if let Verdict::Kept = self.reminder.clean(&incoming, &mut self.value)
-            && let Some(state) = &mut lane.state
-        {
-            // What it was then does not matter any more, and it was counted then.
-            let offered = state.offer(self.reminder.offered(), record.offset);
-            state.take_counts();
-            offered.map_err(|full| lane_full(lane, record, &full))?;
+        if let Verdict::Kept = self.reminder.clean(&incoming, &mut self.value) {
+            let remembered = lane.held.remember(&self.reminder, &self.value, record.offset);
+            remembered.map_err(|full| lane_full(lane, record, &full))?;
         }
         Ok(())
+    }
+
+    /// Sends the groups whose windows the record at `offset` has closed; `true` says that batches are to be sent.
+    fn send_closed(&mut self, lane: &mut Lane, offset: i64) -> Result<bool, JobError> {
+        let mut is_full = false;
+        while let Some(closed) = lane.held.take_closed() {
+            is_full |= self.send_group(lane, closed, offset)?;
+        }
+        Ok(is_full)
+    }
+
+    pub(super) fn send_group(&mut self, lane: &mut Lane, mut closed: Closed, offset: i64) -> Result<bool, JobError> {
+        let from = &lane.partition;
+        self.grouped.clear();
+        self.grouped.shrink_to(BUFFER_BYTES_MAX);
+        closed.write(&self.rules, (&from.topic, from.partition), &mut self.grouped);
+        lane.open.grouped.closed += closed.count();
+        lane.open.grouped.records += 1;
+        let leaving = Leaving {
+            timestamp: closed.timestamp_ms(),
+            key: Some(closed.key()),
+            value: Some(&self.grouped),
+            headers: Headers::EMPTY,
+            from,
+            offset,
+        };
+        let topic = self.group_topics.get(closed.by()).copied().unwrap_or_default();
+        self.outbox.push(To::Beside(topic), &leaving)
+    }
+
+    /// How many records brokers have to acknowledge for all that this counts.
+    pub(super) fn written(&self, tally: Tally) -> u64 {
+        let out = if self.outbox.has_result() { tally.out } else { 0 };
+        out + tally.rejected + tally.grouped.records
     }
 
     /// The cleaner's own counts since they were taken last, which have to agree with `open`.
@@ -153,6 +201,6 @@ fn refused(lane: &Lane, record: &Record<'_>, refusal: Refusal<'_>) -> JobError {
 }
 
 #[cold]
-fn lane_full(lane: &Lane, record: &Record<'_>, full: &crate::rules::StateFull) -> JobError {
+fn lane_full(lane: &Lane, record: &Record<'_>, full: &Full) -> JobError {
     JobError::Refused(format!("{}: {full}", lane.partition.at(record.offset)))
 }

@@ -1,5 +1,6 @@
-//! An input partition that is ours: how far it is, what became of its records, what is remembered of them.
+//! An input partition that is ours: how far it is, what became of its records, what is held of them.
 
+use super::held::Held;
 use super::tally::{Note, Tally};
 use crate::base::budget::Reserved;
 use crate::base::place::TopicPartition;
@@ -8,8 +9,9 @@ use crate::client::{Ground, GroupOffset};
 use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
 use crate::jobs::windows::Windows;
-use crate::rules::{Rules, State};
+use crate::rules::{Closed, GroupStand, Rules};
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use std::sync::Arc;
 
 /// What comes of a feed, unless it has been ended: whether it has more.
 pub(super) type Arrived = Result<(Box<Feed>, Result<bool, JobError>), Aborted>;
@@ -33,12 +35,16 @@ pub(super) struct Lane {
     pub(super) committed: i64,
     /// It goes on elsewhere than the group stands, which is to be committed even where that lies before.
     pub(super) jumped: bool,
+    /// Windows were closed before their time, which is to be committed even where nothing was read.
+    has_closed: bool,
     /// What became of the records since then.
     pub(super) open: Tally,
     /// What became of those before, whoever cleaned them.
     pub(super) counted: Tally,
-    /// What is remembered, where the rules have to.
-    pub(super) state: Option<State>,
+    /// What is held of its records.
+    pub(super) held: Held,
+    /// What was noted when we began, until its log is read up to where the group stands: so long it holds true.
+    noted: Option<Box<Note>>,
     /// What holds nothing behind the records that were read; `None` where nothing is read.
     ground: Option<Ground>,
     /// Ends its feed; `None` once it is read to its end.
@@ -49,7 +55,8 @@ pub(super) struct Lane {
 
 impl Lane {
     /// A partition that is gone on with at `start`, and is read from `from` on.
-    pub(super) fn new(start: &Start, from: i64, state: Option<State>, room: Reserved) -> Self {
+    /// What is held of it may take so many bytes.
+    pub(super) fn new(start: &Start, from: i64, rules: &Arc<Rules>, held_bytes_max: usize, room: Reserved) -> Self {
         let note = Note::read(&start.note, start.offset);
         Self {
             partition: start.partition.clone(),
@@ -58,9 +65,11 @@ impl Lane {
             position: from,
             committed: start.offset,
             jumped: false,
+            has_closed: false,
             open: Tally::default(),
             counted: note.tally,
-            state,
+            held: Held::new(rules, held_bytes_max, &note),
+            noted: Some(Box::new(note)),
             ground: None,
             feed: None,
             _room: room,
@@ -70,7 +79,7 @@ impl Lane {
     /// Where reading begins, if its log begins at `earliest`.
     pub(super) fn read_from(start: &Start, rules: &Rules, earliest: i64) -> i64 {
         match Note::read(&start.note, start.offset).remember_from {
-            Some(from) if rules.is_stateful() => from.max(earliest).min(start.offset),
+            Some(from) if rules.holds_something() => from.max(earliest).min(start.offset),
             _ => start.offset,
         }
     }
@@ -84,6 +93,9 @@ impl Lane {
     pub(super) fn pass_ground(&mut self) {
         if let Some(ground) = &self.ground {
             self.position = ground.behind(self.position);
+            if !self.is_remembering() {
+                self.settle();
+            }
         }
     }
 
@@ -102,6 +114,46 @@ impl Lane {
     pub(super) fn ends_at(&mut self, end: i64) {
         self.feed = None;
         self.position = self.position.max(end);
+        if !self.is_remembering() {
+            self.settle();
+        }
+    }
+
+    /// Its log is read up to where the group stands: what was to be held again is there, or there no more.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if let Some(note) = self.noted.take() {
+            self.compare(&note);
+        }
+    }
+
+    /// What does not lie in open groups any more is lost, and said to be.
+    #[cold]
+    fn compare(&mut self, note: &Note) {
+        let (noted, found) = (note.tally.grouped.open(), self.held.members());
+        if found != noted {
+            tracing::warn!(
+                partition = %self.partition,
+                "open groups had {noted} members and have {found} now, because records are gone from the log, the offset was moved, \
+                 or the rules have changed: what is missing counts as lost"
+            );
+        }
+        self.open.grouped.lost += noted.saturating_sub(found);
+        self.open.grouped.offered += found.saturating_sub(noted);
+    }
+
+    /// The next group of whatever window is open.
+    pub(super) fn close(&mut self) -> Option<Closed> {
+        self.settle();
+        let closed = self.held.close();
+        self.has_closed |= closed.is_some();
+        closed
+    }
+
+    /// Whether the members of open groups are those that the counts leave for them.
+    pub(super) fn adds_up(&self) -> bool {
+        let grouped = self.counted.plus(self.open).grouped;
+        self.noted.is_some() || self.held.members() == grouped.open()
     }
 
     /// Whether it is read to its end.
@@ -111,7 +163,7 @@ impl Lane {
 
     /// Whether there is something to commit.
     pub(super) fn is_open(&self) -> bool {
-        self.jumped || self.position > self.committed || self.open.read > 0
+        self.jumped || self.has_closed || self.position > self.committed || self.open.read > 0
     }
 
     /// Whether what is read is only remembered so far.
@@ -121,33 +173,39 @@ impl Lane {
 
     /// What is to be committed.
     pub(super) fn reached(&self) -> GroupOffset {
-        let remember_from = match self.is_remembering() {
-            true => Some(self.from),
-            false => self.state.as_ref().and_then(State::oldest_needed),
+        let (remember_from, groups) = match &self.noted {
+            Some(note) if self.is_remembering() => (Some(self.from), note.groups.clone()),
+            Some(note) => (note.remember_from, note.groups.clone()),
+            None => (self.held.oldest_needed(), self.held.stands()),
         };
         let offset = self.position.max(self.start);
-        GroupOffset { offset, metadata: self.note_at(offset, remember_from) }
+        GroupOffset { offset, metadata: self.note_at(offset, remember_from, groups) }
     }
 
     /// Going on elsewhere, where the log does not hold what is next.
     pub(super) fn going_on_at(&self, offset: i64, remember_from: Option<i64>) -> Start {
-        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from) }
+        let groups = match &self.noted {
+            Some(note) if remember_from.is_some() => note.groups.clone(),
+            // Another log: it has a time of its own.
+            _ if offset < self.position => Vec::new(),
+            // Members of open groups are gone with the log, but time goes on.
+            noted => {
+                let stands = noted.as_ref().map_or_else(|| self.held.stands(), |note| note.groups.clone());
+                stands.into_iter().map(|stand| GroupStand { first: None, ..stand }).collect()
+            }
+        };
+        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from, groups) }
     }
 
-    fn note_at(&self, offset: i64, remember_from: Option<i64>) -> String {
-        Note { tally: self.counted.plus(self.open), remember_from }.text(offset)
-    }
-
-    /// Records since the last commit that came too late to be compared with all that they could be duplicates of.
-    pub(super) fn take_late(&mut self) -> u64 {
-        self.state.as_mut().map_or(0, |state| state.take_counts().late)
+    fn note_at(&self, offset: i64, remember_from: Option<i64>, groups: Vec<GroupStand>) -> String {
+        Note { tally: self.counted.plus(self.open), remember_from, groups }.text(offset)
     }
 
     /// It is committed.
     pub(super) fn stands(&mut self) {
         self.counted.add(std::mem::take(&mut self.open));
         self.committed = self.position.max(self.start);
-        self.jumped = false;
+        (self.jumped, self.has_closed) = (false, false);
     }
 
     /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has
@@ -183,8 +241,8 @@ mod tests {
     }
 
     fn lane(start: &Start, from: i64) -> Lane {
-        let rules = std::sync::Arc::new(Rules::parse(DEDUPLICATE).unwrap());
-        Lane::new(start, from, Some(State::new(&rules, 1 << 20)), ByteBudget::new(1).try_take(1).unwrap())
+        let rules = Arc::new(Rules::parse(DEDUPLICATE).unwrap());
+        Lane::new(start, from, &rules, 1 << 20, ByteBudget::new(1).try_take(1).unwrap())
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  group ──gives partitions──▶ feeds ──▶ hand.rs: rules, memory, counts ──▶ outbox.rs ──▶ result topic  ┐
-//!    ▲                         (a task each)                  │              (batches)                  ├ one transaction
+//!    ▲                         (a task each)                  │   │          (batches)                  ├ one transaction
+//!    │                                                        │   └ held.rs ── closed ──▶ grouped topic ┤
 //!    │                                                        └── refused ──────────────▶ dead letters  ┤
 //!    └──────────────── offsets, each with its note (tally.rs), as member and generation ────────────────┘
 //! ```
@@ -12,17 +13,20 @@
 //!   offsets only from whose partitions they are; a member that has lost one is refused, voids what it has open and goes on from
 //!   what is committed. So whoever comes, goes or is killed, each record is cleaned once, as read by `read_committed`.
 //! - After a doubt nothing in memory counts: what stands is read again, and cleaned from there with new feeds (`recover.rs`).
-//! - What is remembered of a partition belongs to it and moves with it: the note beside the offset says from where on the log
-//!   has to be read to remember it again. It is a function of the log alone.
-//! - Nothing vanishes: what is read goes out, or is filtered, or is a duplicate, or is refused, and one of these only. That is
-//!   checked before each commit against what the rules have counted and against what the brokers have acknowledged.
+//! - What is held of a partition belongs to it and moves with it: the note beside the offset says from where on the log
+//!   has to be read to have it again. It is a function of the log alone, and so is every group that goes out.
+//! - Nothing vanishes: what is read goes out, or is filtered, or is a duplicate, or is refused, and one of these only. What is
+//!   offered to groups is in one that went out, in an open one, or was late. That is checked before each commit against what the
+//!   rules have counted, what is held, and what the brokers have acknowledged.
 //! - With a name for the instance, a restart takes the transactional id of the one before and so voids what that had left open
 //!   at once. Without one the id is drawn, and what was left open times out: until then nobody goes on with its partitions.
 
 mod begin;
+mod close;
 mod commit;
 mod dead;
 mod hand;
+mod held;
 mod lane;
 mod outbox;
 mod preview;
@@ -36,9 +40,9 @@ mod work;
 mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
-pub use preview::{Fate, Seen, preview};
+pub use preview::{Fate, InGroup, Seen, preview};
 pub use report::CleanReport;
-pub use tally::Tally;
+pub use tally::{GroupTally, Tally};
 
 use super::JobContext;
 use super::commit_pace::{self, CommitPace};
@@ -71,8 +75,8 @@ pub enum Rejects {
 pub struct CleanSettings {
     /// The topics that are read.
     pub from: Vec<String>,
-    /// Where what is clean goes; made if it is missing.
-    pub to: String,
+    /// Where what is clean goes; made if it is missing. None, where the rules have other places for it.
+    pub to: Option<String>,
     /// The rules.
     pub rules: Arc<Rules>,
     /// What becomes of records that are refused.
@@ -81,6 +85,8 @@ pub struct CleanSettings {
     pub group: GroupOptions,
     /// Stop at the ends as they are when a partition becomes ours.
     pub exit: bool,
+    /// Then close the windows that are still open.
+    pub close_windows: bool,
     /// How batches are compressed.
     pub codec: Codec,
     /// The size that a batch of several records stays below, before compression.
@@ -110,23 +116,23 @@ impl CleanSettings {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        let mut written = vec![("--to", &self.to)];
+        let grouped = topics::of_groups(&self.rules).0;
+        let mut written: Vec<(&str, &str)> = self.to.iter().map(|to| ("--to", to.as_str())).collect();
+        written.extend(grouped.into_iter().map(|topic| ("to of a group_by,", topic)));
         if let Rejects::Letters(topic) = &self.rejects {
             written.push(("--dead-letters", topic));
         }
-        for (flag, topic) in &written {
-            if self.from.contains(topic) {
+        for (index, (flag, topic)) in written.iter().enumerate() {
+            if self.from.iter().any(|from| from == topic) {
                 return Err(JobError::Usage(format!(
                     "{flag} {topic} is read as well: it would never end. Name another topic"
                 )));
             }
-        }
-        if let [(_, to), (_, letters)] = &written[..]
-            && to == letters
-        {
-            return Err(JobError::Usage(format!(
-                "--to and --dead-letters are both {to}: refused records need a topic of their own"
-            )));
+            if let Some((other, _)) = written[..index].iter().find(|(_, before)| before == topic) {
+                return Err(JobError::Usage(format!(
+                    "{other} and {flag} are both {topic}: results, groups and refused records each need a topic of their own"
+                )));
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Batches being filled, for every partition of the result topic and of the dead letters.
+//! Batches being filled, for every partition of the result topic, of the dead letters, and of the topics beside them.
 //!
 //! Where a record goes: with a key, to where Java's producer would put that key, so that equal keys lie together whatever the
 //! input looks like; without one, to the partition of its own number (modulo how many there are), so that its order is kept and
@@ -21,6 +21,25 @@ pub(super) enum To {
     Result,
     /// Where what was refused goes.
     Dead,
+    /// One of the topics beside them.
+    Beside(usize),
+}
+
+impl To {
+    fn index(self) -> usize {
+        match self {
+            Self::Result => 0,
+            Self::Dead => 1,
+            Self::Beside(index) => index + 2,
+        }
+    }
+}
+
+/// The topics that are written.
+pub(super) struct Topics {
+    pub(super) result: Option<Topic>,
+    pub(super) dead: Option<Topic>,
+    pub(super) beside: Vec<Topic>,
 }
 
 /// A topic that is written.
@@ -53,8 +72,8 @@ pub(super) struct Leaving<'a> {
 
 /// See the module's head.
 pub(super) struct Outbox {
-    result: Topic,
-    dead: Option<Topic>,
+    /// By [`To::index`].
+    topics: Vec<Option<Topic>>,
     codec: Codec,
     full: Vec<Full>,
     filling_bytes: usize,
@@ -82,14 +101,6 @@ impl Topic {
     }
 }
 
-/// The topic that is meant. Without one for dead letters nothing goes there.
-fn meant<'a>(result: &'a mut Topic, dead: &'a mut Option<Topic>, to: To) -> &'a mut Topic {
-    match (to, dead) {
-        (To::Dead, Some(dead)) => dead,
-        _ => result,
-    }
-}
-
 /// Which of `count` partitions a record goes to.
 pub(super) fn slot(key: Option<&[u8]>, partition: i32, count: usize) -> usize {
     match key {
@@ -100,18 +111,27 @@ pub(super) fn slot(key: Option<&[u8]>, partition: i32, count: usize) -> usize {
 
 impl Outbox {
     /// One that takes about `bytes_max`: three quarters for what is being filled, the rest for what is used again.
-    pub(super) fn new(result: Topic, dead: Option<Topic>, codec: Codec, bytes_max: usize) -> Self {
+    pub(super) fn new(topics: Topics, codec: Codec, bytes_max: usize) -> Self {
+        let Topics { result, dead, beside } = topics;
+        let topics: Vec<Option<Topic>> = [result, dead].into_iter().chain(beside.into_iter().map(Some)).collect();
         // What an unusually large record has made grow is not kept.
-        let spare_bytes_max = result.batch_bytes.saturating_mul(4);
+        let batch_bytes = topics.iter().flatten().map(|topic| topic.batch_bytes).max().unwrap_or_default();
+        let spare_bytes_max = batch_bytes.saturating_mul(4);
         let (writers, spares) = (Pool::new(bytes_max / 8, spare_bytes_max), Pool::new(bytes_max / 8, spare_bytes_max));
         let filling_bytes_max = bytes_max - bytes_max / 4;
-        Self { result, dead, codec, full: Vec::new(), filling_bytes: 0, filling_bytes_max, writers, spares }
+        Self { topics, codec, full: Vec::new(), filling_bytes: 0, filling_bytes_max, writers, spares }
+    }
+
+    /// Whether there is a result topic.
+    pub(super) fn has_result(&self) -> bool {
+        self.topics.first().is_some_and(Option::is_some)
     }
 
     /// Takes a record; `true` says that batches are to be sent before the next one.
     #[inline]
     pub(super) fn push(&mut self, to: To, record: &Leaving<'_>) -> Result<bool, JobError> {
-        let topic = meant(&mut self.result, &mut self.dead, to);
+        let to = to.index();
+        let Some(Some(topic)) = self.topics.get(to) else { return Err(nowhere(record)) };
         let at = topic.slot_of(record);
         let bytes = record.key.map_or(0, <[u8]>::len)
             + record.value.map_or(0, <[u8]>::len)
@@ -123,8 +143,8 @@ impl Outbox {
             self.cut(to, at)?;
         }
         let codec = self.codec;
-        let topic = meant(&mut self.result, &mut self.dead, to);
-        let Some(slot) = topic.slots.get_mut(at) else { return Ok(false) };
+        let slot = self.topics.get_mut(to).and_then(Option::as_mut).and_then(|topic| topic.slots.get_mut(at));
+        let Some(slot) = slot else { return Err(nowhere(record)) };
         let writers = &self.writers;
         let writer = slot.writer.get_or_insert_with(|| writers.take().unwrap_or_else(|| BatchWriter::new(codec)));
         if writer.is_empty() {
@@ -143,17 +163,17 @@ impl Outbox {
 
     /// Closes every batch.
     pub(super) fn cut_all(&mut self) -> Result<(), JobError> {
-        for to in [To::Result, To::Dead] {
-            let topic = if to == To::Result { Some(&self.result) } else { self.dead.as_ref() };
-            for at in 0..topic.map_or(0, |topic| topic.slots.len()) {
+        for to in 0..self.topics.len() {
+            let slots = self.topics.get(to).and_then(Option::as_ref).map_or(0, |topic| topic.slots.len());
+            for at in 0..slots {
                 self.cut(to, at)?;
             }
         }
         Ok(())
     }
 
-    fn cut(&mut self, to: To, at: usize) -> Result<(), JobError> {
-        let topic = meant(&mut self.result, &mut self.dead, to);
+    fn cut(&mut self, to: usize, at: usize) -> Result<(), JobError> {
+        let Some(Some(topic)) = self.topics.get_mut(to) else { return Ok(()) };
         let Some(slot) = topic.slots.get_mut(at) else { return Ok(()) };
         let Some(mut writer) = slot.writer.take_if(|writer| !writer.is_empty()) else { return Ok(()) };
         self.filling_bytes = self.filling_bytes.saturating_sub(writer.bytes() - HEADER_BYTES);
@@ -165,6 +185,9 @@ impl Outbox {
         let len =
             finished.map_err(|error| JobError::Refused(format!("{first}: a batch cannot be put together: {error}")))?;
         if len > topic.bytes_max && records == 1 {
+            if to >= To::Beside(0).index() {
+                return Err(too_large_beside(&first, &slot.partition, uncompressed, topic.bytes_max));
+            }
             return Err(JobError::RecordTooLarge { at: first, bytes: uncompressed, bytes_max: topic.bytes_max });
         }
         writer.clear();
@@ -185,13 +208,28 @@ impl Outbox {
 
     /// Forgets everything that was not sent.
     pub(super) fn clear(&mut self) {
-        let slots = self.result.slots.iter_mut().chain(self.dead.iter_mut().flat_map(|dead| &mut dead.slots));
-        for slot in slots {
+        for slot in self.topics.iter_mut().flatten().flat_map(|topic| &mut topic.slots) {
             (slot.writer, slot.first) = (None, None);
         }
         self.full.clear();
         self.filling_bytes = 0;
     }
+}
+
+#[cold]
+fn nowhere(record: &Leaving<'_>) -> JobError {
+    let at = record.from.at(record.offset);
+    JobError::Refused(format!("{at}: no topic was prepared for it, which is a defect of this program"))
+}
+
+/// No record of the input is to blame, but what many of them come to.
+#[cold]
+fn too_large_beside(at: &Place, to: &TopicPartition, bytes: usize, bytes_max: usize) -> JobError {
+    JobError::Refused(format!(
+        "{at}: what is complete with it takes {bytes} bytes in a batch of its own, and {} takes {bytes_max} (max.message.bytes): \
+         raise that of the topic, or make groups smaller (window, members_max, or aggregates in place of members)",
+        to.topic
+    ))
 }
 
 #[cold]
@@ -206,7 +244,11 @@ mod tests {
 
     fn outbox(bytes_max: usize, filling_bytes_max: usize) -> Outbox {
         let topic = |name| Topic::new(name, 3, bytes_max, 1000);
-        Outbox::new(topic("out"), Some(topic("dead")), Codec::None, filling_bytes_max)
+        Outbox::new(topics(&topic), Codec::None, filling_bytes_max)
+    }
+
+    fn topics(topic: &dyn Fn(&'static str) -> Topic) -> Topics {
+        Topics { result: Some(topic("out")), dead: Some(topic("dead")), beside: vec![topic("beside")] }
     }
 
     fn push(outbox: &mut Outbox, to: To, offset: i64, key: Option<&[u8]>, value: &[u8]) -> Result<bool, JobError> {
@@ -267,13 +309,19 @@ mod tests {
         push(&mut outbox, To::Result, 17, None, &[b'x'; 3000]).unwrap();
         let error = outbox.cut_all().unwrap_err();
         assert!(error.to_string().starts_with("in partition 4 offset 17: "), "{error}");
+        outbox.clear();
+        push(&mut outbox, To::Beside(0), 18, None, &[b'x'; 3000]).unwrap();
+        let error = outbox.cut_all().unwrap_err().to_string();
+        for part in ["in partition 4 offset 18: ", "beside takes 2000 ", "max.message.bytes", "members_max"] {
+            assert!(error.contains(part), "{error}\nwithout {part}");
+        }
     }
 
     #[test]
     fn what_is_used_again_takes_no_more_than_its_part_however_many_partitions_there_are() {
         let bytes_max = 256 << 10;
         let topic = |name| Topic::new(name, 500, 1 << 20, 4000);
-        let mut outbox = Outbox::new(topic("out"), Some(topic("dead")), Codec::None, bytes_max);
+        let mut outbox = Outbox::new(topics(&topic), Codec::None, bytes_max);
         for offset in 0..2000 {
             let from = TopicPartition::new("in", offset % 500);
             let (value, headers, offset) = (Some(&[b'x'; 1900][..]), Headers::EMPTY, offset.into());

@@ -1,14 +1,17 @@
 //! The first records of the input, before and after: nothing is written, and no group is joined.
 
 use super::dead::UNDECODABLE;
+use super::held::{Full, Held, Went};
+use super::tally::Note;
 use crate::base::place::Place;
+use crate::base::time::show_epoch_ms;
 use crate::client::{Cluster, OffsetAt, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
 use crate::jobs::range::partitions_of;
 use crate::observe::progress::Progress;
-use crate::rules::{Cleaner, Incoming, Offer, Rules, State, Verdict};
+use crate::rules::{Cleaner, Incoming, Rules, Verdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -24,6 +27,21 @@ pub struct Seen {
     pub before: Option<String>,
     /// What becomes of it.
     pub fate: Fate,
+    /// The groups that it is in.
+    pub groups: Vec<InGroup>,
+}
+
+/// A group that a record is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InGroup {
+    /// The name of the `group_by`.
+    pub rule: String,
+    /// The group's key, a JSON object.
+    pub key: String,
+    /// When its window begins, RFC 3339.
+    pub window_start: String,
+    /// Whether it is late: the window is closed.
+    pub late: bool,
 }
 
 /// What becomes of a record.
@@ -96,7 +114,7 @@ async fn look(from: &[String], rules: &Arc<Rules>, count: usize, cx: &JobContext
         if seen.len() >= count {
             break;
         }
-        let mut state = rules.is_stateful().then(|| State::new(rules, MEMORY_BYTES));
+        let mut held = Held::new(rules, MEMORY_BYTES, &Note::default());
         let options = ReadOptions { fetch_bytes_max: 256 << 10, ..ReadOptions::default() };
         let source = cluster.reader(partition.clone(), start..end.max(start), options);
         let mut cursor = RecordCursor::new(source, MEMORY_BYTES, cx.shutdown.clone(), Progress::default());
@@ -104,10 +122,10 @@ async fn look(from: &[String], rules: &Arc<Rules>, count: usize, cx: &JobContext
             let next = cursor.next_with(|record| {
                 let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
                 let verdict = cleaner.clean(&incoming, &mut out);
-                let fate = fate(rules, &cleaner, verdict, &out, state.as_mut(), record.offset);
+                let fate = fate(rules, &cleaner, verdict, &out, &mut held, record.offset);
                 let at = partition.at(record.offset);
                 let before = record.value.map(|value| String::from_utf8_lossy(value).into_owned());
-                fate.map(|fate| Seen { at: at.clone(), before, fate })
+                fate.map(|(fate, groups)| Seen { at: at.clone(), before, fate, groups })
                     .map_err(|full| JobError::Refused(format!("{at}: {full}")))
             });
             match next.await? {
@@ -124,19 +142,35 @@ fn fate(
     cleaner: &Cleaner,
     verdict: Verdict,
     out: &[u8],
-    state: Option<&mut State>,
+    held: &mut Held,
     offset: i64,
-) -> Result<Fate, crate::rules::StateFull> {
+) -> Result<(Fate, Vec<InGroup>), Full> {
     let name = |rule| rules.name(rule).to_owned();
-    Ok(match verdict {
-        Verdict::Kept => match state.map(|state| state.offer(cleaner.offered(), offset)).transpose()? {
-            Some(Offer::Duplicate { rule }) => Fate::Deduplicated { rule: name(rule) },
-            Some(Offer::New) | None => Fate::Kept(String::from_utf8_lossy(out).into_owned()),
-        },
+    let fate = match verdict {
+        Verdict::Kept => {
+            let groups = groups(rules, cleaner, held);
+            let went = held.offer(cleaner, out, offset)?;
+            while held.take_closed().is_some() {}
+            return Ok(match went {
+                Went::Duplicate(rule) => (Fate::Deduplicated { rule: name(rule) }, Vec::new()),
+                Went::On { .. } => (Fate::Kept(String::from_utf8_lossy(out).into_owned()), groups),
+            });
+        }
         Verdict::Filtered { rule } => Fate::Filtered { rule: name(rule) },
         Verdict::Rejected { rule, reason } => Fate::Rejected { rule: name(rule), reason: reason.text },
         Verdict::Undecodable { reason } => Fate::Rejected { rule: UNDECODABLE.to_owned(), reason: reason.text },
-    })
+    };
+    Ok((fate, Vec::new()))
+}
+
+fn groups(rules: &Rules, cleaner: &Cleaner, held: &Held) -> Vec<InGroup> {
+    let groups = cleaner.grouped().keys(rules.group_bys()).enumerate().map(|(index, (by, key, start_ms))| InGroup {
+        rule: rules.name(by.rule()).to_owned(),
+        key: String::from_utf8_lossy(key).into_owned(),
+        window_start: show_epoch_ms(start_ms).to_string(),
+        late: held.is_late(index, start_ms),
+    });
+    groups.collect()
 }
 
 impl Seen {
@@ -147,6 +181,10 @@ impl Seen {
             Fate::Kept(after) => Some(after),
             _ => None,
         };
+        let groups = self
+            .groups
+            .iter()
+            .map(|one| json!({ "rule": one.rule, "key": one.key, "window_start": one.window_start, "late": one.late }));
         json!({
             "topic": *self.at.partition.topic,
             "partition": self.at.partition.partition,
@@ -156,6 +194,7 @@ impl Seen {
             "after": after,
             "rule": rule,
             "reason": reason,
+            "groups": groups.collect::<Vec<_>>(),
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::commit::InDoubt;
 use super::lane::Lane;
-use super::tally::{Note, Tally};
-use super::{CleanSettings, Rejects};
+use super::tally::{GroupTally, Note, Tally};
+use super::{CleanSettings, Rejects, topics};
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::base::units::show_count;
@@ -38,7 +38,8 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub struct CleanReport {
     from: Vec<String>,
-    to: String,
+    to: Option<String>,
+    grouped_to: Vec<String>,
     dead_letters: Option<String>,
     group: String,
     done: Done,
@@ -96,12 +97,24 @@ impl Done {
         if !rejected.is_empty() {
             tracing::warn!("refused: {}", show(&rejected, Clone::clone));
         }
+        if !untold.late_for_group.is_empty() {
+            tracing::warn!("too late for groups: {}", show(&untold.late_for_group, |rule| visible(rule)));
+        }
+        if !untold.unfit.is_empty() {
+            tracing::warn!("of the wrong type for aggregates: {}", show(&untold.unfit, |name| visible(name)));
+        }
+    }
+
+    /// How many members open groups have, in partitions that this run has committed.
+    fn in_open_groups(&self) -> u64 {
+        self.stands.values().map(|(_, tally)| tally.grouped.open()).sum()
     }
 
     pub(super) fn report(self, settings: &CleanSettings, of_group: Option<Tally>, began: Instant) -> CleanReport {
         CleanReport {
             from: settings.from.clone(),
             to: settings.to.clone(),
+            grouped_to: topics::of_groups(&settings.rules).0.into_iter().map(str::to_owned).collect(),
             dead_letters: match &settings.rejects {
                 Rejects::Letters(topic) => Some(topic.clone()),
                 Rejects::Stop => None,
@@ -120,6 +133,20 @@ fn refusals(counts: &Counts) -> BTreeMap<String, u64> {
         counts.rejected.iter().map(|((rule, class), count)| (format!("{} ({class})", visible(rule)), *count));
     let undecodable = counts.undecodable.iter().map(|(class, count)| (format!("undecodable ({class})"), *count));
     rejected.chain(undecodable).collect()
+}
+
+/// What became of records in groups, of which so many have open ones.
+fn groups(grouped: GroupTally, open: u64) -> String {
+    let GroupTally { offered, closed, late, lost, records } = grouped;
+    let lost = if lost > 0 { format!(", {} lost", show_count(lost)) } else { String::new() };
+    format!(
+        "{} records offered, {} in {} groups that went out, {} in open ones, {} late{lost}",
+        show_count(offered),
+        show_count(closed),
+        show_count(records),
+        show_count(open),
+        show_count(late)
+    )
 }
 
 fn show(counts: &BTreeMap<String, u64>, name: impl Fn(&String) -> String) -> String {
@@ -171,12 +198,16 @@ impl CleanReport {
         let mut put = |name: &str, value: Value| report.insert(name.to_owned(), value);
         put("from", json!(self.from));
         put("to", json!(self.to));
+        put("grouped_to", json!(self.grouped_to));
         put("dead_letters", json!(self.dead_letters));
         put("group", json!(self.group));
         put("made", json!(made));
         for (name, value) in tally.to_json().as_object().into_iter().flatten() {
             put(name, value.clone());
         }
+        put("grouped", tally.grouped.to_json(self.done.in_open_groups()));
+        put("late_by_group", json!(counts.late_for_group));
+        put("unfit", json!(counts.unfit));
         put("defaulted", json!(counts.defaulted));
         put("mended", json!(counts.mended));
         put("filtered_by_rule", json!(counts.filtered));
@@ -216,11 +247,18 @@ impl CleanReport {
             self.seconds,
             show_count(self.rate() as u64),
             show_count(tally.out),
-            self.to,
+            self.to.as_deref().unwrap_or("groups only"),
             show_count(tally.filtered),
             show_count(tally.deduplicated),
             show_count(tally.rejected),
         );
+        if !self.grouped_to.is_empty() {
+            let grouped = groups(tally.grouped, self.done.in_open_groups());
+            let _ = writeln!(text, "groups to {}: {grouped}", self.grouped_to.join(", "));
+        }
+        if !counts.unfit.is_empty() {
+            let _ = writeln!(text, "of the wrong type for aggregates: {}", show(&counts.unfit, |name| visible(name)));
+        }
         if !counts.defaulted.is_empty() {
             let _ = writeln!(text, "defaults put in: {}", show(&counts.defaulted, |field| visible(field)));
         }
@@ -239,6 +277,9 @@ impl CleanReport {
                 show_count(all.deduplicated),
                 show_count(all.rejected)
             );
+            if all.grouped.offered > 0 {
+                let _ = writeln!(text, "its groups so far: {}", groups(all.grouped, all.grouped.open()));
+            }
         }
         text
     }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  --memory ┬─ reading: each partition its share, and some more for partitions that are added underway
-//!           ├─ what is remembered, where the rules have to
-//!           ├─ batches being filled, in both topics, and what is used again for them
+//!           ├─ what is held from record to record, where the rules have to
+//!           ├─ batches being filled, in all topics, and what is used again for them
 //!           └─ batches on their way
 //! ```
 
-use super::outbox::{Outbox, Topic};
+use super::outbox::{Outbox, Topic, Topics};
 use super::{CleanSettings, Rejects};
 use crate::base::budget::ByteBudget;
 use crate::base::units::show_size;
@@ -16,6 +16,7 @@ use crate::jobs::error::JobError;
 use crate::jobs::made::topic_or_new;
 use crate::jobs::merge::message_bytes_max;
 use crate::jobs::range::{ReadShare, partitions_of};
+use crate::rules::Rules;
 
 /// See the module's head.
 pub(super) struct Looked {
@@ -23,7 +24,7 @@ pub(super) struct Looked {
     pub(super) reading: ByteBudget,
     pub(super) share: ReadShare,
     pub(super) share_bytes: usize,
-    /// What is remembered of a partition may take so much.
+    /// What is held of a partition may take so much.
     pub(super) state_bytes_max: usize,
     /// What batches on their way may take.
     pub(super) held_bytes_max: usize,
@@ -38,12 +39,19 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     let memory = settings.memory_bytes;
     let (reading_bytes, share) = reading(memory, planned)?;
     let mut made = Vec::new();
-    let result = topic(cluster, settings, &settings.to, inputs, &mut made).await?;
+    let result = match &settings.to {
+        Some(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
+        None => None,
+    };
     let dead = match &settings.rejects {
         Rejects::Letters(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
         Rejects::Stop => None,
     };
-    let outbox = Outbox::new(result, dead, settings.codec, memory / 8);
+    let mut beside = Vec::new();
+    for name in of_groups(&settings.rules).0 {
+        beside.push(topic(cluster, settings, name, inputs, &mut made).await?);
+    }
+    let outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
     let looked = Looked {
         reading: ByteBudget::new(reading_bytes),
         share,
@@ -53,6 +61,19 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         made,
     };
     Ok((looked, outbox))
+}
+
+/// The topics that groups go to, each once; and which of them that is, by `group_by`.
+pub(super) fn of_groups(rules: &Rules) -> (Vec<&str>, Vec<usize>) {
+    let mut topics: Vec<&str> = Vec::new();
+    let each = rules.group_bys().iter().map(|by| {
+        topics.iter().position(|topic| *topic == by.to()).unwrap_or_else(|| {
+            topics.push(by.to());
+            topics.len() - 1
+        })
+    });
+    let each = each.collect();
+    (topics, each)
 }
 
 /// What reading takes, half of all, and the share of each partition.

@@ -162,6 +162,9 @@ impl<'a> Work<'a> {
 
     async fn next(&mut self) -> Result<ControlFlow<()>, Halt> {
         if self.settings.exit && self.is_read() {
+            if self.settings.close_windows {
+                self.close_windows().await?;
+            }
             self.commit().await?;
             return Ok(ControlFlow::Break(()));
         }

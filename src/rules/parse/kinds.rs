@@ -239,15 +239,20 @@ fn deduplicate(body: &Section<'_>, paths: &mut Paths) -> Option<Action> {
     body.needs("key", FIELD);
     body.needs("window", "\"10m\"");
     let key = body.fields("key", paths);
+    let time = time_of(body, paths)?;
+    (!key.is_empty()).then_some(Action::Deduplicate { key, time })
+}
+
+/// The field that has the time, and in what unit; none of its own for the record's timestamp.
+pub(super) fn time_of(body: &Section<'_>, paths: &mut Paths) -> Option<Option<(PathId, Unit)>> {
     if body.has("unit") && !body.has("time") {
         body.wrong("unit", "the record's own timestamp has no unit to choose; say which field with time");
         return None;
     }
-    let time = match body.has("time") {
-        true => Some((body.field("time", paths)?, unit(body)?)),
-        false => None,
-    };
-    (!key.is_empty()).then_some(Action::Deduplicate { key, time })
+    match body.has("time") {
+        true => Some(Some((body.field("time", paths)?, unit(body)?))),
+        false => Some(None),
+    }
 }
 
 /// How long a rule remembers, and how much later than others a record may come, in milliseconds.

@@ -1,11 +1,14 @@
-//! Reads a rule file: TOML, with a `[[rule]]` for each rule.
+//! Reads a rule file: TOML, with a `[[rule]]` for each rule, and a `[[group_by]]` for each way to group what goes on.
 
+mod aggregates;
 mod conditions;
+mod group_by;
 mod kinds;
 mod section;
 mod template;
 mod values;
 
+use super::group_by::GroupBy;
 use super::paths::Paths;
 use super::step::{Action, Step, Window};
 use super::{RuleError, RuleId, Rules};
@@ -25,6 +28,7 @@ struct Read {
     names: Vec<String>,
     steps: Vec<Step>,
     windows: Vec<Window>,
+    group_bys: Vec<GroupBy>,
 }
 
 pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
@@ -43,24 +47,27 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     }
     let (mut read, mut paths) = (Read::default(), Paths::new());
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
-    top.only(&["rule"]);
-    let sections = top.sections("rule");
-    if sections.is_empty() && errors.len() == 0 {
-        errors.add(0, "", "no rules: each begins with [[rule]]");
+    top.only(&["rule", "group_by"]);
+    let (rules, group_bys) = (top.sections("rule"), top.sections("group_by"));
+    if rules.is_empty() && group_bys.is_empty() && errors.len() == 0 {
+        errors.add(0, "", "no rules: each begins with [[rule]], or with [[group_by]]");
     }
-    for (index, section) in sections.into_iter().enumerate() {
+    for (index, section) in rules.into_iter().enumerate() {
         rule(index, section, &mut read, &mut paths);
+    }
+    for (index, section) in group_bys.into_iter().enumerate() {
+        group_by::group_by(index, section, &mut read, &mut paths);
     }
     if errors.len() > 0 {
         return Err(errors.into_sorted());
     }
-    let Read { names, steps, windows } = read;
-    Ok(Rules { names, steps, windows, paths })
+    let Read { names, steps, windows, group_bys } = read;
+    Ok(Rules { names, steps, windows, group_bys, paths })
 }
 
 fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) {
-    let number = index + 1;
-    let section = section.called(format!("rule {number}"));
+    let label = format!("rule {}", index + 1);
+    let section = section.called(label.clone());
     let mut allowed = vec!["name"];
     allowed.extend(kinds::NAMES);
     let before = section.errors.len();
@@ -81,13 +88,13 @@ fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) 
     let actions = kinds::read(kind, &body, paths);
     let window = kinds::window(kind, &body);
     let default_name = kinds::default_name(kind, &actions, paths);
-    read.names.push(name(&section, default_name, number, &read.names));
+    read.names.push(name(&section, default_name, &label, &read.names));
     read.windows.extend(window.map(|(window_ms, lateness_ms)| Window { rule: id, window_ms, lateness_ms }));
     read.steps.extend(actions.into_iter().map(|action: Action| Step { rule: id, action }));
 }
 
 /// A rule's own name, or what it does and to which fields. No two are alike.
-fn name(section: &Section<'_>, default: String, number: usize, taken: &[String]) -> String {
+fn name(section: &Section<'_>, default: String, label: &str, taken: &[String]) -> String {
     match section.text("name") {
         Some("") => section.wrong("name", "a name has to stand here"),
         Some(name) if taken.iter().any(|other| *other == visible(name)) => {
@@ -96,5 +103,5 @@ fn name(section: &Section<'_>, default: String, number: usize, taken: &[String])
         Some(name) => return visible(name),
         None => {}
     }
-    if taken.contains(&default) { format!("{default} (rule {number})") } else { default }
+    if taken.contains(&default) { format!("{default} ({label})") } else { default }
 }

@@ -12,9 +12,14 @@ fn example() -> String {
 #[test]
 fn the_example_of_the_documentation_does_what_it_says() {
     let rules = rules(&example());
-    assert_eq!(rules.len(), 15);
+    assert_eq!((rules.len(), rules.group_bys().len()), (17, 2));
     assert!(rules.is_stateful());
     assert_eq!(rules.name(RuleId(10)), "who logs in");
+    let [by_device, sessions] = rules.group_bys() else { panic!("{rules:?}") };
+    assert_eq!(rules.name(by_device.rule()), "group_by device_type");
+    assert_eq!(rules.name(sessions.rule()), "sessions");
+    assert_eq!(rules.describe(by_device), "device_type in 10m of timestamp, with logins, mean_age, users");
+    assert_eq!(rules.describe(sessions), "user_id in 1h of the record's timestamp, with its members (500 at most)");
     assert_eq!(
         cleaned(
             &rules,
@@ -69,7 +74,7 @@ line 9, column 43: rule 3.cast.unit: \"sec\" is none of s, ms, us, ns
 line 9, column 63: rule 3.cast.on_failure: \"drop\" is none of reject, null, default, keep
 line 11, column 8: rule 4.name: another rule is called \"x\"
 line 12, column 36: rule 4.pattern.matches: no regular expression: unclosed character class
-line 13, column 2: there is no rules (did you mean rule?); here go rule"
+line 13, column 2: there is no rules (did you mean rule?); here go rule, group_by"
     );
     assert_eq!((errors[0].line, errors[0].path.as_str()), (2, "rule 1"));
 }
@@ -231,7 +236,7 @@ proptest::proptest! {
         pieces in proptest::collection::vec(
             proptest::sample::select(vec![
                 "[[rule]]\n", "cast", "filter", "deduplicate", " = ", "{", "}", "field", "\"a\"", "[", "]", ",", "\n", "keep",
-                "all", "to", "\"int\"", "window", "\"1m\"", "key", "1", "1e400", "name", "'['", "matches", "é", "\"", "#", ".",
+                "[[group_by]]\n", "members", "true", "aggregates", "\"count\"", "p50", "all", "to", "\"int\"", "window", "\"1m\"", "key", "1", "1e400", "name", "'['", "matches", "é", "\"", "#", ".",
             ]),
             0..40,
         )

@@ -17,7 +17,7 @@ use rule::{Outcome, Rule};
 const FILES: usize = 300;
 const RECORDS: usize = 40;
 
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     let given = std::env::var("KMERGE_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(rand::random);
     eprintln!("KMERGE_TEST_SEED={seed}");

@@ -10,3 +10,5 @@ mod duplicates;
 
 // Something goes wrong at every request in turn.
 mod doubts;
+mod grouped;
+mod groups;

@@ -7,7 +7,9 @@ use crate::base::shutdown::Signal;
 use crate::broker::{Fault, Rule};
 use crate::client::group::Reset;
 use crate::jobs::error::JobError;
+use crate::rules::Rules;
 use crate::wire::ApiKey;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -86,10 +88,23 @@ async fn under_strict_the_first_refused_record_is_named_and_nothing_of_its_trans
 
 #[tokio::test]
 async fn topics_that_would_feed_on_themselves_are_refused() {
-    for (to, dead) in [("in", "dead"), ("out", "in"), ("out", "out")] {
+    let some = |to: &str| Some(to.to_owned());
+    for (to, dead, grouped) in [
+        (some("in"), "dead", None),
+        (some("out"), "in", None),
+        (some("out"), "out", None),
+        (some("out"), "dead", Some("in")),
+        (some("out"), "dead", Some("out")),
+        (some("out"), "dead", Some("dead")),
+        (None, "dead", Some("dead")),
+    ] {
         let mut world = World::new().await;
-        world.settings.to = to.to_owned();
+        world.settings.to = to;
         world.settings.rejects = Rejects::Letters(dead.to_owned());
+        if let Some(topic) = grouped {
+            let rule = format!("[[group_by]]\nkey = \"user\"\nwindow = \"1m\"\nto = \"{topic}\"\nmembers = true\n");
+            world.settings.rules = Arc::new(Rules::parse(&rule).unwrap());
+        }
         let error = world.start().ended().await.1.unwrap_err();
         assert_eq!(error.kind(), Kind::Usage, "{error}");
     }

@@ -4,6 +4,7 @@
 use super::super::outbox::slot;
 use super::super::tally::Note;
 use super::super::{CleanReport, CleanSettings, Rejects, Tally, run};
+use super::grouped;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
 use crate::batch::{BatchWriter, Codec, Headers};
@@ -39,6 +40,9 @@ required = { field = "user" }
 filter = { drop = { field = "kind", equals = "test" } }
 "#;
 
+/// Within twenty milliseconds.
+const DEDUPLICATE: &str = "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n";
+
 /// What a reader of committed records sees: by topic and partition, key, value and origin of each.
 pub(super) type Seen = BTreeMap<(String, i32), Vec<String>>;
 
@@ -56,6 +60,9 @@ pub(super) struct World {
     window_ms: Option<i64>,
     /// When an id came last, by partition.
     ids: BTreeMap<(i32, i32), i64>,
+    /// What went on, by partition; and whether it is grouped.
+    pub(super) went: BTreeMap<i32, Vec<grouped::Went>>,
+    groups: bool,
 }
 
 /// A run of the job on a thread of its own.
@@ -103,6 +110,18 @@ impl World {
         [Self::of(BrokerConfig::default(), Some(20)).await, Self::of(explicit, Some(20)).await]
     }
 
+    /// The same where what is no duplicate is grouped as well.
+    pub(super) async fn grouping() -> [Self; 2] {
+        let mut worlds = Self::deduplicating().await;
+        for world in &mut worlds {
+            world.broker.create_topic(grouped::TOPIC, OUTPUTS as i32, &[("retention.ms", "-1")]).unwrap();
+            let rules = format!("{RULES}\n{DEDUPLICATE}\n{}", grouped::RULES);
+            world.settings.rules = Arc::new(Rules::parse(&rules).unwrap());
+            world.groups = true;
+        }
+        worlds
+    }
+
     async fn on(config: BrokerConfig) -> Self {
         Self::of(config, None).await
     }
@@ -118,15 +137,15 @@ impl World {
         group.instance = Some("one".to_owned());
         group.session_timeout = Duration::from_secs(6);
         group.heartbeat_interval = Duration::from_millis(100);
-        let deduplicate = "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n";
-        let rules = format!("{RULES}\n{}", window_ms.map_or("", |_| deduplicate));
+        let rules = format!("{RULES}\n{}", window_ms.map_or("", |_| DEDUPLICATE));
         let settings = CleanSettings {
             from: vec!["in".to_owned()],
-            to: "out".to_owned(),
+            to: Some("out".to_owned()),
             rules: Arc::new(Rules::parse(&rules).unwrap()),
             rejects: Rejects::Letters("dead".to_owned()),
             group,
             exit: true,
+            close_windows: false,
             codec: Codec::None,
             batch_bytes: 256,
             memory_bytes: 16 << 20,
@@ -137,7 +156,8 @@ impl World {
         };
         let (oracle, tally) = (Seen::new(), Tally::default());
         let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
-        let mut world = Self { broker, settings, oracle, tally, is_explicit, records, window_ms, ids };
+        let (went, groups) = (BTreeMap::new(), false);
+        let mut world = Self { broker, settings, oracle, tally, is_explicit, records, window_ms, ids, went, groups };
         world.more(RECORDS);
         world
     }
@@ -173,7 +193,8 @@ impl World {
     /// A record, noted in the oracle.
     fn made(&mut self, partition: i32, number: i32) -> (Option<Vec<u8>>, String) {
         let key = (number % 5 != 0).then(|| format!("user-{}", number % 7).into_bytes());
-        let id = format!(r#""at":"{partition}:{number}","id":{}"#, number % 13);
+        let time_ms = grouped::time_of(number);
+        let id = format!(r#""at":"{partition}:{number}","id":{},"t":{time_ms}"#, number % 13);
         self.tally.read += 1;
         let (to, value, becomes) = match number % 10 {
             3 => ("out", format!(r#"{{"user":1,{id}}}"#), format!(r#"{{"user":1,{id},"device":"unknown"}}"#)),
@@ -205,7 +226,11 @@ impl World {
             }
         }
         match to {
-            "out" => self.tally.out += 1,
+            "out" => {
+                self.tally.out += 1;
+                let went = grouped::Went { time_ms, number, value: becomes };
+                self.went.entry(partition).or_default().push(went);
+            }
             "dead" => self.tally.rejected += 1,
             _ => self.tally.filtered += 1,
         }
@@ -264,7 +289,10 @@ impl World {
     pub(super) async fn seen(&self) -> Seen {
         let cluster = Cluster::connect(&self.broker.addresses(), LONG).await.unwrap();
         let mut seen = Seen::new();
-        for (topic, partitions) in [("out", OUTPUTS), ("dead", DEAD)] {
+        let mut topics = vec![("out", OUTPUTS), ("dead", DEAD)];
+        topics.extend(self.groups.then_some((grouped::TOPIC, OUTPUTS)));
+        topics.retain(|(topic, _)| *topic != "out" || self.settings.to.is_some());
+        for (topic, partitions) in topics {
             for partition in 0..partitions as i32 {
                 let at = TopicPartition::new(topic, partition);
                 let end = cluster.offsets(std::slice::from_ref(&at), OffsetAt::Latest).await.unwrap()[0];
@@ -293,27 +321,38 @@ impl World {
 
     /// Panics unless everything is there, once, the order within each input partition kept; and counted so.
     pub(super) async fn is_whole(&self, when: &str) {
+        let (mut oracle, mut tally) = (self.oracle.clone(), self.tally);
+        if self.groups {
+            let (groups, grouped) = grouped::slowly(&self.went);
+            oracle.extend(groups);
+            tally.grouped = grouped;
+        }
         let seen = self.seen().await;
-        assert_eq!(seen.keys().collect::<Vec<_>>(), self.oracle.keys().collect::<Vec<_>>(), "{when}");
-        for (at, expected) in &self.oracle {
+        assert_eq!(seen.keys().collect::<Vec<_>>(), oracle.keys().collect::<Vec<_>>(), "{when}");
+        for (at, expected) in &oracle {
             // Which input partition is first is left open.
             assert_eq!(by_origin(&seen[at]), by_origin(expected), "{when}: {at:?}");
         }
-        assert_eq!(self.counted(when).await, self.tally, "{when}");
+        assert_eq!(self.counted(when).await, tally, "{when}");
     }
 
     /// What the notes beside the group's offsets say, once they stand at the ends.
-    async fn counted(&self, when: &str) -> Tally {
+    pub(super) async fn counted(&self, when: &str) -> Tally {
+        self.counted_once(when, |_| true).await
+    }
+
+    /// The same, once it is so. An offset that has not moved tells nothing of its note.
+    pub(super) async fn counted_once(&self, when: &str, is_so: impl Fn(&Tally) -> bool) -> Tally {
         let cluster = Cluster::connect(&self.broker.addresses(), LONG).await.unwrap();
         let began = Instant::now();
         loop {
             let offsets = cluster.group_offsets(GROUP).await.unwrap();
             let at = |partition: i32| offsets.get(&TopicPartition::new("in", partition)).map(|one| one.offset);
             let ends = |partition: i32| Some(i64::from(self.records[partition as usize]));
-            if (0..PARTITIONS).all(|partition| at(partition) == ends(partition)) {
-                return offsets
-                    .values()
-                    .fold(Tally::default(), |sum, one| sum.plus(Note::read(&one.metadata, one.offset).tally));
+            let tallies = offsets.values().map(|one| Note::read(&one.metadata, one.offset).tally);
+            let tally = tallies.fold(Tally::default(), Tally::plus);
+            if (0..PARTITIONS).all(|partition| at(partition) == ends(partition)) && is_so(&tally) {
+                return tally;
             }
             // A commit is decided a moment before it is seen.
             assert!(began.elapsed() < LONG, "{when}: {offsets:?}");
