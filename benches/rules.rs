@@ -4,6 +4,7 @@
 //! - `default_cast`: the usual pair, a default for the device's type (missing in one of ten) and the time as a number cast to
 //!   a time; the record is written anew.
 //! - `ten`: ten rules of as many kinds.
+//! - `nothing_counted`: `nothing`, and an insight counts the device's type, in all and by minute.
 //!
 //! `serde_json` is the rival: the work of `default_cast` without the cast, on a document of `serde_json::Value`.
 //! ns per record is the printed time over [`RECORDS`] (criterion's element throughput is its inverse).
@@ -11,6 +12,7 @@
 #![expect(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kmerge::rules::insight::Insights;
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -42,6 +44,14 @@ const DEFAULT_CAST: &str = r#"
 default = { field = "device_type", value = "unknown" }
 [[rule]]
 cast = { field = "timestamp", to = "time", unit = "s" }
+"#;
+
+const COUNTED: &str = r#"
+[[rule]]
+trim = { field = "user_id" }
+[[insight]]
+field = "device_type"
+window = "1m"
 "#;
 
 const TEN: &str = r#"
@@ -77,6 +87,18 @@ fn clean(cleaner: &mut Cleaner, records: &[Vec<u8>], out: &mut Vec<u8>) -> usize
     for record in records {
         let verdict = cleaner.clean(&Incoming { value: Some(record), timestamp_ms: 0 }, out);
         assert_eq!(verdict, Verdict::Kept);
+        bytes += out.len();
+    }
+    bytes
+}
+
+/// The same, counted.
+fn count(cleaner: &mut Cleaner, insights: &mut Insights, records: &[Vec<u8>], out: &mut Vec<u8>) -> usize {
+    let mut bytes = 0;
+    for (record, timestamp_ms) in records.iter().zip(0..) {
+        let verdict = cleaner.clean(&Incoming { value: Some(record), timestamp_ms }, out);
+        assert_eq!(verdict, Verdict::Kept);
+        insights.count(cleaner.noted()).unwrap();
         bytes += out.len();
     }
     bytes
@@ -123,6 +145,12 @@ fn rules(criterion: &mut Criterion) {
         let mut cleaner = cleaner(text);
         group.bench_function(name, |bencher| bencher.iter(|| clean(&mut cleaner, black_box(&records), &mut out)));
     }
+    let rules = Arc::new(Rules::parse(COUNTED).unwrap());
+    let (mut cleaner, mut insights) = (Cleaner::new(Arc::clone(&rules)), Insights::new(&rules, 0, 1 << 20));
+    group.bench_function("nothing_counted", |bencher| {
+        bencher.iter(|| count(&mut cleaner, &mut insights, black_box(&records), &mut out));
+    });
+    assert!(insights.total(0).values.len() == 2 && insights.total(0).other == 0);
     group.bench_function("serde_json", |bencher| bencher.iter(|| by_serde_json(black_box(&records), &mut out)));
     group.finish();
 }

@@ -22,6 +22,7 @@ use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
+use kmerge::rules::insight::{Insights, Noted};
 use kmerge::rules::{Cleaner, GroupedAt, Groups, Incoming, Offer, Rules, State, Verdict};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -250,6 +251,10 @@ derive = { field = "who", template = "{user}@{device}" }
 filter = { drop = { any = [{ field = "user", equals = "x" }, { field = "device", matches = "^$" }] } }
 [[rule]]
 deduplicate = { key = ["user", "device"], window = "1m", time = "at" }
+[[insight]]
+field = ["user", "device", "age", "meta"]
+window = "1m"
+time = "at"
 "#;
 
 #[test]
@@ -331,5 +336,34 @@ fn an_open_group_takes_no_more_than_it_says_and_not_much_less() {
             let what = format!("{groups} groups of {members}, {collects}");
             assert!((says / least..=says).contains(&held), "{what} took {held} bytes, and {says} were said");
         }
+    }
+}
+
+#[test]
+fn insights_allocate_nothing_for_a_value_that_was_there_and_take_no_more_than_they_say() {
+    let _alone = ALONE.blocking_lock();
+    let file = "[[insight]]\nfield = \"a\"\nvalues_max = 1000000\nwindow = \"1m\"\nslide = \"30s\"\n";
+    let rules = Arc::new(Rules::parse(file).unwrap());
+    let mut text = Vec::with_capacity(64);
+    let mut count = |insights: &mut Insights, values: u64| {
+        for value in 0..values {
+            text.clear();
+            write!(text, "\"{value:>030}\"").unwrap();
+            let value = &text;
+            insights.count(Noted::of(value, &[(value.len(), Some(value.len() as i64))])).unwrap();
+        }
+    };
+    for values in [10, 1_000, 14_400, 100_000] {
+        let (mut insights, held) = peak(|| {
+            let mut insights = Insights::new(&rules, 0, 1 << 30);
+            count(&mut insights, values);
+            insights
+        });
+        let says = insights.bytes();
+        assert!(held <= says, "{values} values took {held} bytes, and {says} were said");
+        let before = allocations();
+        count(&mut insights, values);
+        let made = allocations() - before;
+        assert!(made < 10, "{made} allocations for {values} values");
     }
 }

@@ -6,6 +6,7 @@
 use super::cast::moment_of;
 use super::change::{Change, Json};
 use super::group_by::{GroupBy, Grouped, Offers};
+use super::insight::{Noted, Notes};
 use super::moment::Unit;
 use super::paths::{PathId, ROOT};
 use super::refusal::Refusal;
@@ -85,6 +86,8 @@ struct Work {
     key_ends: Vec<(usize, i64)>,
     /// What it is to its groups.
     offers: Offers,
+    /// What insights count of it.
+    notes: Notes,
 }
 
 /// Why a record's way ends.
@@ -135,6 +138,9 @@ impl Cleaner {
                 return Verdict::Rejected { rule, reason };
             }
         }
+        for insight in &rules.insights {
+            work.notes.take(insight, record.timestamp_ms, &work.tree, &mut work.buffer);
+        }
         self.kept += 1;
         for &index in &work.applied {
             self.applied[index] += 1;
@@ -155,6 +161,11 @@ impl Cleaner {
     /// What the record that was kept last is to its groups, for [`super::Groups`].
     pub fn grouped(&self) -> Grouped<'_> {
         Grouped { offers: &self.work.offers }
+    }
+
+    /// What [`super::insight::Insights`] have to know of the record that was kept last.
+    pub fn noted(&self) -> Noted<'_> {
+        self.work.notes.noted()
     }
 
     /// The counts since they were last taken.
@@ -189,6 +200,7 @@ impl Work {
         self.keys.shrink_to(BUFFER_BYTES_MAX);
         self.key_ends.clear();
         self.offers.clear(BUFFER_BYTES_MAX);
+        self.notes.clear(BUFFER_BYTES_MAX);
         let value = record.value.ok_or_else(|| {
             let text = "the record has no value (it is a tombstone)".to_owned();
             Reason { class: Class::NoValue, text }

@@ -79,6 +79,8 @@
 //! members_max = 500                      # the job ends where there are more; 10000, if nothing is said
 //! ```
 //!
+//! An `[[insight]]` beside them says what is counted of the records that go out; `insight/mod.rs` has the words for it.
+//!
 //! # What the rules do with what is not as they expect it
 //!
 //! - Rules are put in the order of the file, and each sees what those before it have made.
@@ -152,6 +154,9 @@ mod groups;
 
 mod closed;
 
+// What is counted of what goes out.
+pub mod insight;
+
 pub use aggregate::{Aggregate, AggregateKind, AggregateSpec};
 pub use cleaner::{Cleaner, Incoming, Verdict};
 pub use closed::Closed;
@@ -165,6 +170,7 @@ pub use reason::{Class, Reason};
 pub use state::{Offer, Offered, State, StateCounts, StateFull};
 
 use crate::base::units::show_duration_ms;
+use insight::Insight;
 use paths::Paths;
 #[cfg(test)]
 use std::sync::Arc;
@@ -181,6 +187,7 @@ pub struct Rules {
     steps: Vec<Step>,
     windows: Vec<Window>,
     group_bys: Vec<GroupBy>,
+    insights: Vec<Insight>,
     paths: Paths,
 }
 
@@ -200,9 +207,14 @@ impl Rules {
         self.names.len()
     }
 
-    /// Whether there are none; a file without rules is not taken.
+    /// Whether there is nothing to do; such a file is not taken.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.names.is_empty() && self.insights.is_empty()
+    }
+
+    /// What is counted of the records that go out.
+    pub fn insights(&self) -> &[Insight] {
+        &self.insights
     }
 
     /// Whether a [`State`] has to be asked about what is kept.

@@ -32,6 +32,7 @@ mod produce_input;
 // Records put right on their way.
 mod clean;
 mod clean_groups;
+mod clean_insights;
 
 // Records out.
 mod consume;

@@ -6,6 +6,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::global::OutputForm;
 use clap::Args;
 use kmerge::base::text::visible;
+use kmerge::rules::insight::Insight;
 use kmerge::rules::{GroupBy, Rules};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -15,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   kmerge clean check rules.toml
   kmerge clean check rules.toml --output json
-      for an editor: line, column, path and message of each; and what groups are made
+      for an editor: line, column, path and message of each; and what is grouped and counted
 
 Exit status: 0 if the file is right, 2 if not.";
 
@@ -47,8 +48,13 @@ impl CheckArgs {
                 let of = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
                 let _ = write!(text, "\n  {}: a record to {} for each {}", of("name"), of("to"), of("each"));
             }
-            let json =
-                json!({ "file": file, "ok": errors.is_empty(), "errors": wrong, "rules": rules, "group_by": groups });
+            let insights = checked.as_ref().map(Rules::insights).unwrap_or_default();
+            for insight in insights {
+                let _ = write!(text, "\n  {}", insight.describe());
+            }
+            let insights: Vec<Value> = insights.iter().map(insight).collect();
+            let json = json!({ "file": file, "ok": errors.is_empty(), "errors": wrong, "rules": rules, "group_by": groups,
+                "insights": insights });
             cx.print(&text, &json)?;
         }
         match errors.is_empty() {
@@ -56,6 +62,20 @@ impl CheckArgs {
             false => Err(UsageError::new(rules::show(&self.file, errors)).into()),
         }
     }
+}
+
+/// What an insight counts, as a JSON object.
+fn insight(insight: &Insight) -> Value {
+    let windows = insight.windows;
+    json!({
+        "name": insight.name,
+        "fields": insight.fields,
+        "top": insight.top,
+        "values_max": insight.values_max,
+        "window_ms": windows.map(|windows| windows.size_ms),
+        "slide_ms": windows.map(|windows| windows.slide_ms),
+        "lateness_ms": windows.map(|windows| windows.lateness_ms),
+    })
 }
 
 /// What groups are made, as JSON objects.

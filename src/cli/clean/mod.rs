@@ -31,6 +31,8 @@ Examples:
       an instance with a name of its own: restarted, it goes on at once where it was killed
   kmerge clean --from logins --rules grouping.toml --exit --close-windows
       only into groups, to the topics that [[group_by]] names, up to the ends as they are now
+  kmerge clean --from logins --to clean-logins --rules rules.toml --insights-to popular --report-interval 30s
+      what [[insight]] counts, each 30 seconds in the log and in a topic
 
 A rule file:
   [[rule]]
@@ -46,6 +48,12 @@ A rule file:
   lateness = \"1m\"
   to = \"logins-by-device\"
   aggregates = { mean_age = { mean = \"age\" }, slow_ms = { p95 = \"ms\" } }
+
+  [[insight]]
+  field = \"device_type\"
+  top = 10
+  window = \"5m\"
+  slide = \"1m\"
 
 What to know:
   - Exactly once: results, dead letters and the group's offsets are committed in one transaction. Whoever reads with \
@@ -77,6 +85,17 @@ What to know:
     is the window's last millisecond.
   - Open groups are read again from the input, from their first member on. Where that is gone from the log by then (retention.ms \
     shorter than windows are open, a compacted topic), members are lost to their groups, which is said and counted.
+  - [[insight]] counts the values of a field, or of several together, among the records that go out: in all, and for each window \
+    if there is one (tumbling, or sliding with slide; time, unit and lateness as in group_by). The most frequent values are told each \
+    --report-interval and at the end, as the sum over the partitions that this instance has; a window is told of those that have \
+    closed it. Of each partition and window the first values_max values (10000, if nothing is said) are told apart; what comes after \
+    them is counted without its value. What comes too late for a window is counted in all, and as late.
+  - --insights-to has a record for each partition and window, and one for each partition with what was counted in all; their keys \
+    name insight, group, topic, partition and window_start. Who adds partitions up is right where rest is 0.
+  - What insights have counted survives restarts, kills and changes of hands: it is written to --insights-state with a commit, not \
+    more often than it is told, and records after that are counted again from the input. Where those are deleted by then, the \
+    numbers say how many may be missing. An insight whose name, field, window or values_max was changed begins anew, and so do all where \
+    the group's offset was moved: since says from which offset on they count. To count everything again, use another --group.
   - Kafka forgets the offsets of a group that has been without members for offsets.retention.minutes (7 days, if nobody changed \
     it). After that everything that is still there is cleaned into --to once more: before a job that runs more seldom, look \
     whether they are there (kmerge group describe), or have every run but the first one end where they are not (--reset fail).";
@@ -118,6 +137,15 @@ pub struct CleanArgs {
     #[arg(long, value_name = "TOPIC", conflicts_with = "strict")]
     dead_letters: Option<String>,
 
+    /// A topic for what insights find: each window that has closed, and at each report what was counted in all; made if it is
+    /// missing.
+    #[arg(long, value_name = "TOPIC")]
+    insights_to: Option<String>,
+
+    /// The compacted topic that what insights have counted is kept in; made if it is missing. TO-insights-state, if absent.
+    #[arg(long, value_name = "TOPIC")]
+    insights_state: Option<String>,
+
     /// Stop at the first record that is refused.
     #[arg(long)]
     strict: bool,
@@ -132,7 +160,7 @@ pub struct CleanArgs {
     close_windows: bool,
 
     /// Only show what the rules make of the first records.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "group", "group_instance_id", "assignor", "reset",
+    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
@@ -215,6 +243,13 @@ impl CleanArgs {
 
     fn checked(self, rules: Arc<kmerge::rules::Rules>) -> anyhow::Result<CleanSettings> {
         let usage = |message: String| anyhow::Error::from(UsageError::new(message));
+        if rules.insights().is_empty()
+            && let Some(flag) = [("--insights-to", &self.insights_to), ("--insights-state", &self.insights_state)]
+                .iter()
+                .find_map(|(flag, topic)| topic.is_some().then_some(flag))
+        {
+            return Err(usage(format!("{flag} has nothing to hold: the rules have no [[insight]]")));
+        }
         // What everything is called after.
         let grouped = rules.group_bys().first().map(|by| by.to().to_owned());
         let to = self.to.clone().or(grouped).ok_or_else(|| {
@@ -231,6 +266,8 @@ impl CleanArgs {
                 (false, Some(topic)) => Rejects::Letters(topic),
                 (false, None) => Rejects::Letters(format!("{to}-dead-letters")),
             },
+            insights_to: self.insights_to,
+            insights_state: self.insights_state.unwrap_or_else(|| format!("{to}-insights-state")),
             from: self.from,
             to: self.to,
             rules,

@@ -25,9 +25,13 @@ impl Work<'_> {
             })?;
             let end = self.ends.get(&start.partition).map(|end| (*end).max(start.offset));
             let closes = self.settings.close_windows && Note::read(&start.note, start.offset).tally.grouped.open() > 0;
-            let has_more = closes || end.is_none_or(|end| end > start.offset);
+            let counting = self.take_counting(&start).await?;
+            let counts_again = counting.as_ref().is_some_and(|(_, from)| *from < start.offset);
+            let has_more = closes || counts_again || end.is_none_or(|end| end > start.offset);
             let from = if has_more { self.read_from(&start).await? } else { start.offset };
+            let from = counting.as_ref().map_or(from, |(_, counted_from)| from.min(*counted_from));
             let mut lane = Lane::new(&start, from, &self.settings.rules, self.looked.state_bytes_max, room);
+            lane.counting = counting.map(|(counting, _)| counting);
             if has_more {
                 let range = from..end.unwrap_or(i64::MAX);
                 let (options, partition) = (self.looked.share.read_options(), start.partition.clone());
@@ -87,7 +91,7 @@ impl Work<'_> {
         };
         tracing::warn!(%partition, offset, "the log does not hold what is next: going on from there");
         // What was made of the records before is committed first.
-        self.commit().await?;
+        self.commit_with_counts().await?;
         let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
         let (start, committed) = (lane.going_on_at(offset, remember_from), lane.committed);
         self.begin(vec![start]).await?;

@@ -3,6 +3,7 @@
 //! Everything is acknowledged before the offsets are, and the offsets before the transaction ends. From the question that ends it
 //! until its answer it is in doubt; whatever goes wrong before voids it.
 
+use super::insights::Recent;
 use super::lane::Lane;
 use super::tally::Tally;
 use super::work::{Halt, Work};
@@ -17,6 +18,8 @@ pub(super) struct InDoubt {
     /// Records that came too late to be told duplicates for certain.
     pub(super) late: u64,
     pub(super) counts: Counts,
+    /// Windows of insights that have closed.
+    pub(super) closed: Recent,
 }
 
 impl Work<'_> {
@@ -41,6 +44,7 @@ impl Work<'_> {
         let began = Instant::now();
         self.pace.asked(began);
         self.lanes.values_mut().for_each(Lane::pass_ground);
+        self.keep_counts(false).await?;
         let open = self.lanes.values().filter(|lane| lane.is_open());
         let offsets: Vec<_> = open.map(|lane| (lane.partition.clone(), lane.reached())).collect();
         if offsets.is_empty() {
@@ -55,7 +59,8 @@ impl Work<'_> {
         }
         let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
         let stored = pen.flush().await?;
-        let expected = self.hand.written(tally);
+        let (of_insights, closed) = self.hand.take_insights();
+        let expected = self.hand.written(tally) + of_insights;
         if stored != expected {
             return Err(unequal(stored, expected, tally).into());
         }
@@ -68,7 +73,7 @@ impl Work<'_> {
             late += lane.held.take_late();
             lane.held.count_into(&mut counts);
         }
-        self.in_doubt = Some(InDoubt { tally, late, counts });
+        self.in_doubt = Some(InDoubt { tally, late, counts, closed });
         pen.commit().await?;
         if let Some(committed) = self.in_doubt.take() {
             self.done.count(&committed);

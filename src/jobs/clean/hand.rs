@@ -6,7 +6,8 @@
 
 use super::Rejects;
 use super::dead::{self, Refusal, UNDECODABLE};
-use super::held::{Full, Went};
+use super::held::Went;
+use super::insights::{Desk, Recent};
 use super::lane::Lane;
 use super::outbox::{Leaving, Outbox, To};
 use super::tally::Tally;
@@ -34,6 +35,8 @@ pub(super) struct Hand {
     headers: HeadersBuf,
     strict: bool,
     pub(super) outbox: Outbox,
+    /// Where insights are written, if there are any.
+    pub(super) desk: Option<Desk>,
 }
 
 /// What is to be said of a record that is refused.
@@ -43,7 +46,7 @@ enum Said {
 }
 
 impl Hand {
-    pub(super) fn new(rules: &Arc<Rules>, rejects: &Rejects, outbox: Outbox) -> Self {
+    pub(super) fn new(rules: &Arc<Rules>, rejects: &Rejects, outbox: Outbox, desk: Option<Desk>) -> Self {
         Self {
             rules: rules.clone(),
             cleaner: Cleaner::new(rules.clone()),
@@ -54,6 +57,7 @@ impl Hand {
             headers: HeadersBuf::default(),
             strict: matches!(rejects, Rejects::Stop),
             outbox,
+            desk,
         }
     }
 
@@ -107,7 +111,8 @@ impl Hand {
         match &said {
             Said::Wanted => {
                 let is_full = self.outbox.has_result() && self.outbox.push(To::Result, &leaving)?;
-                Ok(self.send_closed(lane, record.offset)? || is_full)
+                let counted = self.count(lane, record.offset)?;
+                Ok(self.send_closed(lane, record.offset)? || is_full || counted)
             }
             Said::Refused { rule, class, reason } => {
                 lane.open.rejected += 1;
@@ -128,9 +133,39 @@ impl Hand {
         let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
         if let Verdict::Kept = self.reminder.clean(&incoming, &mut self.value) {
             let remembered = lane.held.remember(&self.reminder, &self.value, record.offset);
-            remembered.map_err(|full| lane_full(lane, record, &full))?;
+            let went_on = remembered.map_err(|full| lane_full(lane, record, &full))?;
+            if let Some(counting) = lane.counting.as_mut().filter(|_| went_on) {
+                let counted = counting.count_again(self.reminder.noted(), record.offset);
+                counted.map_err(|full| lane_full(lane, record, &full))?;
+            }
         }
         Ok(())
+    }
+
+    /// Lets insights count the record that goes out; `true` says that batches are to be sent.
+    #[inline]
+    fn count(&mut self, lane: &mut Lane, offset: i64) -> Result<bool, JobError> {
+        match (&mut self.desk, &mut lane.counting) {
+            (Some(desk), Some(counting)) => {
+                desk.count(counting, self.cleaner.noted(), &mut self.outbox, (&lane.partition, offset))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Goes on with what the last record has closed, once batches are sent; `true` says that batches are to be sent again.
+    pub(super) fn go_on(&mut self, lane: &mut Lane) -> Result<bool, JobError> {
+        match (&mut self.desk, &mut lane.counting) {
+            (Some(desk), Some(counting)) => {
+                desk.close(counting, &mut self.outbox, (&lane.partition, lane.position.saturating_sub(1)))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// How many records insights have written since this was last asked, and the windows that they have closed.
+    pub(super) fn take_insights(&mut self) -> (u64, Recent) {
+        self.desk.as_mut().map(Desk::take).unwrap_or_default()
     }
 
     /// Sends the groups whose windows the record at `offset` has closed; `true` says that batches are to be sent.
@@ -185,6 +220,7 @@ impl Hand {
     /// Forgets what was not committed.
     pub(super) fn forget(&mut self) {
         self.outbox.clear();
+        drop(self.take_insights());
         drop(self.cleaner.take_counts());
     }
 }
@@ -201,6 +237,6 @@ fn refused(lane: &Lane, record: &Record<'_>, refusal: Refusal<'_>) -> JobError {
 }
 
 #[cold]
-fn lane_full(lane: &Lane, record: &Record<'_>, full: &Full) -> JobError {
+fn lane_full(lane: &Lane, record: &Record<'_>, full: &dyn std::fmt::Display) -> JobError {
     JobError::Refused(format!("{}: {full}", lane.partition.at(record.offset)))
 }

@@ -61,20 +61,20 @@ impl Held {
         Ok(Went::On { offered: groups.len() as u64, late })
     }
 
-    /// Takes it again, as it was taken then. It was counted then, too.
-    pub(super) fn remember(&mut self, cleaner: &Cleaner, cleaned: &[u8], offset: i64) -> Result<(), Full> {
+    /// Takes it again, as it was taken then. It was counted then, too; `false` if it was a duplicate.
+    pub(super) fn remember(&mut self, cleaner: &Cleaner, cleaned: &[u8], offset: i64) -> Result<bool, Full> {
         let at = self.at(offset);
         if let Some(seen) = &mut self.seen {
             let offered = seen.offer(cleaner.offered(), offset);
             seen.take_counts();
             if let Offer::Duplicate { .. } = offered? {
-                return Ok(());
+                return Ok(false);
             }
         }
-        match &mut self.groups {
-            Some(groups) => Ok(groups.restore(cleaner.grouped(), cleaned, at)?),
-            None => Ok(()),
+        if let Some(groups) = &mut self.groups {
+            groups.restore(cleaner.grouped(), cleaned, at)?;
         }
+        Ok(true)
     }
 
     fn at(&self, offset: i64) -> GroupedAt {

@@ -1,6 +1,7 @@
 //! An input partition that is ours: how far it is, what became of its records, what is held of them.
 
 use super::held::Held;
+use super::insights::{Counting, Kept};
 use super::tally::{Note, Tally};
 use crate::base::budget::Reserved;
 use crate::base::place::TopicPartition;
@@ -43,6 +44,8 @@ pub(super) struct Lane {
     pub(super) counted: Tally,
     /// What is held of its records.
     pub(super) held: Held,
+    /// What insights have counted of them, where there are any.
+    pub(super) counting: Option<Counting>,
     /// What was noted when we began, until its log is read up to where the group stands: so long it holds true.
     noted: Option<Box<Note>>,
     /// What holds nothing behind the records that were read; `None` where nothing is read.
@@ -69,6 +72,7 @@ impl Lane {
             open: Tally::default(),
             counted: note.tally,
             held: Held::new(rules, held_bytes_max, &note),
+            counting: None,
             noted: Some(Box::new(note)),
             ground: None,
             feed: None,
@@ -163,7 +167,8 @@ impl Lane {
 
     /// Whether there is something to commit.
     pub(super) fn is_open(&self) -> bool {
-        self.jumped || self.has_closed || self.position > self.committed || self.open.read > 0
+        let keeps = self.counting.as_ref().is_some_and(Counting::is_keeping);
+        self.jumped || self.has_closed || self.position > self.committed || self.open.read > 0 || keeps
     }
 
     /// Whether what is read is only remembered so far.
@@ -179,7 +184,16 @@ impl Lane {
             None => (self.held.oldest_needed(), self.held.stands()),
         };
         let offset = self.position.max(self.start);
-        GroupOffset { offset, metadata: self.note_at(offset, remember_from, groups) }
+        let insights = self.counting.as_ref().map(Counting::noted);
+        GroupOffset { offset, metadata: self.note_at(offset, remember_from, groups, insights) }
+    }
+
+    /// From where on the log has to be read to have again what is held; `None` where nothing is.
+    pub(super) fn needed_from(&self) -> Option<i64> {
+        match &self.noted {
+            Some(note) => note.remember_from,
+            None => self.held.oldest_needed(),
+        }
     }
 
     /// Going on elsewhere, where the log does not hold what is next.
@@ -194,11 +208,25 @@ impl Lane {
                 stands.into_iter().map(|stand| GroupStand { first: None, ..stand }).collect()
             }
         };
-        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from, groups) }
+        let kept = self.counting.as_ref().map(Counting::noted);
+        let insights = match remember_from {
+            Some(_) => kept,
+            // What they have counted is written out, and there is nothing between that and where it goes on.
+            None => kept
+                .filter(|_| !self.is_remembering())
+                .map(|kept| Kept { written: kept.written, ..Kept::nothing(offset) }),
+        };
+        Start { partition: self.partition.clone(), offset, note: self.note_at(offset, remember_from, groups, insights) }
     }
 
-    fn note_at(&self, offset: i64, remember_from: Option<i64>, groups: Vec<GroupStand>) -> String {
-        Note { tally: self.counted.plus(self.open), remember_from, groups }.text(offset)
+    fn note_at(
+        &self,
+        offset: i64,
+        remember_from: Option<i64>,
+        groups: Vec<GroupStand>,
+        insights: Option<Kept>,
+    ) -> String {
+        Note { tally: self.counted.plus(self.open), remember_from, groups, insights }.text(offset)
     }
 
     /// It is committed.
@@ -206,6 +234,9 @@ impl Lane {
         self.counted.add(std::mem::take(&mut self.open));
         self.committed = self.position.max(self.start);
         (self.jumped, self.has_closed) = (false, false);
+        if let Some(counting) = &mut self.counting {
+            counting.stands();
+        }
     }
 
     /// Whether what was to be committed stands, as the group's offset says; `None` if it does not tell, because somebody has

@@ -3,7 +3,8 @@
 //! ```text
 //!  group ──gives partitions──▶ feeds ──▶ hand.rs: rules, memory, counts ──▶ outbox.rs ──▶ result topic  ┐
 //!    ▲                         (a task each)                  │   │          (batches)                  ├ one transaction
-//!    │                                                        │   └ held.rs ── closed ──▶ grouped topic ┤
+//!    │                                                        │   ├ held.rs ── closed ──▶ grouped topic ┤
+//!    │                                                        │   └ insights/ ── counted ──▶ its topics ┤
 //!    │                                                        └── refused ──────────────▶ dead letters  ┤
 //!    └──────────────── offsets, each with its note (tally.rs), as member and generation ────────────────┘
 //! ```
@@ -27,6 +28,7 @@ mod commit;
 mod dead;
 mod hand;
 mod held;
+mod insights;
 mod lane;
 mod outbox;
 mod preview;
@@ -81,6 +83,10 @@ pub struct CleanSettings {
     pub rules: Arc<Rules>,
     /// What becomes of records that are refused.
     pub rejects: Rejects,
+    /// Where windows of insights go that have closed, and what they have counted in all; made if it is missing.
+    pub insights_to: Option<String>,
+    /// Where what insights have counted is kept; made if it is missing.
+    pub insights_state: String,
     /// The group whose members share the partitions, and as who this one is in it.
     pub group: GroupOptions,
     /// Stop at the ends as they are when a partition becomes ours.
@@ -122,6 +128,10 @@ impl CleanSettings {
         if let Rejects::Letters(topic) = &self.rejects {
             written.push(("--dead-letters", topic));
         }
+        if !self.rules.insights().is_empty() {
+            written.push(("--insights-state", &self.insights_state));
+            written.extend(self.insights_to.iter().map(|topic| ("--insights-to", topic.as_str())));
+        }
         for (index, (flag, topic)) in written.iter().enumerate() {
             if self.from.iter().any(|from| from == topic) {
                 return Err(JobError::Usage(format!(
@@ -130,7 +140,7 @@ impl CleanSettings {
             }
             if let Some((other, _)) = written[..index].iter().find(|(_, before)| before == topic) {
                 return Err(JobError::Usage(format!(
-                    "{other} and {flag} are both {topic}: results, groups and refused records each need a topic of their own"
+                    "{other} and {flag} are both {topic}: results, groups, refused records and insights each need a topic of their own"
                 )));
             }
         }

@@ -47,6 +47,8 @@ pub(super) struct Topic {
     slots: Vec<Slot>,
     bytes_max: usize,
     batch_bytes: usize,
+    /// Records go by where they come from, whatever their key is.
+    by_origin: bool,
 }
 
 struct Slot {
@@ -93,11 +95,16 @@ impl Topic {
         };
         let slots = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(slot).collect();
         // Not the whole of what the topic takes: compression may make a batch longer.
-        Self { slots, bytes_max, batch_bytes: batch_bytes.min(bytes_max - bytes_max / 16) }
+        Self { slots, bytes_max, batch_bytes: batch_bytes.min(bytes_max - bytes_max / 16), by_origin: false }
+    }
+
+    /// The same where all records of an input partition go to the partition of its number, in their order.
+    pub(super) fn by_origin(self) -> Self {
+        Self { by_origin: true, ..self }
     }
 
     fn slot_of(&self, record: &Leaving<'_>) -> usize {
-        slot(record.key, record.from.partition, self.slots.len())
+        slot(record.key.filter(|_| !self.by_origin), record.from.partition, self.slots.len())
     }
 }
 

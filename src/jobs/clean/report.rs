@@ -1,6 +1,7 @@
 //! What became of the records, told underway and at the end.
 
 use super::commit::InDoubt;
+use super::insights::{Board, Shown};
 use super::lane::Lane;
 use super::tally::{GroupTally, Note, Tally};
 use super::{CleanSettings, Rejects, topics};
@@ -9,10 +10,11 @@ use crate::base::text::visible;
 use crate::base::units::show_count;
 use crate::client::Cluster;
 use crate::observe::usage::Usage;
-use crate::rules::Counts;
+use crate::rules::{Counts, Rules};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the group may be asked for at the end.
@@ -32,6 +34,9 @@ pub(super) struct Done {
     pub(super) commits: u64,
     pub(super) doubts: u64,
     made: Vec<String>,
+    pub(super) board: Board,
+    /// What was told of insights last.
+    told: Vec<String>,
 }
 
 /// What became of the records.
@@ -48,7 +53,7 @@ pub struct CleanReport {
 }
 
 impl Done {
-    pub(super) fn new(made: Vec<String>) -> Self {
+    pub(super) fn new(rules: &Arc<Rules>, made: Vec<String>) -> Self {
         Self {
             tally: Tally::default(),
             late: 0,
@@ -58,6 +63,8 @@ impl Done {
             commits: 0,
             doubts: 0,
             made,
+            board: Board::new(rules),
+            told: Vec::new(),
         }
     }
 
@@ -68,6 +75,7 @@ impl Done {
         self.tally.add(committed.tally);
         self.counts.add(&committed.counts);
         self.untold.add(&committed.counts);
+        self.board.have_closed(&committed.closed);
     }
 
     /// How far partitions are committed.
@@ -102,6 +110,15 @@ impl Done {
         }
         if !untold.unfit.is_empty() {
             tracing::warn!("of the wrong type for aggregates: {}", show(&untold.unfit, |name| visible(name)));
+        }
+    }
+
+    /// Tells what insights have counted, if that is not what was told last.
+    pub(super) fn tell_insights(&mut self) {
+        let lines: Vec<String> = self.board.shown().iter().flat_map(Shown::lines).collect();
+        if lines != self.told {
+            lines.iter().for_each(|line| tracing::info!("{line}"));
+            self.told = lines;
         }
     }
 
@@ -157,7 +174,7 @@ fn show(counts: &BTreeMap<String, u64>, name: impl Fn(&String) -> String) -> Str
 
 impl CleanReport {
     pub(super) fn of_nothing(settings: &CleanSettings, began: Instant) -> Self {
-        Done::new(Vec::new()).report(settings, None, began)
+        Done::new(&settings.rules, Vec::new()).report(settings, None, began)
     }
 
     /// What all members have done so far, by the notes beside the group's offsets; `None` where the cluster does not tell.
@@ -208,6 +225,8 @@ impl CleanReport {
         put("grouped", tally.grouped.to_json(self.done.in_open_groups()));
         put("late_by_group", json!(counts.late_for_group));
         put("unfit", json!(counts.unfit));
+        let insights = self.done.board.shown();
+        put("insights", insights.iter().map(Shown::to_json).collect());
         put("defaulted", json!(counts.defaulted));
         put("mended", json!(counts.mended));
         put("filtered_by_rule", json!(counts.filtered));
@@ -255,6 +274,9 @@ impl CleanReport {
         if !self.grouped_to.is_empty() {
             let grouped = groups(tally.grouped, self.done.in_open_groups());
             let _ = writeln!(text, "groups to {}: {grouped}", self.grouped_to.join(", "));
+        }
+        for line in self.done.board.shown().iter().flat_map(Shown::lines) {
+            let _ = writeln!(text, "{line}");
         }
         if !counts.unfit.is_empty() {
             let _ = writeln!(text, "of the wrong type for aggregates: {}", show(&counts.unfit, |name| visible(name)));

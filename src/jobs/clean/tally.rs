@@ -4,6 +4,7 @@
 //! committed with the offset, in the transaction that holds what was made of the records, so it is as exact as they are and
 //! outlives every instance.
 
+use super::insights::Kept;
 use crate::rules::GroupStand;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -115,6 +116,8 @@ pub(super) struct Note {
     pub(super) remember_from: Option<i64>,
     /// How far groups are.
     pub(super) groups: Vec<GroupStand>,
+    /// How far what insights have counted is kept.
+    pub(super) insights: Option<Kept>,
 }
 
 impl Note {
@@ -134,7 +137,10 @@ impl Note {
             let shown: Vec<String> = self.groups.iter().map(show_stand).collect();
             let _ = write!(text, " open={}", shown.join(","));
         }
-        if self.remember_from.is_some() || !self.groups.is_empty() {
+        if let Some(kept) = self.insights {
+            let _ = write!(text, " insights={}", kept.text());
+        }
+        if self.remember_from.is_some() || !self.groups.is_empty() || self.insights.is_some() {
             let _ = write!(text, " at={offset}");
         }
         text
@@ -171,6 +177,10 @@ impl Note {
                     note.remember_from = Some(value.parse().ok().filter(|offset| *offset >= 0)?);
                     continue;
                 }
+                "insights" => {
+                    note.insights = Some(value.parse().ok()?);
+                    continue;
+                }
                 "at" => {
                     at = value.parse().ok();
                     continue;
@@ -181,7 +191,7 @@ impl Note {
             *count = value.parse().ok()?;
         }
         if at != Some(offset) {
-            (note.remember_from, note.groups) = (None, Vec::new());
+            (note.remember_from, note.groups, note.insights) = (None, Vec::new(), None);
         }
         (note.tally.is_balanced() && note.tally.grouped.is_possible()).then_some(note)
     }
@@ -221,13 +231,16 @@ mod tests {
         for (remember_from, groups) in
             [(None, Vec::new()), (Some(0), stands()), (Some(i64::MAX), Vec::new()), (None, stands())]
         {
-            let note = Note { tally: tally(), remember_from, groups };
-            assert_eq!(Note::read(&note.text(7), 7), note);
+            for insights in [None, Some(Kept::nothing(5))] {
+                let note = Note { tally: tally(), remember_from, groups: groups.clone(), insights };
+                assert_eq!(Note::read(&note.text(7), 7), note);
+            }
         }
         let grouped = GroupTally { offered: u64::MAX, closed: u64::MAX, late: 0, lost: 0, records: u64::MAX };
         let longest = Tally { read: u64::MAX, out: u64::MAX, filtered: 0, deduplicated: 0, rejected: 0, grouped };
         let groups = [stands(), stands(), stands(), stands()].concat().repeat(2);
-        let longest = Note { tally: longest, remember_from: Some(i64::MAX), groups };
+        let longest =
+            Note { tally: longest, remember_from: Some(i64::MAX), groups, insights: Some(Kept::nothing(i64::MAX)) };
         assert!(longest.text(i64::MAX).len() < 2000 && Note::read(&longest.text(i64::MAX), i64::MAX) == longest);
     }
 
@@ -254,7 +267,9 @@ mod tests {
 
     #[test]
     fn where_somebody_has_moved_the_offset_the_counts_go_on_and_nothing_is_remembered() {
-        let text = Note { tally: tally(), remember_from: Some(100), groups: stands() }.text(1000);
+        let text =
+            Note { tally: tally(), remember_from: Some(100), groups: stands(), insights: Some(Kept::nothing(9)) }
+                .text(1000);
         assert_eq!(Note::read(&text, 2000), Note { tally: tally(), ..Note::default() });
         assert_eq!(Note::read("kmerge-clean in=2 out=2 from=1", 1).remember_from, None);
     }

@@ -7,6 +7,7 @@
 //!           └─ batches on their way
 //! ```
 
+use super::insights::{Desk, Store};
 use super::outbox::{Outbox, Topic, Topics};
 use super::{CleanSettings, Rejects};
 use crate::base::budget::ByteBudget;
@@ -24,10 +25,13 @@ pub(super) struct Looked {
     pub(super) reading: ByteBudget,
     pub(super) share: ReadShare,
     pub(super) share_bytes: usize,
-    /// What is held of a partition may take so much.
+    /// What is held of a partition may take so much, and what insights have counted of it as much again.
     pub(super) state_bytes_max: usize,
     /// What batches on their way may take.
     pub(super) held_bytes_max: usize,
+    /// Where insights are written, and where what they have counted is kept.
+    pub(super) desk: Option<Desk>,
+    pub(super) store: Option<Store>,
     /// Topics that were made just now.
     pub(super) made: Vec<String>,
 }
@@ -51,13 +55,16 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     for name in of_groups(&settings.rules).0 {
         beside.push(topic(cluster, settings, name, inputs, &mut made).await?);
     }
+    let (desk, store) = Desk::open(cluster, settings, inputs, &mut beside, &mut made).await?.unzip();
     let outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
     let looked = Looked {
         reading: ByteBudget::new(reading_bytes),
         share,
         share_bytes: reading_bytes / planned,
-        state_bytes_max: memory / 4 / planned,
+        state_bytes_max: memory / 4 / planned / (1 + usize::from(desk.is_some() && settings.rules.holds_something())),
         held_bytes_max: memory / 8,
+        desk,
+        store,
         made,
     };
     Ok((looked, outbox))

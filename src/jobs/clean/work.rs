@@ -88,7 +88,7 @@ impl<'a> Work<'a> {
         settings: &'a CleanSettings,
         cx: &'a JobContext,
         cluster: Cluster,
-        (looked, outbox): (Looked, Outbox),
+        (mut looked, outbox): (Looked, Outbox),
         producer: TransactionalProducer,
         member: GroupMember,
         pace: CommitPace,
@@ -97,7 +97,7 @@ impl<'a> Work<'a> {
             settings,
             cx,
             cluster,
-            hand: Hand::new(&settings.rules, &settings.rejects, outbox),
+            hand: Hand::new(&settings.rules, &settings.rejects, outbox, looked.desk.take()),
             member,
             lanes: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -107,7 +107,7 @@ impl<'a> Work<'a> {
             pace,
             fruitless: 0,
             in_doubt: None,
-            done: Done::new(looked.made.clone()),
+            done: Done::new(&settings.rules, looked.made.clone()),
             looked,
             next_telling: Instant::now() + settings.report_interval,
         }
@@ -121,8 +121,8 @@ impl<'a> Work<'a> {
     pub(super) async fn run(mut self, began: std::time::Instant) -> (CleanReport, Result<(), JobError>) {
         let mut ended = self.clean().await;
         if let Err(JobError::Interrupted(_)) = ended {
-            match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit()).await {
-                Ok(Ok(())) => {}
+            match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit_with_counts()).await {
+                Ok(Ok(())) => self.counts_stand(),
                 // Who wants to end begins nothing again.
                 Ok(Err(Halt::Doubt(error))) => {
                     tracing::warn!("the last commit is in doubt ({error}): the next run looks what stands")
@@ -165,7 +165,8 @@ impl<'a> Work<'a> {
             if self.settings.close_windows {
                 self.close_windows().await?;
             }
-            self.commit().await?;
+            self.commit_with_counts().await?;
+            self.counts_stand();
             return Ok(ControlFlow::Break(()));
         }
         let turn = tokio::select! {
@@ -181,6 +182,11 @@ impl<'a> Work<'a> {
             Turn::Commit => self.commit().await?,
             Turn::Tell => {
                 self.next_telling = Instant::now() + self.settings.report_interval;
+                if self.looked.store.is_some() {
+                    self.commit().await?;
+                    self.counts_stand();
+                    self.done.tell_insights();
+                }
                 self.done.tell();
             }
             // Its feed was ended.
@@ -219,7 +225,7 @@ impl<'a> Work<'a> {
             GroupEvent::Revoked(gone) => {
                 tracing::info!(partitions = %show(&gone), "revoked");
                 self.told = None;
-                match self.commit().await {
+                match self.commit_with_counts().await {
                     Ok(()) => self.drop_lanes(&gone),
                     // Leaves them out by itself; one that was given back meanwhile is begun already.
                     Err(Halt::Doubt(doubt)) => self.recover(doubt, &gone).await?,
@@ -259,6 +265,11 @@ impl<'a> Work<'a> {
                 Some(stopped) => stopped?,
             }
             self.send().await?;
+            while let Some(lane) = self.lanes.get_mut(&feed.partition)
+                && self.hand.go_on(lane)?
+            {
+                self.send().await?;
+            }
         }
         if let Some(lane) = self.lanes.get_mut(&feed.partition) {
             self.waiting.push(lane.wait_for(feed));

@@ -1,14 +1,17 @@
-//! Reads a rule file: TOML, with a `[[rule]]` for each rule, and a `[[group_by]]` for each way to group what goes on.
+//! Reads a rule file: TOML, with a `[[rule]]` for each rule, a `[[group_by]]` for each way to group what goes on, and an
+//! `[[insight]]` for what is counted of it.
 
 mod aggregates;
 mod conditions;
 mod group_by;
+mod insight;
 mod kinds;
 mod section;
 mod template;
 mod values;
 
 use super::group_by::GroupBy;
+use super::insight::Insight;
 use super::paths::Paths;
 use super::step::{Action, Step, Window};
 use super::{RuleError, RuleId, Rules};
@@ -29,6 +32,7 @@ struct Read {
     steps: Vec<Step>,
     windows: Vec<Window>,
     group_bys: Vec<GroupBy>,
+    insights: Vec<Insight>,
 }
 
 pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
@@ -47,10 +51,11 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     }
     let (mut read, mut paths) = (Read::default(), Paths::new());
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
-    top.only(&["rule", "group_by"]);
+    top.only(&["rule", "group_by", "insight"]);
     let (rules, group_bys) = (top.sections("rule"), top.sections("group_by"));
-    if rules.is_empty() && group_bys.is_empty() && errors.len() == 0 {
-        errors.add(0, "", "no rules: each begins with [[rule]], or with [[group_by]]");
+    let insights = top.sections("insight");
+    if rules.is_empty() && group_bys.is_empty() && insights.is_empty() && errors.len() == 0 {
+        errors.add(0, "", "no rules: each begins with [[rule]], with [[group_by]] or with [[insight]]");
     }
     for (index, section) in rules.into_iter().enumerate() {
         rule(index, section, &mut read, &mut paths);
@@ -58,11 +63,15 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     for (index, section) in group_bys.into_iter().enumerate() {
         group_by::group_by(index, section, &mut read, &mut paths);
     }
+    for (index, section) in insights.into_iter().enumerate() {
+        let insight = insight::read(index, section, &mut paths, &read.insights);
+        read.insights.extend(insight);
+    }
     if errors.len() > 0 {
         return Err(errors.into_sorted());
     }
-    let Read { names, steps, windows, group_bys } = read;
-    Ok(Rules { names, steps, windows, group_bys, paths })
+    let Read { names, steps, windows, group_bys, insights } = read;
+    Ok(Rules { names, steps, windows, group_bys, insights, paths })
 }
 
 fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) {

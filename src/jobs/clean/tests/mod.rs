@@ -12,3 +12,6 @@ mod duplicates;
 mod doubts;
 mod grouped;
 mod groups;
+
+// What is counted of what went out.
+mod insights;

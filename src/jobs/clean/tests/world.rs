@@ -143,6 +143,8 @@ impl World {
             to: Some("out".to_owned()),
             rules: Arc::new(Rules::parse(&rules).unwrap()),
             rejects: Rejects::Letters("dead".to_owned()),
+            insights_to: None,
+            insights_state: "out-insights-state".to_owned(),
             group,
             exit: true,
             close_windows: false,
