@@ -19,18 +19,19 @@
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
-//!   `stats` (words and rates, batch by batch), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
+//!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
 //!   (files and pipes into a topic), `clean` (records put right by rules, exactly once; `insights`: counted on their way), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication; and of many:
-//!   groups by key and window of event time, and what their values come to (`aggregate`), and how often which
-//!   values come (`insight`). Pure.
+//!   groups by key and window of event time, what their values come to (`aggregate`), how often which values come (`insight`), and
+//!   what a whole topic comes to (`measure`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
 //!   writes and `produce -J` reads; what a word is (`words`).
+//! - [`spill`]: sorted runs on disk, in files without names: what does not fit into memory.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
 //!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
 //!   writer (`produce`), writing all or nothing (`transactional`), membership in consumer groups (`group`, by the `classic` protocol or the newer one; `assign` shares out);
@@ -84,6 +85,9 @@ pub mod rules;
 pub mod keys;
 
 pub mod formats;
+
+// Put aside on disk, in order.
+pub mod spill;
 
 // Peers that never meet but on a socket: one speaks to a cluster, the other one is a cluster.
 pub mod client;

@@ -23,6 +23,7 @@ use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings}
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
 use kmerge::rules::insight::{Insights, Noted};
+use kmerge::rules::measure::{Looked, Measurer, Measures, TableFull};
 use kmerge::rules::{Cleaner, GroupedAt, Groups, Incoming, Offer, Rules, State, Verdict};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -306,6 +307,77 @@ fn what_deduplication_remembers_takes_no_more_than_it_says() {
         });
         let says = state.bytes();
         assert!((says / 3..=says).contains(&held), "{keys} keys took {held} bytes, and {says} were said");
+    }
+}
+
+const MEASURES: &str = r#"
+[[rule]]
+default = { field = "device", value = "unknown" }
+
+[measure]
+by = ["device", "/geo/country"]
+window = "1h"
+time = "at"
+aggregates = { n = "count", mean = { mean = "ms" }, most = { max = "ms" }, users = { distinct = "user" }, p95 = { p95 = "ms" } }
+"#;
+
+#[test]
+fn measures_allocate_nothing_for_a_record_of_a_group_and_with_values_that_are_known() {
+    let _alone = ALONE.blocking_lock();
+    let records: Vec<String> = (0..10_000)
+        .map(|n| {
+            let device = if n % 3 == 0 { "" } else { r#""device":"ios","# };
+            format!(
+                r#"{{{device}"geo":{{"country":"DE\u0020"}},"at":{},"ms":{}.5,"user":"u{}"}}"#,
+                n * 1000,
+                n % 500,
+                n % 700
+            )
+        })
+        .collect();
+    let mut measurer = Measurer::new(&Measures::parse(MEASURES).unwrap(), 16 << 20, 100_000);
+    let mut measure = |records: &[String]| {
+        for record in records {
+            let looked = measurer.look(&Incoming { value: Some(record.as_bytes()), timestamp_ms: 0 });
+            assert_eq!((looked, measurer.add()), (Looked::Rows, Ok(())), "{record}");
+        }
+    };
+    // Groups and values come to be at first.
+    measure(&records);
+    let before = allocations();
+    measure(&records);
+    let made = allocations() - before;
+    assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
+}
+
+#[test]
+fn groups_and_values_take_no_more_than_the_table_may_also_while_they_are_put_in_order() {
+    let _alone = ALONE.blocking_lock();
+    let measures = Measures::parse(MEASURES).unwrap();
+    for table_bytes in [1 << 20, 3_000_000, 10 << 20] {
+        let mut record = Vec::with_capacity(1024);
+        let mut rows = 0;
+        let (entries, held) = peak(|| {
+            let mut measurer = Measurer::new(&measures, table_bytes, 100_000);
+            loop {
+                record.clear();
+                // Each fifth row is a group of its own.
+                let (device, user) = (rows / 5, rows * 7919 % 100_003);
+                write!(record, r#"{{"device":"d{device}","at":0,"ms":{}.25,"user":"user {user}"}}"#, rows % 1013)
+                    .unwrap();
+                assert_eq!(measurer.look(&Incoming { value: Some(&record), timestamp_ms: 0 }), Looked::Rows);
+                match measurer.add() {
+                    Ok(()) => rows += 1,
+                    Err(error) => break assert_eq!(error, TableFull::Take),
+                }
+            }
+            measurer.take().sorted()
+        });
+        assert!(entries.len() > rows, "{rows} rows");
+        assert!(
+            (table_bytes / 3..table_bytes + 50_000).contains(&held),
+            "{held} bytes of {table_bytes} with {rows} rows"
+        );
     }
 }
 

@@ -17,6 +17,7 @@ mod part;
 pub mod plot;
 pub mod progress;
 pub mod table;
+pub mod whole;
 
 // The commands, in the order of a first day.
 pub mod demo;
@@ -26,6 +27,8 @@ pub mod merge;
 pub mod check;
 
 pub mod stats;
+
+pub mod measure;
 
 pub mod verify;
 
@@ -75,6 +78,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Count records, words and different words of a topic, batch by batch, with rates and memory.
     Stats(stats::StatsArgs),
+    /// Put the records of a topic in groups, and tell what their values come to: counts, sums, means, quantiles.
+    Measure(measure::MeasureArgs),
     /// Prove an output against its inputs, record by record.
     Verify(verify::VerifyArgs),
     /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
@@ -107,7 +112,7 @@ impl Command {
     /// Whether its report is a table, which CSV can hold. Said before anything is done, not when the work is finished.
     fn tells_a_table(&self) -> bool {
         match self {
-            Self::Stats(_) | Self::Reconcile(_) | Self::Perf(_) | Self::Monitor(_) => true,
+            Self::Stats(_) | Self::Measure(_) | Self::Reconcile(_) | Self::Perf(_) | Self::Monitor(_) => true,
             Self::Topic(args) => args.tells_a_table(),
             Self::Broker(args) => args.tells_a_table(),
             Self::Group(args) => args.tells_a_table(),
@@ -121,6 +126,7 @@ impl Command {
             Self::Merge(args) => Some(&args.metrics),
             Self::Check(args) => Some(&args.metrics),
             Self::Stats(args) => Some(&args.metrics),
+            Self::Measure(args) => Some(&args.metrics),
             Self::Verify(args) => Some(&args.metrics),
             Self::Consume(args) => Some(&args.metrics),
             Self::Generate(args) => Some(&args.metrics),
@@ -136,7 +142,7 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (those of stats, perf load, topic list, topic describe, group list, group lag and \
+        let why = "--output csv: this command's report is no table (those of stats, measure, perf load, topic list, topic describe, group list, group lag and \
                    monitor are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
@@ -154,6 +160,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Merge(args) => args.run(&cx).await,
             Command::Check(args) => args.run(&cx).await,
             Command::Stats(args) => args.run(&cx).await,
+            Command::Measure(args) => args.run(&cx).await,
             Command::Verify(args) => args.run(&cx).await,
             Command::Reconcile(args) => args.run(&cx).await,
             Command::Torture(args) => args.run(&cx).await,

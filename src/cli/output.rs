@@ -41,17 +41,33 @@ pub fn write_stdout(text: &str) -> anyhow::Result<()> {
 /// What is put together before it is written.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Writes many short texts to stdout, a piece at a time: a long report should never be in memory as a whole.
-pub fn write_pieces(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let mut piece = String::new();
-    for text in texts {
-        piece += &text;
-        if piece.len() >= PIECE_BYTES {
-            write_stdout(&piece)?;
-            piece.clear();
+/// Many short texts on their way to stdout, a piece at a time: a long report should never be in memory as a whole.
+#[derive(Default)]
+pub struct Pieces(String);
+
+impl Pieces {
+    pub fn push(&mut self, text: &str) -> anyhow::Result<()> {
+        self.0 += text;
+        if self.0.len() >= PIECE_BYTES {
+            write_stdout(&self.0)?;
+            self.0.clear();
         }
+        Ok(())
     }
-    write_stdout(&piece)
+
+    /// There are no more.
+    pub fn end(self) -> anyhow::Result<()> {
+        write_stdout(&self.0)
+    }
+}
+
+/// Writes many short texts to stdout, a piece at a time.
+pub fn write_pieces(texts: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let mut pieces = Pieces::default();
+    for text in texts {
+        pieces.push(&text)?;
+    }
+    pieces.end()
 }
 
 /// Writes one JSON object to stdout: `whole`, and in it the long list `name`, element by element.

@@ -1,58 +1,31 @@
 //! `--plot FILE.svg`: a chart beside the report, written whole or not at all.
 
-use super::exit::UsageError;
-use anyhow::Context as _;
+use super::whole::WholeFile;
 use kmerge::observe::plot::Chart;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The file that a chart will be, under another name until it is whole.
+/// The file that a chart will be.
 #[derive(Debug)]
-pub struct PlotFile {
-    path: PathBuf,
-    unfinished: PathBuf,
-    file: File,
-}
+pub struct PlotFile(WholeFile);
 
 impl PlotFile {
     /// Begins to write it, before anything else is done: what cannot be written is said at once.
     pub fn begin(path: &Path) -> anyhow::Result<Self> {
-        if path.is_dir() || fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(UsageError::new(format!("--plot {}: that is no regular file", path.display())).into());
-        }
-        let Some(name) = path.file_name() else {
-            return Err(UsageError::new(format!("--plot {}: that names no file", path.display())).into());
-        };
-        // Beside it, since only within a folder a file can change its name without being copied.
-        let mut unfinished = std::ffi::OsString::from(".");
-        unfinished.push(name);
-        unfinished.push(format!(".{}.unfinished", std::process::id()));
-        let unfinished = path.with_file_name(unfinished);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished);
-        let file = file.with_context(|| format!("--plot {}: make a file beside it", path.display()))?;
-        Ok(Self { path: path.to_owned(), unfinished, file })
+        WholeFile::begin("--plot", path).map(Self)
     }
 
     /// Puts the chart there.
     pub fn finish(mut self, chart: &Chart) -> anyhow::Result<()> {
-        let written = self.file.write_all(chart.to_svg().as_bytes()).and_then(|()| self.file.sync_all());
-        written
-            .and_then(|()| fs::rename(&self.unfinished, &self.path))
-            .with_context(|| format!("write the plot to {}", self.path.display()))
-    }
-}
-
-/// What was not finished goes; after a change of name there is nothing.
-impl Drop for PlotFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.unfinished);
+        self.0.write(chart.to_svg().as_bytes())?;
+        self.0.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::path::PathBuf;
 
     /// A folder of this test's own.
     struct Folder(PathBuf);

@@ -9,6 +9,7 @@ use crate::client::ClientError;
 use crate::client::rskafka::{NotAdjacent, PlainError};
 use crate::formats::Malformed;
 use crate::keys::KeyError;
+use crate::spill::SpillError;
 
 /// Why a job stopped.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +192,9 @@ pub enum JobError {
     /// A merge that was tortured did what it must not.
     #[error("{0}")]
     Tortured(String),
+    /// What does not fit into memory could not be put aside.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
     /// A signal asked us to stop.
     #[error("interrupted")]
     Interrupted(Signal),
@@ -204,6 +208,7 @@ impl JobError {
             Self::NotAllWritten { .. }
             | Self::Input { .. }
             | Self::Ledger { .. }
+            | Self::Spill(_)
             | Self::RecordTooLarge { .. }
             | Self::NotAdjacent(_)
             | Self::OutputClosed

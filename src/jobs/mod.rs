@@ -21,6 +21,9 @@ pub mod peek;
 // What is in it, and how fast does it come?
 pub mod stats;
 
+// What do its records come to, in groups?
+pub mod measure;
+
 // Records out, as text.
 pub mod consume;
 

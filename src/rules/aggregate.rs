@@ -11,6 +11,8 @@
 
 mod exact_sum;
 
+mod stored;
+
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,11 @@ pub enum AggregateKind {
 impl AggregateKind {
     /// As rule files have them; quantiles are `p50`, `p95`, `p99.9`.
     pub(super) const WORDS: &'static str = "count, sum, mean, min, max, p50, p95 (any p0 to p100), distinct";
+
+    /// Whether only the values themselves can answer it.
+    pub(super) fn is_spread(self) -> bool {
+        matches!(self, Self::Quantile(_) | Self::Distinct)
+    }
 
     /// What a word of a rule file asks for of a field.
     pub fn parse(word: &str) -> Option<Self> {
@@ -295,7 +302,7 @@ impl Extreme {
 }
 
 /// The number that a value is. Whole ones are whole however they are written, so that equal ones are alike.
-fn number(value: FieldValue<'_>) -> Option<Number> {
+pub(super) fn number(value: FieldValue<'_>) -> Option<Number> {
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     let FieldValue::Number(text) = value else { return None };
     match Number::read(text)? {
@@ -326,11 +333,15 @@ fn distinct_key(value: FieldValue<'_>) -> Option<Box<[u8]>> {
 /// The least value that at least `rank` of all are not above.
 fn at_rank(values: &mut [Number], rank: u32) -> Option<Number> {
     values.sort_unstable_by(|one, other| one.order(*other));
-    let below = (values.len() as u128 * u128::from(rank)).div_ceil(u128::from(WHOLE));
-    values.get((below as usize).saturating_sub(1)).copied()
+    values.get(place_of(rank, values.len() as u64) as usize).copied()
 }
 
-fn write_number(number: Number, out: &mut Vec<u8>) {
+/// Which one of so many values in order that is, from 0.
+pub(super) fn place_of(rank: u32, values: u64) -> u64 {
+    (u128::from(values) * u128::from(rank)).div_ceil(u128::from(WHOLE)).saturating_sub(1) as u64
+}
+
+pub(super) fn write_number(number: Number, out: &mut Vec<u8>) {
     match number {
         Number::Whole(whole) => _ = write!(out, "{whole}"),
         Number::Double(double) => write_double(Some(double), out),

@@ -8,7 +8,7 @@ use super::change::{Change, Json};
 use super::group_by::{GroupBy, Grouped, Offers};
 use super::insight::{Noted, Notes};
 use super::moment::Unit;
-use super::paths::{PathId, ROOT};
+use super::paths::{PathId, Paths, ROOT};
 use super::refusal::Refusal;
 use super::scan::{BYTES_MAX, Fault, Scanner};
 use super::seen::Seen;
@@ -115,13 +115,28 @@ impl Cleaner {
     pub fn clean(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
         out.clear();
         self.records += 1;
-        let verdict = self.verdict(record, out);
+        let verdict = self.verdict(record, Some(out));
         self.work.shrink();
         verdict
     }
 
+    /// Puts the rules to a record, and lends what is kept to `look`, instead of writing it.
+    pub(super) fn lend<T>(
+        &mut self,
+        record: &Incoming<'_>,
+        look: impl FnOnce(&Tree, &Paths, &mut Vec<u8>) -> T,
+    ) -> Result<T, Verdict> {
+        self.records += 1;
+        let looked = match self.verdict(record, None) {
+            Verdict::Kept => Ok(look(&self.work.tree, &self.rules.paths, &mut self.work.buffer)),
+            verdict => Err(verdict),
+        };
+        self.work.shrink();
+        looked
+    }
+
     #[inline]
-    fn verdict(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
+    fn verdict(&mut self, record: &Incoming<'_>, out: Option<&mut Vec<u8>>) -> Verdict {
         let Self { rules, work, .. } = self;
         if let Err(reason) = work.begin(record, rules) {
             *self.undecodable.entry(reason.class).or_default() += 1;
@@ -145,12 +160,18 @@ impl Cleaner {
         for &index in &work.applied {
             self.applied[index] += 1;
         }
+        let Some(out) = out else { return Verdict::Kept };
         if work.tree.is_changed() {
             work.tree.write(out);
         } else {
             out.extend_from_slice(record.value.unwrap_or_default());
         }
         Verdict::Kept
+    }
+
+    /// The rules.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// What a [`super::State`] has to know of the record that was kept last.

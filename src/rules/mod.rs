@@ -10,6 +10,8 @@
 //!                                         Groups (one an input partition) ──▶ Closed, once their window is
 //! ```
 //!
+//! What many records come to, in groups, is measured by the section that [`measure`] describes.
+//!
 //! # A rule file
 //!
 //! ```toml
@@ -156,6 +158,7 @@ mod closed;
 
 // What is counted of what goes out.
 pub mod insight;
+pub mod measure;
 
 pub use aggregate::{Aggregate, AggregateKind, AggregateSpec};
 pub use cleaner::{Cleaner, Incoming, Verdict};

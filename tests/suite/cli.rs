@@ -15,8 +15,8 @@ async fn every_command_has_help_with_the_exit_statuses_a_call_away() {
     let help = kmerge(&["--help"]).await.ok();
     assert!(help.stdout.contains("Exit status"), "{help:?}");
     let commands = [
-        "demo", "merge", "check", "verify", "torture", "consume", "generate", "produce", "stats", "perf", "topic",
-        "group", "broker",
+        "demo", "merge", "check", "verify", "torture", "consume", "generate", "produce", "stats", "measure", "perf",
+        "topic", "group", "broker",
     ];
     for command in commands {
         assert!(help.stdout.contains(command), "{command} is not in --help");

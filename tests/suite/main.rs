@@ -44,6 +44,7 @@ mod ledger;
 mod reconcile;
 
 // What is in a topic, and what a cluster takes.
+mod measure;
 mod perf_load;
 mod stats;
 

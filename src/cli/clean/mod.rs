@@ -2,7 +2,7 @@
 
 mod check;
 mod dry_run;
-mod rules;
+pub mod rules;
 
 use super::codec::CodecArg;
 use super::context::Context;

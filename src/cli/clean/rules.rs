@@ -19,13 +19,17 @@ pub fn read(path: Option<&Path>) -> anyhow::Result<Rules> {
 
 /// The rules of a file, or what is wrong with them.
 pub fn checked(path: &Path) -> anyhow::Result<Result<Rules, Vec<RuleError>>> {
+    Ok(Rules::parse(&text(path)?))
+}
+
+/// The text of a rule file.
+pub fn text(path: &Path) -> anyhow::Result<String> {
     let refused = |why: String| UsageError::new(format!("{}: {why}", path.display()));
     let looked = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?;
     if looked.len() > BYTES_MAX {
         return Err(refused("larger than any rule file (16 MiB)".to_owned()).into());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-    Ok(Rules::parse(&text))
+    Ok(std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?)
 }
 
 /// Every error on a line of its own, as compilers have them.

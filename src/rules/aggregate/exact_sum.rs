@@ -51,6 +51,16 @@ impl ExactSum {
         self.parts.capacity() * size_of::<f64>()
     }
 
+    /// All that it is: the whole numbers' sum, the doubles, and whether there were any.
+    pub(super) fn parts(&self) -> (i128, &[f64], bool) {
+        (self.whole, &self.parts, self.has_doubles)
+    }
+
+    /// One that is this.
+    pub(super) fn of_parts(whole: i128, parts: Vec<f64>, has_doubles: bool) -> Self {
+        Self { whole, parts, has_doubles }
+    }
+
     /// The double that is nearest to the sum.
     fn total(&self) -> f64 {
         const DIGIT: i128 = 1 << 48;

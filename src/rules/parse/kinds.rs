@@ -27,7 +27,7 @@ pub(super) const NAMES: [&str; 13] = [
     "deduplicate",
 ];
 
-const FIELD: &str = "\"a name or a /pointer\"";
+pub(super) const FIELD: &str = "\"a name or a /pointer\"";
 
 /// Reads the body of a rule. Where something is wrong, that is noted, and what it gives is of no use.
 pub(super) fn read(kind: &str, body: &Section<'_>, paths: &mut Paths) -> Vec<Action> {

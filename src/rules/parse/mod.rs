@@ -6,6 +6,7 @@ mod conditions;
 mod group_by;
 mod insight;
 mod kinds;
+mod measure;
 mod section;
 mod template;
 mod values;
@@ -17,7 +18,10 @@ use super::step::{Action, Step, Window};
 use super::{RuleError, RuleId, Rules};
 use crate::base::text::{excerpt, visible};
 use section::{Errors, Section};
+use toml::Spanned;
 use toml::de::DeTable;
+
+pub(super) use measure::measures;
 
 /// Larger than any file that was written by hand.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -37,18 +41,7 @@ struct Read {
 
 pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     let errors = Errors::new(text);
-    if text.len() > FILE_BYTES_MAX {
-        errors.add(0, "", format!("the file has more than {FILE_BYTES_MAX} bytes"));
-        return Err(errors.into_sorted());
-    }
-    let (table, broken) = DeTable::parse_recoverable(text);
-    for error in &broken {
-        errors.add(error.span().map_or(0, |span| span.start), "", format!("no TOML: {}", error.message()));
-    }
-    // What is left of a file that is no TOML would be complained of for what was lost.
-    if !broken.is_empty() {
-        return Err(errors.into_sorted());
-    }
+    let Some(table) = toml(text, &errors) else { return Err(errors.into_sorted()) };
     let (mut read, mut paths) = (Read::default(), Paths::new());
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
     top.only(&["rule", "group_by", "insight"]);
@@ -70,8 +63,28 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     if errors.len() > 0 {
         return Err(errors.into_sorted());
     }
-    let Read { names, steps, windows, group_bys, insights } = read;
-    Ok(Rules { names, steps, windows, group_bys, insights, paths })
+    Ok(read.into_rules(paths))
+}
+
+/// The file as tables, or what is wrong with it as TOML.
+fn toml<'t>(text: &'t str, errors: &Errors<'_>) -> Option<Spanned<DeTable<'t>>> {
+    if text.len() > FILE_BYTES_MAX {
+        errors.add(0, "", format!("the file has more than {FILE_BYTES_MAX} bytes"));
+        return None;
+    }
+    let (table, broken) = DeTable::parse_recoverable(text);
+    for error in &broken {
+        errors.add(error.span().map_or(0, |span| span.start), "", format!("no TOML: {}", error.message()));
+    }
+    // What is left of a file that is no TOML would be complained of for what was lost.
+    broken.is_empty().then_some(table)
+}
+
+impl Read {
+    fn into_rules(self, paths: Paths) -> Rules {
+        let Self { names, steps, windows, group_bys, insights } = self;
+        Rules { names, steps, windows, group_bys, insights, paths }
+    }
 }
 
 fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) {

@@ -1,0 +1,101 @@
+//! Runs as they come: once there are as many of one size as can be merged at once, they become one.
+//!
+//! So there are never many files open, and an entry is written again only as often as there are sizes.
+
+use super::reader::RunReader;
+use super::run::{self, Run};
+use super::scratch::Scratch;
+use super::{Entries, Merge, SpillError};
+
+/// How many runs are merged at once. Files are open meanwhile, and each has a buffer.
+pub(super) const FAN_IN: usize = 32;
+/// A buffer's size, within what there is memory for: less makes seeking dear, more gains nothing.
+const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
+
+/// Runs, and how they are read and written.
+#[derive(Debug)]
+pub struct Runs {
+    scratch: Scratch,
+    runs: Vec<Run>,
+    buffer_bytes: usize,
+}
+
+impl Runs {
+    /// None yet. So many bytes may be taken while runs are written and merged; half of that is for entries longer than a buffer.
+    pub fn new(scratch: Scratch, memory_bytes: usize) -> Self {
+        let buffer_bytes = (memory_bytes / 2 / (FAN_IN + 1)).clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end());
+        Self { scratch, runs: Vec::new(), buffer_bytes }
+    }
+
+    /// None yet, in the same place.
+    pub fn none(&self) -> Self {
+        Self { scratch: self.scratch.clone(), runs: Vec::new(), buffer_bytes: self.buffer_bytes }
+    }
+
+    /// The largest entry with which merging stays within the memory: each run that is merged holds one.
+    pub fn entry_bytes_max(memory_bytes: usize) -> usize {
+        memory_bytes / (2 * FAN_IN)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// How many entries there are in all.
+    pub fn entries(&self) -> u64 {
+        self.runs.iter().map(|run| run.entries).sum()
+    }
+
+    /// Puts entries aside, which are in order. `stop` is asked now and then.
+    pub fn add(&mut self, entries: &mut dyn Entries, stop: &dyn Fn() -> bool) -> Result<(), SpillError> {
+        self.runs.push(run::write(&self.scratch, self.buffer_bytes, 0, entries, stop)?);
+        Ok(())
+    }
+
+    /// Whether there are so many of one size that they should be merged.
+    pub fn are_many(&self) -> bool {
+        self.has_many(0)
+    }
+
+    fn has_many(&self, level: u32) -> bool {
+        self.runs.iter().filter(|run| run.level == level).count() >= FAN_IN
+    }
+
+    /// Merges runs of one size as long as there are many. To be called when the memory is free.
+    pub fn settle(&mut self, stop: &dyn Fn() -> bool) -> Result<(), SpillError> {
+        let mut level = 0;
+        while self.has_many(level) {
+            let (these, others) = std::mem::take(&mut self.runs).into_iter().partition(|run| run.level == level);
+            self.runs = others;
+            self.merge(these, level + 1, stop)?;
+            level += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes over another one's runs.
+    pub fn append(&mut self, other: Self) {
+        self.runs.extend(other.runs);
+    }
+
+    /// All entries in order.
+    pub fn into_entries(mut self, stop: &dyn Fn() -> bool) -> Result<Merge<Box<dyn Entries + Send>>, SpillError> {
+        while self.runs.len() > FAN_IN {
+            // The smallest ones, and no more than needed: the largest is not written again.
+            self.runs.sort_by_key(|run| std::cmp::Reverse(run.bytes));
+            let count = (self.runs.len() - FAN_IN + 1).min(FAN_IN);
+            let these = self.runs.split_off(self.runs.len() - count);
+            self.merge(these, 0, stop)?;
+        }
+        let readers = self.runs.into_iter().map(|run| RunReader::new(run, &self.scratch, self.buffer_bytes));
+        Ok(Merge::new(readers.map(|reader| Box::new(reader) as Box<dyn Entries + Send>).collect()))
+    }
+
+    fn merge(&mut self, runs: Vec<Run>, level: u32, stop: &dyn Fn() -> bool) -> Result<(), SpillError> {
+        let readers = runs.into_iter().map(|run| RunReader::new(run, &self.scratch, self.buffer_bytes));
+        let mut merge = Merge::new(readers.collect());
+        self.runs.push(run::write(&self.scratch, self.buffer_bytes, level, &mut merge, stop)?);
+        Ok(())
+    }
+}
