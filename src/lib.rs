@@ -20,7 +20,7 @@
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once; `insights`: counted on their way), `pour` (records into the partitions of a
+//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
@@ -30,7 +30,7 @@
 //!   what a whole topic comes to (`measure`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
 //! - [`formats`]: records as text: `lines`, `csv`, `json`, `template` (format strings), and `envelope`, the JSON object that `consume -J`
-//!   writes and `produce -J` reads; what a word is (`words`).
+//!   writes and `produce -J` reads; the rows of a `parquet` file; what a word is (`words`).
 //! - [`spill`]: sorted runs on disk, in files without names: what does not fit into memory.
 //! - [`client`]: speaks to a cluster: pipelined connections over a transport, metadata and retries, administration
 //!   (`admin`: topics, settings, moves of partitions, `groups` as a whole), a reader of raw batches (`fetch`), an idempotent
@@ -65,6 +65,9 @@
 //! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
 //!   how far the group is, as member and generation: who has lost a partition adds nothing of it. Open groups are a function of a
 //!   partition's log, and are read again from it.
+//!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
+//! - A parquet file has its name only once it is whole, and before its records are committed; whoever takes its partition removes
+//!   what is not committed. So each record is in one file.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge
 //!   on rskafka shares not even the client.
 //!

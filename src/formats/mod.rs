@@ -23,6 +23,9 @@ pub mod json;
 // One record as one JSON object on one line.
 pub mod envelope;
 
+// Records as rows of a table.
+pub mod parquet;
+
 // One record as text of the user's own making.
 pub mod template;
 

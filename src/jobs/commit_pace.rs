@@ -50,6 +50,11 @@ impl CommitPace {
         Self { asked, interval: asked, longest: stretched, last: now, due: now + asked.min(FIRST), bytes: 0 }
     }
 
+    /// Commits every `interval`, the first time as well, whatever it costs.
+    pub(super) fn steady(interval: Duration, now: Instant) -> Self {
+        Self { asked: interval, interval, longest: interval, last: now, due: now + interval, bytes: 0 }
+    }
+
     /// So many bytes were handed over.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
@@ -123,6 +128,18 @@ mod tests {
         // In between nothing changes.
         pace.cost(20 * MS);
         assert_eq!(pace.due(), now + 1000 * MS);
+    }
+
+    #[test]
+    fn steady_commits_come_each_interval_from_the_first_one_on_however_much_they_cost() {
+        let now = Instant::now();
+        let mut pace = CommitPace::steady(30_000 * MS, now);
+        assert_eq!(pace.due(), now + 30_000 * MS);
+        pace.asked(now);
+        pace.cost(20_000 * MS);
+        assert_eq!(pace.due(), now + 30_000 * MS);
+        pace.wrote(BYTES_MAX as usize);
+        assert!(pace.due() <= now);
     }
 
     #[test]

@@ -79,6 +79,10 @@
 //! to = "sessions"
 //! members = true
 //! members_max = 500                      # the job ends where there are more; 10000, if nothing is said
+//!
+//! [parquet]                              # the table that --parquet writes, where the first records are not to decide
+//! columns = { user_id = "string", timestamp = "time", age = "int", meta = "json" }
+//! metadata = false                       # without _topic, _partition, _offset and _timestamp
 //! ```
 //!
 //! An `[[insight]]` beside them says what is counted of the records that go out; `insight/mod.rs` has the words for it.
@@ -113,6 +117,8 @@ mod error;
 mod paths;
 
 mod step;
+
+mod table;
 
 // A record, and what is made of it.
 mod cleaner;
@@ -171,6 +177,7 @@ pub use groups::{GroupStand, GroupedAt, Groups, GroupsFull};
 pub use picks::FieldValue;
 pub use reason::{Class, Reason};
 pub use state::{Offer, Offered, State, StateCounts, StateFull};
+pub use table::Table;
 
 use crate::base::units::show_duration_ms;
 use insight::Insight;
@@ -192,6 +199,7 @@ pub struct Rules {
     group_bys: Vec<GroupBy>,
     insights: Vec<Insight>,
     paths: Paths,
+    table: Table,
 }
 
 impl Rules {
@@ -210,7 +218,7 @@ impl Rules {
         self.names.len()
     }
 
-    /// Whether there is nothing to do; such a file is not taken.
+    /// Whether there is nothing to do; such a file says of a table only what its columns are.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.insights.is_empty()
     }

@@ -99,6 +99,11 @@ impl Paths {
         self.nodes[path as usize].parent
     }
 
+    /// The name that it has in what it is in.
+    pub(super) fn name(&self, path: PathId) -> Option<&str> {
+        std::str::from_utf8(&self.nodes[path as usize].name).ok()
+    }
+
     pub(super) fn quoted(&self, path: PathId) -> &[u8] {
         &self.nodes[path as usize].quoted
     }

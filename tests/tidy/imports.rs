@@ -25,6 +25,7 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("snap", &["src/batch/"], "batch::Codec"),
     ("lz4_flex", &["src/batch/"], "batch::Codec"),
     ("ruzstd", &["src/batch/"], "batch::Codec"),
+    ("parquet", &["src/formats/parquet/"], "formats::parquet"),
     ("toml", &["src/rules/parse/"], "rules::Rules"),
     ("regex", &["src/rules/"], "keys::Filter, or rules::Rules"),
 ];

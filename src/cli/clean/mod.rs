@@ -2,6 +2,7 @@
 
 mod check;
 mod dry_run;
+mod files;
 pub mod rules;
 
 use super::codec::CodecArg;
@@ -27,6 +28,8 @@ Examples:
       until Ctrl-C; start it again, or several times: they share the partitions
   kmerge clean --from logins --to clean-logins --rules rules.toml --exit --output json
       up to the ends as they are now, with the counts as one JSON object
+  kmerge clean --from logins --parquet logins/ --rules rules.toml
+      into parquet files, one a partition every 30 s, for whatever reads folders of them; with --to, into a topic as well
   kmerge clean --from logins --to clean-logins --rules rules.toml --group cleaners --group-instance-id $HOSTNAME
       an instance with a name of its own: restarted, it goes on at once where it was killed
   kmerge clean --from logins --rules grouping.toml --exit --close-windows
@@ -55,6 +58,9 @@ A rule file:
   window = \"5m\"
   slide = \"1m\"
 
+  [parquet]
+  columns = { user_id = \"string\", timestamp = \"time\", age = \"int\", meta = \"json\" }
+
 What to know:
   - Exactly once: results, dead letters and the group's offsets are committed in one transaction. Whoever reads with \
     read_committed sees each record once, also when instances come, go and are killed; whoever reads uncommitted records sees \
@@ -73,6 +79,18 @@ What to know:
   - in = out + filtered + deduplicated + rejected, always; checked before each commit. The counts of the whole group, whoever \
     cleaned, are committed beside its offsets, and so are exact after any crash. Beside them stands what became of the records in \
     groups: offered = closed + open + late + lost.
+  - With --parquet a transaction ends where its files end: one for each partition that had something, named \
+    TOPIC-PARTITION-FIRST-LAST.parquet by the offsets of its records. A file is whole when it gets that name, and each record \
+    is in one file. It gets the name just before the commit, so after a crash there can be a file of records that are not \
+    committed: whoever takes the partition next removes it and writes them again. A reader that must not see such a file waits \
+    until the group stands behind LAST (kmerge group describe).
+  - The columns are those of [parquet] in the rule file, or what the first records hold; they are kept in DIR/_schema.json, so \
+    that all files agree, whoever writes them. What has no column, or does not fit it, stands as JSON in the column _rest, and \
+    is counted by field: nothing vanishes, but that null and missing are one. Types are int, float, bool, string, time (RFC \
+    3339 text, milliseconds), time_us and json (anything, nested values too, as JSON text). Behind _rest stand _topic, \
+    _partition, _offset and _timestamp, unless [parquet] says metadata = false. Keys and headers do not go to files.
+  - A folder belongs to one group. Where that was set back, or its offsets were forgotten, so that records would come to be in \
+    two files, the job ends and says so.
   - Duplicates are told, and groups are made, within an input partition: equal keys are expected in one. What is held of a \
     partition is read again from its log when it changes hands, or after a crash.
   - [[group_by]] makes one record of a group in a window: with members = true the records themselves (members_max, 10000 if \
@@ -123,17 +141,20 @@ pub struct CleanArgs {
     #[arg(long, value_name = "TOPIC", value_delimiter = ',', required = true)]
     from: Vec<String>,
 
-    /// The topic that what is clean goes to; made if it is missing, with as many partitions as are read. It may be left out
-    /// where the rules group records into a topic.
+    /// The topic that what is clean goes to; made if it is missing, with as many partitions as are read. It may be left out with
+    /// --parquet, and where the rules group records into a topic.
     #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
+
+    #[command(flatten)]
+    parquet: files::ParquetArgs,
 
     /// The rule file (TOML). It is checked in full before anything is read.
     #[arg(long, value_name = "FILE", required = true)]
     rules: Option<PathBuf>,
 
     /// The topic that refused records go to; made if it is missing. TO-dead-letters, if absent; without --to, after the first
-    /// topic that the rules group records into.
+    /// topic that the rules group records into, or after the one that is read.
     #[arg(long, value_name = "TOPIC", conflicts_with = "strict")]
     dead_letters: Option<String>,
 
@@ -160,7 +181,7 @@ pub struct CleanArgs {
     close_windows: bool,
 
     /// Only show what the rules make of the first records.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
+    #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
@@ -188,12 +209,13 @@ pub struct CleanArgs {
 
     /// How long a transaction stays open: what a reader of committed records waits for. Longer where commits take too much of
     /// the time.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval, conflicts_with = "parquet")]
     commit_interval: Duration,
 
-    /// After how long the cluster voids what an instance that was killed has left open.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_interval)]
-    transaction_timeout: Duration,
+    /// After how long the cluster voids what an instance that was killed has left open. 30s, if absent; with --parquet three
+    /// times --parquet-interval, if that is more.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval)]
+    transaction_timeout: Option<Duration>,
 
     /// How often to tell, by count and field, what was put in for what was missing, and what was refused.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_interval)]
@@ -212,6 +234,9 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
         interval => Ok(interval),
     })
 }
+
+/// If none was typed, and files do not end more seldom.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The group, if none was typed: the same one in whatever order the topics were.
 fn group_of(from: &[String], to: &str) -> String {
@@ -250,26 +275,46 @@ impl CleanArgs {
         {
             return Err(usage(format!("{flag} has nothing to hold: the rules have no [[insight]]")));
         }
-        // What everything is called after.
-        let grouped = rules.group_bys().first().map(|by| by.to().to_owned());
-        let to = self.to.clone().or(grouped).ok_or_else(|| {
-            usage("--to is missing; without it rules have to group records into a topic ([[group_by]])".to_owned())
-        })?;
         if self.close_windows && rules.group_bys().is_empty() {
             return Err(usage("--close-windows: the rules have no windows ([[group_by]])".to_owned()));
         }
-        let group =
-            self.membership.options_or(&group_of(&self.from, &to), &self.from, Reset::EarliestIfNew).map_err(usage)?;
+        let parquet = self.parquet.settings();
+        let to = self.to.clone().or_else(|| rules.group_bys().first().map(|by| by.to().to_owned()));
+        let sink = to.clone().or_else(|| parquet.as_ref().map(files::name_of)).ok_or_else(|| {
+            let message = "--to is missing; without it there has to be --parquet, or rules that group records into a topic ([[group_by]])";
+            usage(message.to_owned())
+        })?;
+        // What topics beside it are called after.
+        let of = to.or_else(|| <[String; 1]>::try_from(self.from.clone()).ok().map(|[from]| from));
+        let of = |kind: &str, flag: &str| match &of {
+            Some(of) => Ok(format!("{of}-{kind}")),
+            None => Err(usage(format!(
+                "several topics are read and none is written to that {flag} could be called after: give it"
+            ))),
+        };
+        let insights_state = match self.insights_state {
+            Some(topic) => topic,
+            None if rules.insights().is_empty() => String::new(),
+            None => of("insights-state", "--insights-state")?,
+        };
+        let rejects = match (self.strict, self.dead_letters) {
+            (true, _) => Rejects::Stop,
+            (false, Some(topic)) => Rejects::Letters(topic),
+            (false, None) => Rejects::Letters(of("dead-letters", "--dead-letters")?),
+        };
+        let group = self
+            .membership
+            .options_or(&group_of(&self.from, &sink), &self.from, Reset::EarliestIfNew)
+            .map_err(usage)?;
+        let timeout =
+            parquet.as_ref().map_or(TRANSACTION_TIMEOUT, |parquet| TRANSACTION_TIMEOUT.max(parquet.interval * 3));
         Ok(CleanSettings {
-            rejects: match (self.strict, self.dead_letters) {
-                (true, _) => Rejects::Stop,
-                (false, Some(topic)) => Rejects::Letters(topic),
-                (false, None) => Rejects::Letters(format!("{to}-dead-letters")),
-            },
+            rejects,
             insights_to: self.insights_to,
-            insights_state: self.insights_state.unwrap_or_else(|| format!("{to}-insights-state")),
+            insights_state,
             from: self.from,
             to: self.to,
+            parquet,
             rules,
             group,
             exit: self.exit,
@@ -278,7 +323,7 @@ impl CleanArgs {
             batch_bytes: self.batch_bytes,
             memory_bytes: self.memory,
             commit_interval: self.commit_interval,
-            transaction_timeout: self.transaction_timeout,
+            transaction_timeout: self.transaction_timeout.unwrap_or(timeout),
             report_interval: self.report_interval,
         })
     }

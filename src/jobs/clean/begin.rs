@@ -13,6 +13,7 @@ impl Work<'_> {
     /// Begins to read each of these where it says, or before, where something has to be remembered first.
     pub(super) async fn begin(&mut self, starts: Vec<Start>) -> Result<(), JobError> {
         self.pin_ends(&starts).await?;
+        self.clear_files(&starts).await?;
         for start in starts {
             // The one before it first, so that its room is free.
             self.lanes.remove(&start.partition);
@@ -32,6 +33,7 @@ impl Work<'_> {
             let from = counting.as_ref().map_or(from, |(_, counted_from)| from.min(*counted_from));
             let mut lane = Lane::new(&start, from, &self.settings.rules, self.looked.state_bytes_max, room);
             lane.counting = counting.map(|(counting, _)| counting);
+            lane.file = self.first_file(&start);
             if has_more {
                 let range = from..end.unwrap_or(i64::MAX);
                 let (options, partition) = (self.looked.share.read_options(), start.partition.clone());

@@ -3,6 +3,7 @@
 //! Everything is acknowledged before the offsets are, and the offsets before the transaction ends. From the question that ends it
 //! until its answer it is in doubt; whatever goes wrong before voids it.
 
+use super::files::Written;
 use super::insights::Recent;
 use super::lane::Lane;
 use super::tally::Tally;
@@ -20,6 +21,7 @@ pub(super) struct InDoubt {
     pub(super) counts: Counts,
     /// Windows of insights that have closed.
     pub(super) closed: Recent,
+    pub(super) files: Written,
 }
 
 impl Work<'_> {
@@ -57,6 +59,7 @@ impl Work<'_> {
         if let Some(lane) = self.lanes.values().find(|lane| !lane.adds_up()) {
             return Err(unequal_groups(lane).into());
         }
+        let finished = self.finish_files(tally).await?;
         let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
         let stored = pen.flush().await?;
         let (of_insights, closed) = self.hand.take_insights();
@@ -68,12 +71,15 @@ impl Work<'_> {
             return Err(Halt::Doubt(self.not_ours()));
         };
         pen.offsets(&membership, &offsets).await?;
+        // From now on the coordinator tells nobody where these partitions stand, until all of it does or nothing.
+        let files = self.publish_files(finished).await?;
+        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
         let mut late = 0;
         for lane in self.lanes.values_mut() {
             late += lane.held.take_late();
             lane.held.count_into(&mut counts);
         }
-        self.in_doubt = Some(InDoubt { tally, late, counts, closed });
+        self.in_doubt = Some(InDoubt { tally, late, counts, closed, files });
         pen.commit().await?;
         if let Some(committed) = self.in_doubt.take() {
             self.done.count(&committed);

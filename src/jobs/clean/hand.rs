@@ -4,14 +4,13 @@
 //! Records before the lane's start were cleaned by an earlier instance, or by this one before a doubt. They come again only
 //! where duplicates are told by them, or open groups consist of them: they are remembered and neither counted nor written.
 
-use super::Rejects;
 use super::dead::{self, Refusal, UNDECODABLE};
 use super::held::Went;
 use super::insights::{Desk, Recent};
 use super::lane::Lane;
 use super::outbox::{Leaving, Outbox, To};
 use super::tally::Tally;
-use super::topics;
+use super::{CleanSettings, Rejects, topics};
 use crate::base::text::visible;
 use crate::batch::{Headers, HeadersBuf, Record};
 use crate::jobs::error::JobError;
@@ -34,6 +33,10 @@ pub(super) struct Hand {
     group_topics: Vec<usize>,
     headers: HeadersBuf,
     strict: bool,
+    /// What rows take that are not written to their files, and may take; and what a file may have.
+    pub(super) held_bytes: usize,
+    held_bytes_max: usize,
+    file_bytes_max: u64,
     pub(super) outbox: Outbox,
     /// Where insights are written, if there are any.
     pub(super) desk: Option<Desk>,
@@ -46,7 +49,8 @@ enum Said {
 }
 
 impl Hand {
-    pub(super) fn new(rules: &Arc<Rules>, rejects: &Rejects, outbox: Outbox, desk: Option<Desk>) -> Self {
+    pub(super) fn new(settings: &CleanSettings, held_bytes_max: usize, outbox: Outbox, desk: Option<Desk>) -> Self {
+        let rules = &settings.rules;
         Self {
             rules: rules.clone(),
             cleaner: Cleaner::new(rules.clone()),
@@ -55,7 +59,10 @@ impl Hand {
             grouped: Vec::new(),
             group_topics: topics::of_groups(rules).1,
             headers: HeadersBuf::default(),
-            strict: matches!(rejects, Rejects::Stop),
+            strict: matches!(settings.rejects, Rejects::Stop),
+            held_bytes: 0,
+            held_bytes_max,
+            file_bytes_max: settings.parquet.as_ref().map_or(u64::MAX, |parquet| parquet.bytes_max),
             outbox,
             desk,
         }
@@ -110,7 +117,11 @@ impl Hand {
         };
         match &said {
             Said::Wanted => {
-                let is_full = self.outbox.has_result() && self.outbox.push(To::Result, &leaving)?;
+                let mut is_full = self.outbox.has_result() && self.outbox.push(To::Result, &leaving)?;
+                if let Some(file) = &mut lane.file {
+                    self.held_bytes += file.push(&self.value, record.offset, record.timestamp);
+                    is_full |= self.held_bytes > self.held_bytes_max || file.bytes() >= self.file_bytes_max;
+                }
                 let counted = self.count(lane, record.offset)?;
                 Ok(self.send_closed(lane, record.offset)? || is_full || counted)
             }
@@ -219,6 +230,7 @@ impl Hand {
 
     /// Forgets what was not committed.
     pub(super) fn forget(&mut self) {
+        self.held_bytes = 0;
         self.outbox.clear();
         drop(self.take_insights());
         drop(self.cleaner.take_counts());

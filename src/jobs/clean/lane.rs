@@ -1,5 +1,6 @@
 //! An input partition that is ours: how far it is, what became of its records, what is held of them.
 
+use super::files::OpenFile;
 use super::held::Held;
 use super::insights::{Counting, Kept};
 use super::tally::{Note, Tally};
@@ -46,6 +47,8 @@ pub(super) struct Lane {
     pub(super) held: Held,
     /// What insights have counted of them, where there are any.
     pub(super) counting: Option<Counting>,
+    /// What goes out since then, where it goes to a file.
+    pub(super) file: Option<OpenFile>,
     /// What was noted when we began, until its log is read up to where the group stands: so long it holds true.
     noted: Option<Box<Note>>,
     /// What holds nothing behind the records that were read; `None` where nothing is read.
@@ -73,6 +76,7 @@ impl Lane {
             counted: note.tally,
             held: Held::new(rules, held_bytes_max, &note),
             counting: None,
+            file: None,
             noted: Some(Box::new(note)),
             ground: None,
             feed: None,

@@ -4,7 +4,8 @@
 //!  group ──gives partitions──▶ feeds ──▶ hand.rs: rules, memory, counts ──▶ outbox.rs ──▶ result topic  ┐
 //!    ▲                         (a task each)                  │   │          (batches)                  ├ one transaction
 //!    │                                                        │   ├ held.rs ── closed ──▶ grouped topic ┤
-//!    │                                                        │   └ insights/ ── counted ──▶ its topics ┤
+//!    │                                                        │   ├ insights/ ── counted ──▶ its topics ┤
+//!    │                                                        │   └ files/ ─────▶ a file a partition    ┤
 //!    │                                                        └── refused ──────────────▶ dead letters  ┤
 //!    └──────────────── offsets, each with its note (tally.rs), as member and generation ────────────────┘
 //! ```
@@ -26,6 +27,7 @@ mod begin;
 mod close;
 mod commit;
 mod dead;
+mod files;
 mod hand;
 mod held;
 mod insights;
@@ -42,6 +44,7 @@ mod work;
 mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
+pub use files::ParquetSettings;
 pub use preview::{Fate, InGroup, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};
@@ -77,8 +80,10 @@ pub enum Rejects {
 pub struct CleanSettings {
     /// The topics that are read.
     pub from: Vec<String>,
-    /// Where what is clean goes; made if it is missing. None, where the rules have other places for it.
+    /// The topic that what is clean goes to; made if it is missing. None, where there are other places for it.
     pub to: Option<String>,
+    /// The files that it goes to.
+    pub parquet: Option<ParquetSettings>,
     /// The rules.
     pub rules: Arc<Rules>,
     /// What becomes of records that are refused.
@@ -123,6 +128,20 @@ impl CleanSettings {
 
     fn check(&self) -> Result<(), JobError> {
         let grouped = topics::of_groups(&self.rules).0;
+        if self.to.is_none() && self.parquet.is_none() && grouped.is_empty() {
+            return Err(JobError::Usage(
+                "what is clean goes nowhere: give --to TOPIC or --parquet DIR, or group records into a topic ([[group_by]])"
+                    .to_owned(),
+            ));
+        }
+        if let Some(parquet) = &self.parquet
+            && parquet.interval >= self.transaction_timeout / 2
+        {
+            return Err(JobError::Usage(format!(
+                "--parquet-interval {:?} leaves no time to write what is due then: it has to be below half of --transaction-timeout {:?}",
+                parquet.interval, self.transaction_timeout
+            )));
+        }
         let mut written: Vec<(&str, &str)> = self.to.iter().map(|to| ("--to", to.as_str())).collect();
         written.extend(grouped.into_iter().map(|topic| ("to of a group_by,", topic)));
         if let Rejects::Letters(topic) = &self.rejects {
@@ -171,7 +190,7 @@ async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Wor
     let id = settings.transactional_id();
     let taken = cluster.transactional(&id, settings.transaction_timeout).await;
     let producer = taken.map_err(|trouble| JobError::from(trouble.into_error()))?;
-    if settings.commit_interval > commit_pace::longest(settings.transaction_timeout) {
+    if settings.parquet.is_none() && settings.commit_interval > commit_pace::longest(settings.transaction_timeout) {
         tracing::warn!(
             "a transaction is committed after a quarter of --transaction-timeout at the latest, whatever --commit-interval says"
         );
@@ -181,6 +200,10 @@ async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Wor
     }
     let member = cluster.join_group(settings.member()).await?;
     cx.progress.begin("clean", 0);
-    let pace = CommitPace::new(settings.commit_interval, settings.transaction_timeout, tokio::time::Instant::now());
+    let now = tokio::time::Instant::now();
+    let pace = match &settings.parquet {
+        Some(parquet) => CommitPace::steady(parquet.interval, now),
+        None => CommitPace::new(settings.commit_interval, settings.transaction_timeout, now),
+    };
     Ok(Work::new(settings, cx, cluster, looked, producer, member, pace))
 }

@@ -1,13 +1,14 @@
 //! What became of the records, told underway and at the end.
 
 use super::commit::InDoubt;
+use super::files::Written;
 use super::insights::{Board, Shown};
 use super::lane::Lane;
 use super::tally::{GroupTally, Note, Tally};
 use super::{CleanSettings, Rejects, topics};
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
-use crate::base::units::show_count;
+use crate::base::units::{show_count, show_size};
 use crate::client::Cluster;
 use crate::observe::usage::Usage;
 use crate::rules::{Counts, Rules};
@@ -31,6 +32,9 @@ pub(super) struct Done {
     untold: Counts,
     /// Where partitions stand by the commits of this run, and what became of all their records before.
     stands: BTreeMap<TopicPartition, (i64, Tally)>,
+    files: Written,
+    /// What of it has not been told yet.
+    untold_in_rest: BTreeMap<String, u64>,
     pub(super) commits: u64,
     pub(super) doubts: u64,
     made: Vec<String>,
@@ -44,6 +48,7 @@ pub(super) struct Done {
 pub struct CleanReport {
     from: Vec<String>,
     to: Option<String>,
+    parquet: Option<String>,
     grouped_to: Vec<String>,
     dead_letters: Option<String>,
     group: String,
@@ -60,6 +65,8 @@ impl Done {
             counts: Counts::default(),
             untold: Counts::default(),
             stands: BTreeMap::new(),
+            files: Written::default(),
+            untold_in_rest: BTreeMap::new(),
             commits: 0,
             doubts: 0,
             made,
@@ -76,6 +83,10 @@ impl Done {
         self.counts.add(&committed.counts);
         self.untold.add(&committed.counts);
         self.board.have_closed(&committed.closed);
+        self.files.add(&committed.files);
+        for (name, count) in &committed.files.in_rest {
+            *self.untold_in_rest.entry(name.clone()).or_default() += count;
+        }
     }
 
     /// How far partitions are committed.
@@ -100,6 +111,10 @@ impl Done {
         }
         if !untold.mended.is_empty() {
             tracing::warn!("failed, and was mended as the rule says: {}", show(&untold.mended, |rule| visible(rule)));
+        }
+        let in_rest = std::mem::take(&mut self.untold_in_rest);
+        if !in_rest.is_empty() {
+            tracing::warn!("no column, or does not fit it, so it stands in _rest: {}", show(&in_rest, Clone::clone));
         }
         let rejected = refusals(&untold);
         if !rejected.is_empty() {
@@ -132,6 +147,7 @@ impl Done {
             from: settings.from.clone(),
             to: settings.to.clone(),
             grouped_to: topics::of_groups(&settings.rules).0.into_iter().map(str::to_owned).collect(),
+            parquet: settings.parquet.as_ref().map(|parquet| visible(&parquet.folder.to_string_lossy())),
             dead_letters: match &settings.rejects {
                 Rejects::Letters(topic) => Some(topic.clone()),
                 Rejects::Stop => None,
@@ -209,13 +225,17 @@ impl CleanReport {
 
     /// The report as one JSON object.
     pub fn to_json(&self) -> Value {
-        let Done { tally, counts, stands, commits, doubts, made, .. } = &self.done;
+        let Done { tally, counts, stands, files, commits, doubts, made, .. } = &self.done;
         let usage = Usage::now();
         let mut report = Map::new();
         let mut put = |name: &str, value: Value| report.insert(name.to_owned(), value);
         put("from", json!(self.from));
         put("to", json!(self.to));
         put("grouped_to", json!(self.grouped_to));
+        let parquet = self.parquet.as_ref().map(|folder| {
+            json!({ "folder": folder, "files": files.files, "rows": files.rows, "bytes": files.bytes, "in_rest": files.in_rest })
+        });
+        put("parquet", json!(parquet));
         put("dead_letters", json!(self.dead_letters));
         put("group", json!(self.group));
         put("made", json!(made));
@@ -253,7 +273,7 @@ impl CleanReport {
 
     /// The report for people.
     pub fn summary(&self) -> String {
-        let Done { tally, counts, made, .. } = &self.done;
+        let Done { tally, counts, files, made, .. } = &self.done;
         let mut text = String::new();
         if !made.is_empty() {
             let _ = writeln!(text, "made {}", made.join(", "));
@@ -266,11 +286,19 @@ impl CleanReport {
             self.seconds,
             show_count(self.rate() as u64),
             show_count(tally.out),
-            self.to.as_deref().unwrap_or("groups only"),
+            self.to.as_ref().or(self.parquet.as_ref()).map_or("groups only", String::as_str),
             show_count(tally.filtered),
             show_count(tally.deduplicated),
             show_count(tally.rejected),
         );
+        if let Some(folder) = &self.parquet {
+            let (count, size) = (show_count(files.files), show_size(files.bytes));
+            let _ = writeln!(text, "{count} files of {size} in {folder}");
+            if !files.in_rest.is_empty() {
+                let _ =
+                    writeln!(text, "in _rest, for want of a column that fits: {}", show(&files.in_rest, Clone::clone));
+            }
+        }
         if !self.grouped_to.is_empty() {
             let grouped = groups(tally.grouped, self.done.in_open_groups());
             let _ = writeln!(text, "groups to {}: {grouped}", self.grouped_to.join(", "));

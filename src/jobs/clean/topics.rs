@@ -6,10 +6,13 @@
 //!           ├─ batches being filled, in all topics, and what is used again for them
 //!           └─ batches on their way
 //! ```
+//!
+//! Where files are written, half of it is theirs, and the rest is divided so.
 
+use super::files::{Shelf, beside};
 use super::insights::{Desk, Store};
 use super::outbox::{Outbox, Topic, Topics};
-use super::{CleanSettings, Rejects};
+use super::{CleanSettings, ParquetSettings, Rejects};
 use crate::base::budget::ByteBudget;
 use crate::base::units::show_size;
 use crate::client::{Cluster, NewTopic};
@@ -18,6 +21,7 @@ use crate::jobs::made::topic_or_new;
 use crate::jobs::merge::message_bytes_max;
 use crate::jobs::range::{ReadShare, partitions_of};
 use crate::rules::Rules;
+use std::sync::Arc;
 
 /// See the module's head.
 pub(super) struct Looked {
@@ -32,6 +36,9 @@ pub(super) struct Looked {
     /// Where insights are written, and where what they have counted is kept.
     pub(super) desk: Option<Desk>,
     pub(super) store: Option<Store>,
+    /// Where files go, and what rows may take that are not written yet.
+    pub(super) files: Option<Arc<Shelf>>,
+    pub(super) rows_bytes_max: usize,
     /// Topics that were made just now.
     pub(super) made: Vec<String>,
 }
@@ -40,8 +47,12 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     let inputs = partitions_of(cluster, &settings.from, &[]).await?.len().max(1);
     // Some more than there are now.
     let planned = inputs + 1 + inputs / 4;
-    let memory = settings.memory_bytes;
-    let (reading_bytes, share) = reading(memory, planned)?;
+    let (files_bytes, rows_bytes_max) = match settings.parquet {
+        Some(_) => ParquetSettings::memory(settings.memory_bytes),
+        None => (0, 0),
+    };
+    let memory = settings.memory_bytes - files_bytes;
+    let (reading_bytes, share) = reading(memory, if settings.parquet.is_some() { 2 } else { 1 }, planned)?;
     let mut made = Vec::new();
     let result = match &settings.to {
         Some(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
@@ -65,6 +76,8 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         held_bytes_max: memory / 8,
         desk,
         store,
+        files: open_files(settings).await?,
+        rows_bytes_max,
         made,
     };
     Ok((looked, outbox))
@@ -83,14 +96,22 @@ pub(super) fn of_groups(rules: &Rules) -> (Vec<&str>, Vec<usize>) {
     (topics, each)
 }
 
-/// What reading takes, half of all, and the share of each partition.
-fn reading(memory: usize, partitions: usize) -> Result<(usize, ReadShare), JobError> {
+/// The folder, where files are written.
+async fn open_files(settings: &CleanSettings) -> Result<Option<Arc<Shelf>>, JobError> {
+    let Some(parquet) = settings.parquet.clone() else { return Ok(None) };
+    let (rules, group) = (settings.rules.clone(), settings.group.group.to_string());
+    let topics = settings.from.clone();
+    beside(move || Shelf::open(&parquet, &rules, &group, &topics)).await.map(Some)
+}
+
+/// What reading takes, half of `memory`, and the share of each partition. All that there is is so many times as much.
+fn reading(memory: usize, all: usize, partitions: usize) -> Result<(usize, ReadShare), JobError> {
     let least = partitions.saturating_mul(ReadShare::LEAST_BYTES).saturating_mul(2);
     if memory < least {
         return Err(JobError::Refused(format!(
             "clean has to have room for {partitions} partitions and has none in {}: give --memory {}KiB or more",
-            show_size(memory as u64),
-            least.div_ceil(1 << 10)
+            show_size((memory * all) as u64),
+            (least * all).div_ceil(1 << 10)
         )));
     }
     Ok((memory / 2, ReadShare::of("clean", memory / 2, 0, partitions)?))
@@ -120,12 +141,15 @@ mod tests {
     #[test]
     fn the_memory_that_is_advised_is_enough_and_no_less_is() {
         for partitions in [3, 7, 101, 5_000] {
-            let error = reading(1 << 20, partitions).unwrap_err().to_string();
+            let error = reading(1 << 20, 1, partitions).unwrap_err().to_string();
             let advised = error.split("--memory ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
             let advised = parse_size(advised).unwrap();
-            let (reading_bytes, _) = reading(advised, partitions).unwrap();
+            let (reading_bytes, _) = reading(advised, 1, partitions).unwrap();
             assert!(reading_bytes / partitions >= ReadShare::LEAST_BYTES, "{error}");
-            reading(advised - 1, partitions).unwrap_err();
+            reading(advised - 1, 1, partitions).unwrap_err();
+            let beside_files = reading(1 << 19, 2, partitions).unwrap_err().to_string();
+            let twice = beside_files.split("--memory ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+            assert_eq!(parse_size(twice).unwrap(), 2 * advised, "{beside_files}");
         }
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Work<'a> {
             settings,
             cx,
             cluster,
-            hand: Hand::new(&settings.rules, &settings.rejects, outbox, looked.desk.take()),
+            hand: Hand::new(settings, looked.rows_bytes_max, outbox, looked.desk.take()),
             member,
             lanes: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -269,6 +269,9 @@ impl<'a> Work<'a> {
                 && self.hand.go_on(lane)?
             {
                 self.send().await?;
+            }
+            if self.write_rows().await? {
+                self.commit().await?;
             }
         }
         if let Some(lane) = self.lanes.get_mut(&feed.partition) {

@@ -1,5 +1,5 @@
-//! Reads a rule file: TOML, with a `[[rule]]` for each rule, a `[[group_by]]` for each way to group what goes on, and an
-//! `[[insight]]` for what is counted of it.
+//! Reads a rule file: TOML, with a `[[rule]]` for each rule, a `[[group_by]]` for each way to group what goes on, an `[[insight]]`
+//! for what is counted of it, and `[parquet]` for the columns of its files.
 
 mod aggregates;
 mod conditions;
@@ -8,6 +8,7 @@ mod insight;
 mod kinds;
 mod measure;
 mod section;
+mod table;
 mod template;
 mod values;
 
@@ -15,7 +16,7 @@ use super::group_by::GroupBy;
 use super::insight::Insight;
 use super::paths::Paths;
 use super::step::{Action, Step, Window};
-use super::{RuleError, RuleId, Rules};
+use super::{RuleError, RuleId, Rules, Table};
 use crate::base::text::{excerpt, visible};
 use section::{Errors, Section};
 use toml::Spanned;
@@ -37,6 +38,7 @@ struct Read {
     windows: Vec<Window>,
     group_bys: Vec<GroupBy>,
     insights: Vec<Insight>,
+    table: Table,
 }
 
 pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
@@ -44,10 +46,12 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     let Some(table) = toml(text, &errors) else { return Err(errors.into_sorted()) };
     let (mut read, mut paths) = (Read::default(), Paths::new());
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
-    top.only(&["rule", "group_by", "insight"]);
+    top.only(&["rule", "group_by", "insight", "parquet"]);
+    read.table = table::read(top.section("parquet").map(|section| section.called("parquet".to_owned())));
     let (rules, group_bys) = (top.sections("rule"), top.sections("group_by"));
     let insights = top.sections("insight");
-    if rules.is_empty() && group_bys.is_empty() && insights.is_empty() && errors.len() == 0 {
+    let is_empty = rules.is_empty() && group_bys.is_empty() && insights.is_empty() && !top.has("parquet");
+    if is_empty && errors.len() == 0 {
         errors.add(0, "", "no rules: each begins with [[rule]], with [[group_by]] or with [[insight]]");
     }
     for (index, section) in rules.into_iter().enumerate() {
@@ -82,8 +86,8 @@ fn toml<'t>(text: &'t str, errors: &Errors<'_>) -> Option<Spanned<DeTable<'t>>> 
 
 impl Read {
     fn into_rules(self, paths: Paths) -> Rules {
-        let Self { names, steps, windows, group_bys, insights } = self;
-        Rules { names, steps, windows, group_bys, insights, paths }
+        let Self { names, steps, windows, group_bys, insights, table } = self;
+        Rules { names, steps, windows, group_bys, insights, paths, table }
     }
 }
 

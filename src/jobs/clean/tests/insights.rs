@@ -145,6 +145,15 @@ async fn is_whole(world: &World, report: &Value, records: i64, when: &str) {
     }
 }
 
+/// A run that follows is killed once it has committed everything there is, without an end at which it would keep its counts.
+async fn all_is_committed_and_little_kept(world: &mut World) {
+    world.settings.exit = false;
+    let run = world.start();
+    world.counted("followed").await;
+    run.kill().await;
+    world.settings.exit = true;
+}
+
 const NEVER: Duration = Duration::from_secs(3600);
 const ALWAYS: Duration = Duration::from_millis(1);
 
@@ -198,7 +207,7 @@ async fn after_a_doubt_what_does_not_stand_is_not_counted() {
         ] {
             let when = format!("{interval:?} {api}");
             let world = counting(World::new().await, interval);
-            let rule = world.broker.faults().add(Rule::on(api).after(1), fault);
+            let rule = world.broker.faults().add(Rule::on(api), fault);
             let (report, ended) = world.start().ended().await;
             ended.unwrap_or_else(|error| panic!("{when}: {error}"));
             assert_eq!(rule.hits(), 1, "{when}");
@@ -234,28 +243,26 @@ async fn another_group_that_reads_it_all_anew_counts_the_same() {
 
 #[tokio::test]
 async fn a_duplicate_is_not_counted_whoever_has_told_it() {
-    let mut world = counting(World::deduplicating().await.into_iter().next().unwrap(), NEVER);
-    with_rules(&mut world, "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n");
-    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::HoldAnswer);
-    world.start_until(&rule).await.kill().await;
-    assert_eq!(rule.hits(), 1);
-    world.broker.faults().remove(&rule);
-    world.more(20);
-    let (report, ended) = world.start().ended().await;
-    ended.unwrap();
-    world.is_whole("with duplicates").await;
-    for insight in report.to_json()["insights"].as_array().unwrap() {
-        assert_eq!(insight["records"], world.tally.out, "{insight}");
+    for mut world in World::deduplicating().await.map(|world| counting(world, NEVER)) {
+        with_rules(&mut world, "[[rule]]\ndeduplicate = { key = \"id\", window = \"20ms\" }\n");
+        // What is kept at the end of this run lies behind records that duplicates are told by in the next ones.
+        world.start().ended().await.1.unwrap();
+        world.more(20);
+        all_is_committed_and_little_kept(&mut world).await;
+        world.more(20);
+        let (report, ended) = world.start().ended().await;
+        ended.unwrap();
+        world.is_whole("with duplicates").await;
+        for insight in report.to_json()["insights"].as_array().unwrap() {
+            assert_eq!((&insight["records"], &insight["missed"]), (&json!(world.tally.out), &json!(0)), "{insight}");
+        }
     }
 }
 
 #[tokio::test]
 async fn where_records_are_deleted_before_they_are_counted_again_that_is_said_for_ever_after() {
     let mut world = counting(World::new().await, NEVER);
-    let rule = world.broker.faults().add(Rule::on(ApiKey::EndTxn).after(2), Fault::HoldAnswer);
-    world.start_until(&rule).await.kill().await;
-    assert_eq!(rule.hits(), 1, "three commits");
-    world.broker.faults().remove(&rule);
+    all_is_committed_and_little_kept(&mut world).await;
     for partition in 0..PARTITIONS {
         world.broker.set_log_start("in", partition, 8).unwrap();
     }
@@ -265,7 +272,7 @@ async fn where_records_are_deleted_before_they_are_counted_again_that_is_said_fo
         let json = report.to_json();
         let insight = &json["insights"][0];
         let (records, missed) = (insight["records"].as_u64().unwrap(), insight["missed"].as_u64().unwrap());
-        assert!(missed > 0 && missed % 8 == 0, "{run}: {insight}");
+        assert_eq!(missed, 8 * PARTITIONS as u64, "{run}: {insight}");
         assert!(records < world.tally.out && records + missed >= world.tally.out, "{run}: {insight}");
         assert!(report.summary().contains("records are missing"), "{}", report.summary());
         world.more(0);

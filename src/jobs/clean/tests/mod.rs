@@ -8,6 +8,9 @@ mod plain;
 // What duplicates are told by moves with its partition.
 mod duplicates;
 
+// What goes to files.
+mod files;
+
 // Something goes wrong at every request in turn.
 mod doubts;
 mod grouped;

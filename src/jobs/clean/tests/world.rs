@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) broker: Broker,
     pub(super) settings: CleanSettings,
     pub(super) oracle: Seen,
+    /// What goes out of each partition and offset, members in the order of their names.
+    pub(super) kept: BTreeMap<(i64, i64), String>,
     /// What becomes of the records of each input partition.
     pub(super) tally: Tally,
     /// Whether partitions are added to a transaction by requests of their own.
@@ -141,6 +143,7 @@ impl World {
         let settings = CleanSettings {
             from: vec!["in".to_owned()],
             to: Some("out".to_owned()),
+            parquet: None,
             rules: Arc::new(Rules::parse(&rules).unwrap()),
             rejects: Rejects::Letters("dead".to_owned()),
             insights_to: None,
@@ -158,8 +161,9 @@ impl World {
         };
         let (oracle, tally) = (Seen::new(), Tally::default());
         let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
-        let (went, groups) = (BTreeMap::new(), false);
-        let mut world = Self { broker, settings, oracle, tally, is_explicit, records, window_ms, ids, went, groups };
+        let (went, kept, groups) = (BTreeMap::new(), BTreeMap::new(), false);
+        let mut world =
+            Self { broker, settings, oracle, kept, tally, is_explicit, records, window_ms, ids, went, groups };
         world.more(RECORDS);
         world
     }
@@ -230,6 +234,7 @@ impl World {
         match to {
             "out" => {
                 self.tally.out += 1;
+                self.kept.insert((partition.into(), number.into()), seen.clone());
                 let went = grouped::Went { time_ms, number, value: becomes };
                 self.went.entry(partition).or_default().push(went);
             }

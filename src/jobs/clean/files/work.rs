@@ -1,0 +1,92 @@
+//! What a cleaner does with files: begins them on a clear folder, writes them as memory says, ends them with the transaction.
+
+use super::folder::{self, Unpublished};
+use super::open::Finished;
+use super::{OpenFile, Written};
+use crate::client::group::Start;
+use crate::jobs::clean::tally::Tally;
+use crate::jobs::clean::work::{Halt, Work};
+use crate::jobs::error::JobError;
+
+impl Work<'_> {
+    /// Removes what a crash or a doubt has left of partitions that are ours now.
+    pub(in crate::jobs::clean) async fn clear_files(&self, starts: &[Start]) -> Result<(), JobError> {
+        let Some(shelf) = self.looked.files.clone().filter(|_| !starts.is_empty()) else { return Ok(()) };
+        let starts: Vec<_> = starts.iter().map(|start| (start.partition.clone(), start.offset)).collect();
+        let gone = beside(move || folder::clear(&shelf.folder, &starts)).await?;
+        if !gone.is_empty() {
+            tracing::info!(files = gone.join(", "), "removed: their records are not committed, and are written again");
+        }
+        Ok(())
+    }
+
+    /// The file that a partition begins with.
+    pub(in crate::jobs::clean) fn first_file(&self, start: &Start) -> Option<OpenFile> {
+        self.looked.files.as_ref().map(|shelf| OpenFile::new(&start.partition, shelf))
+    }
+
+    /// Writes row groups, the largest first, until what is held is within its bounds; gives whether a file is so large that the
+    /// transaction is to end.
+    pub(in crate::jobs::clean) async fn write_rows(&mut self) -> Result<bool, Halt> {
+        let Some(settings) = &self.settings.parquet else { return Ok(false) };
+        let bytes_max = settings.bytes_max;
+        loop {
+            let held = |file: &Option<OpenFile>| file.as_ref().map_or(0, OpenFile::held_bytes);
+            self.hand.held_bytes = self.lanes.values().map(|lane| held(&lane.file)).sum();
+            if self.hand.held_bytes <= self.looked.rows_bytes_max {
+                break;
+            }
+            let Some(lane) = self.lanes.values_mut().max_by_key(|lane| held(&lane.file)) else { break };
+            let Some(mut file) = lane.file.take() else { break };
+            lane.file = Some(beside(move || file.write().map(|()| file)).await?);
+        }
+        Ok(self.lanes.values().filter_map(|lane| lane.file.as_ref()).any(|file| file.bytes() >= bytes_max))
+    }
+
+    /// Ends the files of the transaction: they are whole and on the disk, and lack their names.
+    pub(in crate::jobs::clean) async fn finish_files(&mut self, tally: Tally) -> Result<Vec<Finished>, JobError> {
+        if self.looked.files.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut open = Vec::new();
+        for file in self.lanes.values_mut().filter_map(|lane| lane.file.as_mut()).filter(|file| !file.is_empty()) {
+            let following = file.following();
+            open.push(std::mem::replace(file, following));
+        }
+        self.hand.held_bytes = 0;
+        let finished = beside(move || -> Result<Vec<Finished>, JobError> {
+            let finished: Result<Vec<_>, _> = open.into_iter().map(OpenFile::finish).collect();
+            Ok(finished?.into_iter().flatten().collect())
+        });
+        let finished = finished.await?;
+        let rows: u64 = finished.iter().map(|one| one.totals.rows).sum();
+        if rows != tally.out {
+            return Err(JobError::Refused(format!(
+                "files have {rows} rows where {} were to go out, which is a defect of this program; nothing of this \
+                 transaction is committed",
+                tally.out
+            )));
+        }
+        Ok(finished)
+    }
+
+    /// Gives the files of the transaction their names.
+    pub(in crate::jobs::clean) async fn publish_files(&self, finished: Vec<Finished>) -> Result<Written, Halt> {
+        let Some(shelf) = self.looked.files.clone().filter(|_| !finished.is_empty()) else {
+            return Ok(Written::default());
+        };
+        let published = beside(move || Ok(folder::publish(&shelf.folder, finished))).await?;
+        published.map_err(|error| match error {
+            Unpublished::Gone => Halt::Doubt(self.not_ours()),
+            Unpublished::Job(error) => Halt::Job(error),
+        })
+    }
+}
+
+/// Does what takes its time where nobody else has to wait for it.
+pub(in crate::jobs::clean) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JobError> + Send + 'static,
+) -> Result<T, JobError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| Err(JobError::Refused(format!("a file was not written: {error}"))))
+}
