@@ -37,7 +37,7 @@ fn problems(path: &str, text: &str) -> Vec<String> {
 #[test]
 fn compose_and_the_apache_image_accept_the_files() {
     let scenarios = scenarios();
-    assert!(scenarios.len() >= 4, "{scenarios:?}");
+    assert!(scenarios.len() >= 6, "{scenarios:?}");
     for path in scenarios.iter().map(String::as_str).chain([CLUSTER]) {
         assert_eq!(problems(path, &read(path)), Vec::<String>::new(), "{path}");
     }

@@ -3,18 +3,26 @@
 
 #![cfg(unix)]
 
-use crate::support::{Cluster, Outcome, run_on_kafka};
+use crate::support::{Cluster, Killable, Outcome, run_embedded, run_on_kafka};
+use kmerge::wire::ApiKey;
 use std::process::{Command, Stdio};
 
-/// Runs a script, quickly. Without `cluster` it starts one of its own.
-async fn scenario(name: &str, cluster: Option<&Cluster>) -> Outcome {
+/// A script, to be run quickly.
+fn script(name: &str) -> Command {
     let mut command = Command::new(format!("{}/compose/scenarios/{name}/run", env!("CARGO_MANIFEST_DIR")));
     command.arg("--fast").env("KMERGE", env!("CARGO_BIN_EXE_kmerge")).stdin(Stdio::null());
     for name in ["KMERGE_BROKERS", "KAFKA_BOOTSTRAP_SERVERS", "KMERGE_LOG"] {
         command.env_remove(name);
     }
-    let out = format!("{}/scenario-{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    // Several may run at once.
+    let out = format!("{}/scenario-{name}-{:016x}", env!("CARGO_TARGET_TMPDIR"), rand::random::<u64>());
     command.env("SCENARIO_OUT", out);
+    command
+}
+
+/// Runs a script. Without `cluster` it starts one of its own.
+async fn scenario(name: &str, cluster: Option<&Cluster>) -> Outcome {
+    let mut command = script(name);
     if let Some(cluster) = cluster {
         command.env("KAFKA_BOOTSTRAP_SERVERS", &cluster.brokers).env("SCENARIO_PREFIX", cluster.name(""));
     }
@@ -45,6 +53,45 @@ async fn scale_topic_on_a_cluster_of_its_own() {
     assert!(ended.stderr.contains("the partitions' leaders: 3 3 3"), "{ended:?}");
 }
 
+#[tokio::test]
+async fn user_login_on_a_cluster_of_its_own() {
+    let ended = scenario("user-login", None).await.ok();
+    assert!(ended.stderr.contains("Each login was cleaned once."), "{ended:?}");
+}
+
+#[tokio::test]
+async fn clean_and_measure_on_a_cluster_of_its_own() {
+    let ended = scenario("clean-and-measure", None).await.ok();
+    assert!(ended.stderr.contains("Everything is in"), "{ended:?}");
+}
+
+/// Half of the logins are there, then one of two nodes is gone for a moment, with all connections to it.
+#[test]
+fn user_login_goes_on_when_a_node_is_killed_and_comes_back() {
+    run_embedded("user-login", async |cluster| {
+        let broker = cluster.embedded.as_ref().unwrap();
+        let killed = async {
+            let written = broker.faults().count(ApiKey::Produce) + 100;
+            broker.faults().arrived(ApiKey::Produce, written).await;
+            broker.kill_node(2).await.unwrap();
+            broker.start_node(2).await.unwrap();
+        };
+        let (ended, ()) = futures::future::join(scenario("user-login", Some(cluster)), killed).await;
+        assert!(ended.ok().stderr.contains("Each login was cleaned once."));
+    });
+}
+
+/// The script kills the broker itself, and starts it again.
+#[tokio::test]
+async fn user_login_goes_on_when_a_broker_of_kafka_is_killed() {
+    let Some(cluster) = Killable::for_story("user-login").await else { return };
+    let mut command = script("user-login");
+    command.env("KAFKA_BOOTSTRAP_SERVERS", cluster.addresses().join(",")).env("LOCAL_KAFKA", cluster.folder());
+    command.env("SCENARIO_PREFIX", format!("killed-{:08x}-", rand::random::<u32>()));
+    let ended = crate::support::run(command).await.ok();
+    assert!(ended.stderr.contains("broker-1 is killed") && ended.stderr.contains("Each login was cleaned once."));
+}
+
 #[test]
 fn sorted_merge_on_kafka() {
     run_on_kafka("sorted-merge", async |cluster| _ = scenario("sorted-merge", Some(cluster)).await.ok());
@@ -58,6 +105,16 @@ fn even_odd_on_kafka() {
 #[test]
 fn csv_million_on_kafka() {
     run_on_kafka("csv-million", async |cluster| _ = scenario("csv-million", Some(cluster)).await.ok());
+}
+
+#[test]
+fn user_login_on_kafka() {
+    run_on_kafka("user-login", async |cluster| _ = scenario("user-login", Some(cluster)).await.ok());
+}
+
+#[test]
+fn clean_and_measure_on_kafka() {
+    run_on_kafka("clean-and-measure", async |cluster| _ = scenario("clean-and-measure", Some(cluster)).await.ok());
 }
 
 /// Where there are three brokers it runs; where there are two it says what is missing.

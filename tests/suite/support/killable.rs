@@ -56,6 +56,11 @@ impl Killable {
         Some(this)
     }
 
+    /// Where `local-kafka` has it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub fn addresses(&self) -> Vec<String> {
         self.brokers.iter().map(|broker| broker.address.clone()).collect()
     }
