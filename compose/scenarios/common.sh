@@ -23,7 +23,7 @@ for word in "$@"; do
   case $word in
     --fast) fast=1 ;;
     -h | --help)
-      sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
+      sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p;}' "$0"
       exit 0
       ;;
     *) fail "unknown argument $word: there is --fast" 2 ;;
@@ -48,7 +48,7 @@ clean_up() {
   # What runs in the background is ours, and may want the broker until it has ended.
   jobs -p | xargs -r kill 2>/dev/null || true
   wait
-  for topic in "${topics[@]}"; do
+  for topic in ${topics[@]+"${topics[@]}"}; do
     kmerge topic delete "$topic" --if-exists --quiet || echo "topic $topic is left behind" >&2
   done
   if [ -n "$broker" ]; then kill "$broker" 2>/dev/null || true; fi

@@ -31,9 +31,10 @@ impl WholeFile {
         // Beside it, since only within a folder a file can change its name without being copied.
         let mut unfinished = std::ffi::OsString::from(".");
         unfinished.push(name);
-        unfinished.push(format!(".{}.unfinished", std::process::id()));
+        // Several may write the same file, each in a container where it has the same number.
+        unfinished.push(format!(".{:016x}.unfinished", rand::random::<u64>()));
         let unfinished = path.with_file_name(unfinished);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished);
+        let file = OpenOptions::new().write(true).create_new(true).open(&unfinished);
         let file = file.with_context(|| format!("{flag} {}: make a file beside it", path.display()))?;
         Ok(Self { path: path.to_owned(), unfinished, file: BufWriter::with_capacity(64 << 10, file) })
     }

@@ -56,7 +56,8 @@ impl ParquetArgs {
     }
 }
 
-/// What the group is called after, where there is no topic: the folder's own name.
+/// What the group is called after, where there is no topic: the folder, from the root on, since two of one name are two.
 pub fn name_of(settings: &ParquetSettings) -> String {
-    settings.folder.file_name().map_or_else(|| "parquet".to_owned(), |name| name.to_string_lossy().into_owned())
+    let folder = std::path::absolute(&settings.folder).unwrap_or_else(|_| settings.folder.clone());
+    folder.to_string_lossy().into_owned()
 }

@@ -79,7 +79,8 @@ impl PartitionReader {
         }
         if self.position > started_at {
             into.truncate(kept);
-            self.ground.reached(data_end, self.position);
+            // What lies behind the range was passed over, whatever it holds.
+            self.ground.reached(data_end, self.position.min(self.range.end));
             self.damaged_tries = 0;
             self.fetch_bytes = self.options.fetch_bytes_max;
             return Ok(if into.is_empty() { Got::Ground } else { Got::Data });

@@ -1,4 +1,4 @@
-//! Offsets that hold nothing for whoever reads committed records: markers, aborted batches, what compaction has removed.
+//! Offsets that hold nothing for whoever reads committed records: markers, aborted batches, batches that compaction has removed.
 //!
 //! A reader passes them without a word, so whoever only sees records does not know how far it is: behind the last one of a
 //! transaction there is its marker. A group that stood before it would look as if something were left to read for ever, and,

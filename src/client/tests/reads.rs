@@ -467,3 +467,14 @@ async fn fault_57_brokers_that_know_topics_by_name_only_are_read_too() {
     .await;
     assert_eq!(bases(&fake, 0..2).await.unwrap(), [0]);
 }
+
+#[tokio::test]
+async fn what_lies_behind_the_range_is_not_taken_for_nothing() {
+    // The pinned end is 5; 1 to 9 are gone from the log, and what is at 10 is nobody's yet.
+    let log = Log { batches_max: 1, ..Log::of(vec![data(0, 1), data(10, 5)]) };
+    let fake = Fake::start(move |call| is_fetch(call).then(|| log.answer(call))).await;
+    let mut reader = reader(&fake, 0..5, LONG, ReadOptions::default()).await;
+    let ground = reader.ground();
+    assert_eq!(read_all(&mut reader).await.unwrap(), [0]);
+    assert_eq!(ground.behind(1), 5);
+}

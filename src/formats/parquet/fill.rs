@@ -144,10 +144,14 @@ pub(super) fn name_of<'a>(member: &Member<'a>, unescaped: &'a mut Vec<u8>) -> Op
 #[cold]
 fn count(in_rest: &mut BTreeMap<String, u64>, member: &Member<'_>) {
     let mut unescaped = Vec::new();
-    let name = visible(&String::from_utf8_lossy(name_of(member, &mut unescaped).unwrap_or(member.name)));
-    let is_new = !in_rest.contains_key(&name);
-    let name = if is_new && in_rest.len() >= NAMES_MAX { OTHERS.to_owned() } else { name };
-    *in_rest.entry(name).or_default() += 1;
+    add_name(in_rest, &visible(&String::from_utf8_lossy(name_of(member, &mut unescaped).unwrap_or(member.name))), 1);
+}
+
+/// Adds to the count of a name; beyond so many names to that of all others.
+pub fn add_name(in_rest: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    let names = in_rest.len() - usize::from(in_rest.contains_key(OTHERS));
+    let is_full = names >= NAMES_MAX && !in_rest.contains_key(name);
+    *in_rest.entry(if is_full { OTHERS } else { name }.to_owned()).or_default() += count;
 }
 
 impl Filling {

@@ -42,6 +42,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use columns::{Column, Kind, Schema, SchemaError};
+pub use fill::add_name;
 pub use infer::infer;
 pub use rows::Rows;
 pub use write::{Codec, Fault, ParquetFile, Totals};

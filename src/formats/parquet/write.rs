@@ -1,7 +1,7 @@
 //! The file: row groups of columns, by way of the parquet crate's low-level writer.
 
 use super::columns::{Kind, METADATA, REST, Schema};
-use super::fill::{Filler, Filling, Values};
+use super::fill::{Filler, Filling, Values, add_name};
 use super::rows::Rows;
 use crate::base::place::TopicPartition;
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical};
@@ -92,7 +92,7 @@ impl<W: Write + Send> ParquetFile<W> {
         }
         self.filler.fill(rows).map_err(Fault::NoObject)?;
         for (name, count) in self.filler.take_in_rest() {
-            *self.totals.in_rest.entry(name).or_default() += count;
+            add_name(&mut self.totals.in_rest, &name, count);
         }
         let file = self.to.file(&self.schema, self.codec, &self.filler)?;
         let has_metadata = self.schema.has_metadata();

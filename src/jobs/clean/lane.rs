@@ -172,7 +172,7 @@ impl Lane {
     /// Whether there is something to commit.
     pub(super) fn is_open(&self) -> bool {
         let keeps = self.counting.as_ref().is_some_and(Counting::is_keeping);
-        self.jumped || self.has_closed || self.position > self.committed || self.open.read > 0 || keeps
+        self.jumped || self.has_closed || self.position > self.committed || self.open != Tally::default() || keeps
     }
 
     /// Whether what is read is only remembered so far.
@@ -188,7 +188,11 @@ impl Lane {
             None => (self.held.oldest_needed(), self.held.stands()),
         };
         let offset = self.position.max(self.start);
-        let insights = self.counting.as_ref().map(Counting::noted);
+        let needed_from = self.needed_from().unwrap_or(offset).min(offset);
+        let insights = self.counting.as_ref().map(|counting| match self.is_remembering() {
+            true => counting.noted(),
+            false => counting.noted_at(offset, needed_from),
+        });
         GroupOffset { offset, metadata: self.note_at(offset, remember_from, groups, insights) }
     }
 

@@ -234,7 +234,7 @@ fn nowhere(record: &Leaving<'_>) -> JobError {
 fn too_large_beside(at: &Place, to: &TopicPartition, bytes: usize, bytes_max: usize) -> JobError {
     JobError::Refused(format!(
         "{at}: what is complete with it takes {bytes} bytes in a batch of its own, and {} takes {bytes_max} (max.message.bytes): \
-         raise that of the topic, or make groups smaller (window, members_max, or aggregates in place of members)",
+         raise that of the topic, or make it smaller (a group: window, members_max, aggregates in place of members; an insight: values_max)",
         to.topic
     ))
 }

@@ -10,6 +10,7 @@ use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::base::units::{show_count, show_size};
 use crate::client::Cluster;
+use crate::formats::parquet::add_name;
 use crate::observe::usage::Usage;
 use crate::rules::{Counts, Rules};
 use serde_json::{Map, Value, json};
@@ -85,7 +86,7 @@ impl Done {
         self.board.have_closed(&committed.closed);
         self.files.add(&committed.files);
         for (name, count) in &committed.files.in_rest {
-            *self.untold_in_rest.entry(name.clone()).or_default() += count;
+            add_name(&mut self.untold_in_rest, name, *count);
         }
     }
 

@@ -179,12 +179,18 @@ impl<'a> Work<'a> {
         };
         match turn {
             Turn::Heed(event) => self.heed(event).await?,
-            Turn::Commit => self.commit().await?,
+            Turn::Commit => {
+                self.commit().await?;
+                self.counts_stand();
+            }
             Turn::Tell => {
                 self.next_telling = Instant::now() + self.settings.report_interval;
                 if self.looked.store.is_some() {
-                    self.commit().await?;
-                    self.counts_stand();
+                    // Files end with their transaction, and not because somebody wants to be told.
+                    if self.settings.parquet.is_none() {
+                        self.commit().await?;
+                        self.counts_stand();
+                    }
                     self.done.tell_insights();
                 }
                 self.done.tell();

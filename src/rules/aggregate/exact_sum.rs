@@ -11,6 +11,8 @@ pub(in crate::rules) struct ExactSum {
     whole: i128,
     /// None overlaps another one, the smallest first.
     parts: Vec<f64>,
+    /// The same of doubles that are so large that their sum might leave a double's range; a great deal smaller than they are.
+    huge: Vec<f64>,
     /// Whether a number came that is not whole, or that is beyond 64 bits.
     has_doubles: bool,
 }
@@ -22,7 +24,10 @@ impl ExactSum {
             Number::Whole(whole) => self.whole = self.whole.saturating_add(whole.into()),
             Number::Double(double) => {
                 self.has_doubles = true;
-                grow(&mut self.parts, double);
+                match double.abs() < HUGE {
+                    true => grow(&mut self.parts, double),
+                    false => grow(&mut self.huge, double * SMALLER),
+                }
             }
         }
     }
@@ -31,6 +36,7 @@ impl ExactSum {
         self.whole = self.whole.saturating_add(other.whole);
         self.has_doubles |= other.has_doubles;
         other.parts.iter().for_each(|part| grow(&mut self.parts, *part));
+        other.huge.iter().for_each(|part| grow(&mut self.huge, *part));
     }
 
     /// The sum as JSON, exact where all were whole; null where it is beyond a double.
@@ -48,17 +54,17 @@ impl ExactSum {
 
     /// What it takes beside itself.
     pub(super) fn bytes(&self) -> usize {
-        self.parts.capacity() * size_of::<f64>()
+        (self.parts.capacity() + self.huge.capacity()) * size_of::<f64>()
     }
 
-    /// All that it is: the whole numbers' sum, the doubles, and whether there were any.
-    pub(super) fn parts(&self) -> (i128, &[f64], bool) {
-        (self.whole, &self.parts, self.has_doubles)
+    /// All that it is: the whole numbers' sum, the doubles, the huge ones, and whether there were any.
+    pub(super) fn parts(&self) -> (i128, [&[f64]; 2], bool) {
+        (self.whole, [&self.parts, &self.huge], self.has_doubles)
     }
 
     /// One that is this.
-    pub(super) fn of_parts(whole: i128, parts: Vec<f64>, has_doubles: bool) -> Self {
-        Self { whole, parts, has_doubles }
+    pub(super) fn of_parts(whole: i128, [parts, huge]: [Vec<f64>; 2], has_doubles: bool) -> Self {
+        Self { whole, parts, huge, has_doubles }
     }
 
     /// The double that is nearest to the sum.
@@ -70,9 +76,20 @@ impl ExactSum {
         for (digit, scale) in digits.into_iter().zip([1.0, DIGIT as f64, DIGIT as f64 * DIGIT as f64]) {
             grow(&mut parts, digit as f64 * scale);
         }
-        rounded(&parts)
+        if self.huge.iter().all(|part| *part == 0.0) {
+            return rounded(&parts);
+        }
+        // Beside them the others are small, and exact unless they are nothing beside them.
+        let mut all = self.huge.clone();
+        parts.iter().for_each(|part| grow(&mut all, part * SMALLER));
+        rounded(&all) / SMALLER
     }
 }
+
+/// 2^960: 2^64 doubles below it add up to less than the largest one.
+const HUGE: f64 = f64::from_bits((1023 + 960) << 52);
+/// 2^-128, by which huge ones are kept smaller, exactly.
+const SMALLER: f64 = f64::from_bits((1023 - 128) << 52);
 
 /// Adds to parts, which stay such that none overlaps another one.
 fn grow(parts: &mut Vec<f64>, double: f64) {

@@ -96,20 +96,26 @@ fn take_number(bytes: &mut &[u8]) -> Option<Number> {
 }
 
 fn put_sum(out: &mut Vec<u8>, sum: &ExactSum) {
-    let (whole, parts, has_doubles) = sum.parts();
+    let (whole, doubles, has_doubles) = sum.parts();
     out.extend_from_slice(&whole.to_le_bytes());
     out.push(u8::from(has_doubles));
-    put_word(out, parts.len() as u64);
-    parts.iter().for_each(|part| put_word(out, part.to_bits()));
+    for parts in doubles {
+        put_word(out, parts.len() as u64);
+        parts.iter().for_each(|part| put_word(out, part.to_bits()));
+    }
 }
 
 fn take_sum(bytes: &mut &[u8]) -> Option<ExactSum> {
     let (whole, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     let has_doubles = take_byte(bytes)? != 0;
+    let doubles = [take_doubles(bytes)?, take_doubles(bytes)?];
+    Some(ExactSum::of_parts(i128::from_le_bytes(*whole), doubles, has_doubles))
+}
+
+fn take_doubles(bytes: &mut &[u8]) -> Option<Vec<f64>> {
     let count = usize::try_from(take_word(bytes)?).ok().filter(|count| *count <= bytes.len() / size_of::<f64>())?;
-    let parts = (0..count).map(|_| take_word(bytes).map(f64::from_bits)).collect::<Option<_>>()?;
-    Some(ExactSum::of_parts(i128::from_le_bytes(*whole), parts, has_doubles))
+    (0..count).map(|_| take_word(bytes).map(f64::from_bits)).collect()
 }
 
 #[cfg(test)]

@@ -152,3 +152,26 @@ fn what_it_takes_grows_with_what_is_kept_and_with_nothing_else() {
     assert!(of("distinct", &values).bytes() >= 1000 * DISTINCT_BYTES);
     assert!(of("distinct", &["1"; 1000]).bytes() < 1000);
 }
+
+#[test]
+fn a_sum_that_leaves_doubles_on_its_way_comes_back_in_any_order_and_takes_no_more_for_it() {
+    let numbers: [&[u8]; 6] = [b"1e308", b"1.7e308", b"-1e308", b"0.5", b"-1.7e308", b"2.25"];
+    let kind = AggregateKind::parse("sum").unwrap();
+    for first in 0..numbers.len() {
+        let (mut one, mut other) = (Aggregate::new(kind), Aggregate::new(kind));
+        for at in 0..numbers.len() {
+            let to = if at % 2 == 0 { &mut one } else { &mut other };
+            to.add(FieldValue::Number(numbers[(first + at) % numbers.len()]));
+        }
+        one.merge(other);
+        let mut out = Vec::new();
+        one.write(&mut out);
+        assert_eq!(out, b"2.75", "{first}");
+    }
+    let mut beyond = Aggregate::new(kind);
+    (0..1000).for_each(|_| [&b"1e308"[..], b"0.5"].into_iter().for_each(|one| beyond.add(FieldValue::Number(one))));
+    assert!(beyond.bytes() < 1000, "{}", beyond.bytes());
+    let mut out = Vec::new();
+    beyond.write(&mut out);
+    assert_eq!(out, b"null");
+}

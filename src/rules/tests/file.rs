@@ -74,7 +74,7 @@ line 9, column 43: rule 3.cast.unit: \"sec\" is none of s, ms, us, ns
 line 9, column 63: rule 3.cast.on_failure: \"drop\" is none of reject, null, default, keep
 line 11, column 8: rule 4.name: another rule is called \"x\"
 line 12, column 36: rule 4.pattern.matches: no regular expression: unclosed character class
-line 13, column 2: there is no rules (did you mean rule?); here go rule, group_by, insight"
+line 13, column 2: there is no rules (did you mean rule?); here go rule, group_by, insight, parquet"
     );
     assert_eq!((errors[0].line, errors[0].path.as_str()), (2, "rule 1"));
 }

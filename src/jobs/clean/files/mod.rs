@@ -37,7 +37,7 @@ pub(super) mod tests;
 pub(super) use open::OpenFile;
 pub(super) use work::beside;
 
-use crate::formats::parquet::{Codec, Column, Rows, Schema, Totals, infer};
+use crate::formats::parquet::{Codec, Column, Rows, Schema, Totals, add_name, infer};
 use crate::jobs::error::JobError;
 use crate::rules::Rules;
 use kept::Kept;
@@ -87,7 +87,7 @@ impl Written {
         self.rows += other.rows;
         self.bytes += other.bytes;
         for (name, count) in &other.in_rest {
-            *self.in_rest.entry(name.clone()).or_default() += count;
+            add_name(&mut self.in_rest, name, *count);
         }
     }
 

@@ -131,6 +131,15 @@ impl Counting {
         self.keeping.unwrap_or(self.kept)
     }
 
+    /// The same where all before `offset` was counted: with nothing to count since, what is kept is as good there, and nothing
+    /// before has to be read again but from `read_from` on for the sake of others.
+    pub(in crate::jobs::clean) fn noted_at(&self, offset: i64, read_from: i64) -> Kept {
+        match self.has_more {
+            true => self.noted(),
+            false => Kept { to: offset, read_from, ..self.noted() },
+        }
+    }
+
     /// It is committed.
     pub(in crate::jobs::clean) fn stands(&mut self) {
         if let Some(kept) = self.keeping.take() {

@@ -135,6 +135,10 @@ impl Work<'_> {
 
     /// All that was counted is committed.
     pub(in crate::jobs::clean) fn counts_stand(&mut self) {
+        // After a doubt nobody knows any more; what was told then is still the last word.
+        if self.lanes.is_empty() {
+            return;
+        }
         let known = self.lanes.values().filter(|lane| !lane.is_remembering());
         let known = known.filter_map(|lane| Some((&lane.partition, lane.counting.as_ref()?)));
         self.done.board.stands(known);
