@@ -383,6 +383,7 @@ fn groups_and_values_take_no_more_than_the_table_may_also_while_they_are_put_in_
 
 #[test]
 fn an_open_group_takes_no_more_than_it_says_and_not_much_less() {
+    let _alone = ALONE.blocking_lock();
     for (collects, least) in
         [("members = true", 3), ("aggregates = { n = \"count\", mean = { mean = \"n\" }, p50 = { p50 = \"n\" } }", 3)]
     {
