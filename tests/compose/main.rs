@@ -9,7 +9,7 @@ mod rules;
 use document::{load, read, root, with_included};
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const CLUSTER: &str = "compose/kafka.yml";
@@ -112,6 +112,13 @@ fn each_mistake_in_the_file_is_found() {
     }
 }
 
+/// A folder in the place of a volume.
+fn volume(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("volumes").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// Run as they stand, against an address where nobody listens: a mistyped option ends with status 2 before the address is tried,
 /// a right command line with status 3.
 #[test]
@@ -125,10 +132,18 @@ fn our_own_commands_in_the_files_are_typed_right() {
         assert!(ours.len() >= 3, "{path}");
         for (name, service) in ours {
             assert!(!service.get("environment").get("KMERGE_BROKERS").text().is_empty(), "{name} knows no broker");
-            // Where compose puts a config, here is its file.
+            // Where compose puts a config, here is its file; and where it puts a volume, here is a folder.
+            let volumes = service.get("volumes").texts();
             let in_place = |word: &str| {
                 let file = word.strip_prefix('/').map(|config| document.get("configs").get(config).get("file").text());
-                file.filter(|file| !file.is_empty()).map_or(word.into(), |file| folder.join(file).into_os_string())
+                if let Some(file) = file.filter(|file| !file.is_empty()) {
+                    return folder.join(file).into_os_string();
+                }
+                let mut mounted = volumes.iter().filter_map(|volume| volume.split_once(':'));
+                match mounted.find_map(|(name, at)| Some((name, word.strip_prefix(at)?.strip_prefix('/')?))) {
+                    Some((name, inside)) => volume(name).join(inside).into_os_string(),
+                    None => word.into(),
+                }
             };
             let words: Vec<OsString> = service.get("command").texts().into_iter().map(in_place).collect();
             commands.push((format!("{path}: {name}"), words));
