@@ -14,6 +14,7 @@ use super::scan::{BYTES_MAX, Fault, Scanner};
 use super::seen::Seen;
 use super::step::{Action, Fallback, Piece, Step};
 use super::tree::{Kind, PutError, Tree};
+use super::verdict::{Incoming, Verdict};
 use super::{Class, Counts, Offered, Reason, RuleId, Rules};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,39 +23,6 @@ use std::sync::Arc;
 const BUFFER_BYTES_MAX: usize = 4 << 20;
 /// The most that a template makes. As JSON it may take six times that.
 const TEMPLATE_BYTES_MAX: usize = BYTES_MAX / 8;
-
-/// What the rules look at of a record.
-#[derive(Debug, Clone, Copy)]
-pub struct Incoming<'a> {
-    /// Its value, which is JSON.
-    pub value: Option<&'a [u8]>,
-    /// Its timestamp, in milliseconds since 1970.
-    pub timestamp_ms: i64,
-}
-
-/// What becomes of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes on, as it was written to `out`. Where the rules have a state, that is to be asked next.
-    Kept,
-    /// A rule does not want it.
-    Filtered {
-        /// Which.
-        rule: RuleId,
-    },
-    /// A rule refuses it.
-    Rejected {
-        /// Which.
-        rule: RuleId,
-        /// Why.
-        reason: Reason,
-    },
-    /// No rule could look at it.
-    Undecodable {
-        /// Why.
-        reason: Reason,
-    },
-}
 
 /// Puts rules to records. Its buffers are used again for each record.
 #[derive(Debug)]

@@ -121,6 +121,8 @@ mod step;
 mod table;
 
 // A record, and what is made of it.
+mod verdict;
+
 mod cleaner;
 
 mod scan;
@@ -167,7 +169,7 @@ pub mod insight;
 pub mod measure;
 
 pub use aggregate::{Aggregate, AggregateKind, AggregateSpec};
-pub use cleaner::{Cleaner, Incoming, Verdict};
+pub use cleaner::Cleaner;
 pub use closed::Closed;
 pub use counts::Counts;
 pub use error::RuleError;
@@ -178,6 +180,7 @@ pub use picks::FieldValue;
 pub use reason::{Class, Reason};
 pub use state::{Offer, Offered, State, StateCounts, StateFull};
 pub use table::Table;
+pub use verdict::{Incoming, Verdict};
 
 use crate::base::units::show_duration_ms;
 use insight::Insight;
