@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  partition 0 ─▶ windows ─┐  1,000 records each, in turn
-//!  partition 1 ─▶ windows ─┼─▶ vocabulary.rs                                 ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
-//!  partition 2 ─▶ windows ─┘   words; known? in this batch? (here and a thread)   a batch
+//!  partition 1 ─▶ windows ─┼─▶ words    ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
+//!  partition 2 ─▶ windows ─┘  parts text   known? in this batch? (a thread)     a batch
 //! ```
 //!
 //! Non-obvious:

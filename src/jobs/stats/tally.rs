@@ -4,7 +4,7 @@
 //! the system's accounts are read between records, never for one: a record's age is taken at the time at which the stretch it
 //! is in came to hand, less than a millisecond before.
 //!
-//! What words a batch had is told a little after its end, when its row is there already.
+//! How many different words a batch had is told a little after its end, when its row is there already.
 
 use super::lexicon::Unique;
 use super::report::{Ages, Batch, Totals, Unreadable};
@@ -41,6 +41,7 @@ pub(super) struct Tally {
     now_ms: i64,
     /// Of the batch at hand.
     bytes: u64,
+    words: u64,
     ages: Histogram,
     began: Mark,
     /// Of all.
@@ -49,7 +50,7 @@ pub(super) struct Tally {
     /// How many records there were before this batch, and what they were like.
     totals: Totals,
     batches: Vec<Batch>,
-    /// How many of them know their words.
+    /// How many of them know their different words.
     told: usize,
     /// Without the text that is counted, and the first one where it could not be read.
     without_text: u64,
@@ -99,6 +100,7 @@ impl Tally {
             turn_left: turn_records,
             now_ms: now_ms(),
             bytes: 0,
+            words: 0,
             ages: Histogram::default(),
             began,
             all_ages: Histogram::default(),
@@ -127,7 +129,7 @@ impl Tally {
             self.ages.add(self.now_ms.saturating_sub(record.timestamp).max(0) as u64);
         }
         match self.text.find(record) {
-            Ok(Some(text)) => self.vocabulary.see_all(&text),
+            Ok(Some(text)) => self.words += self.vocabulary.see_all(&text),
             Ok(None) => self.without_text += 1,
             Err(error) => {
                 let at = partition.at(record.offset);
@@ -162,10 +164,11 @@ impl Tally {
         self.vocabulary.end_batch();
         self.totals.records += records;
         self.totals.bytes += self.bytes;
+        self.totals.words += self.words;
         self.batches.push(Batch {
             records,
             bytes: self.bytes,
-            words: 0,
+            words: self.words,
             unique_words: Unique::default(),
             unique_words_so_far: Unique::default(),
             began_seconds: self.first.seconds_until(&self.began),
@@ -177,18 +180,16 @@ impl Tally {
         self.tell_batches();
         self.all_ages.add_all(&self.ages);
         self.ages.clear();
-        self.bytes = 0;
+        (self.bytes, self.words) = (0, 0);
         self.batch_left = self.batch_records;
         self.began = ended;
     }
 
-    /// Tells batches what words they had, as far as it is known by now.
+    /// Tells batches how many different words they had, as far as it is known by now.
     fn tell_batches(&mut self) {
-        while let Some(ended) = self.vocabulary.ended() {
-            self.totals.words += ended.words;
+        while let Some(unique) = self.vocabulary.ended() {
             if let Some(batch) = self.batches.get_mut(self.told) {
-                batch.words = ended.words;
-                (batch.unique_words, batch.unique_words_so_far) = (ended.unique, ended.unique_so_far);
+                (batch.unique_words, batch.unique_words_so_far) = unique;
             }
             self.told += 1;
         }

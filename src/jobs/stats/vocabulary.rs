@@ -1,18 +1,14 @@
-//! How many words there are, and how many different ones, in all and in each batch: exactly, as far as the memory goes.
+//! How many different words there are, in all and in each batch: exactly, as far as the memory goes.
 //!
 //! ```text
-//!          ┌─▶ parted here ───▶ front.rs ── full, or the batch is over: a list ─┐
-//!  texts ──┤ a chunk at a time                                                  ▼
-//!          └─▶ by a thread ───▶ a front of its own ────────────────────────▶ lexicon.rs ─▶ set.rs: all words, each with the
-//!              if it has time                                                   │          batch it was seen in last
-//!                                                                               └─ no room ──▶ sketch.rs: about how many
+//!  words ──▶ front.rs ── full, or the batch is over: ──▶ lexicon.rs ─▶ set.rs: all words, each with the batch it was seen in last
+//!            seen just?  a list, to a thread of its own     └─ no room ──▶ sketch.rs: about how many
 //! ```
 //!
 //! Non-obvious:
-//! - Parting texts costs the most. So whoever has time does it: a chunk goes to the thread while it has room for one, and is
-//!   parted here otherwise. In which order the words of a batch are seen does not matter.
-//! - The thread also has the lexicon, and takes what it is given in order. So a batch's words come before its end, and its end
-//!   before the words of the next one; what a batch had is known a little later ([`Vocabulary::ended`]).
+//! - While the words of a list are looked up among all words, the front takes those that follow. There is one list, so nothing
+//!   waits unless the thread is a whole front behind. It ends when this is dropped.
+//! - So what a batch had is known a little after its end ([`Vocabulary::ended`]), in order.
 //! - To wake a thread takes as long as to look a hundred words up. The few words of a small batch are looked up right here.
 //! - A word that is longer than all the room of a front is looked up right away, behind those that came before it.
 
@@ -29,138 +25,69 @@ use std::thread::JoinHandle;
 /// Fewer words are not worth waking the thread for.
 const HANDED_OVER_MIN: usize = 500;
 
-/// A chunk, where there is memory for it: small enough for a core's second cache, and some hundred texts.
-const CHUNK_BYTES_MAX: usize = 64 << 10;
-const CHUNK_BYTES_MIN: usize = 4 << 10;
-/// Chunks that the thread may have at once: one that it parts, and some that wait.
-const CHUNKS: usize = 3;
-/// With them it may have one list.
-const MESSAGES: usize = CHUNKS + 1;
-
-/// What is told of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// How many words it had,
-    pub(super) words: u64,
-    /// how many different ones,
-    pub(super) unique: Unique,
-    /// and how many there were in all batches up to it.
-    pub(super) unique_so_far: Unique,
-}
-
 /// See the module's head.
 pub(super) struct Vocabulary {
     seed: Seed,
-    /// Texts that are not parted yet, a line for each.
-    chunk: Vec<u8>,
-    chunk_bytes: usize,
-    spare_chunks: Vec<Vec<u8>>,
-    /// Words that the lexicon has not been told of yet, and how many were parted here in this batch.
+    /// Words that the thread has not been told of yet.
     front: Front,
-    words: u64,
-    /// Whether the thread has some of this batch.
-    shared: bool,
     /// An empty list, if it is not with the thread.
     spare: Option<Words>,
-    to_thread: SyncSender<Handed>,
-    from_thread: Receiver<Returned>,
+    to_look_up: SyncSender<Handed>,
+    looked_up: Receiver<Returned>,
     thread: Option<JoinHandle<()>>,
-    /// Held by the thread while it looks words up.
+    /// Held by the thread while it has the list.
     lexicon: Arc<Mutex<Lexicon>>,
     /// Of batches that have ended and that nobody has asked for: two at most.
-    ended: VecDeque<Ended>,
+    ended: VecDeque<(Unique, Unique)>,
 }
 
 /// What the thread is given,
-enum Handed {
-    Chunk(Vec<u8>),
-    /// with how many words were parted here in all, where it ends the batch.
-    List(Words, Option<u64>),
+struct Handed {
+    words: Words,
+    ends_batch: bool,
 }
 
 /// and what it gives back.
-enum Returned {
-    Chunk(Vec<u8>),
-    List(Words, Option<Ended>),
+struct Returned {
+    words: Words,
+    /// The different words of the batch that it ended, and of all.
+    ended: Option<(Unique, Unique)>,
 }
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 4 * Front::BYTES_MIN + (CHUNKS + 1) * CHUNK_BYTES_MIN;
+    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn start(bytes_max: usize) -> io::Result<Self> {
         let seed = Seed::random();
-        let front = Front::new(bytes_max / 32, seed);
+        let front = Front::new(bytes_max / 16, seed);
         let spare = Words::of(&front);
-        let chunk_bytes = (bytes_max / 64).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
-        let mut spare_chunks: Vec<_> = (0..=CHUNKS).map(|_| Vec::with_capacity(chunk_bytes)).collect();
-        let chunk = spare_chunks.pop().unwrap_or_default();
-        // A list takes no more than its front; the thread has the like of both.
-        let elsewhere = 4 * front.bytes() + (CHUNKS + 1) * chunk_bytes;
-        let lexicon = Arc::new(Mutex::new(Lexicon::new(bytes_max.saturating_sub(elsewhere), seed)));
-        let (to_thread, handed) = sync_channel(MESSAGES);
-        let (give_back, from_thread) = sync_channel(MESSAGES);
-        let there = There { seed, list: Words::of(&front), front: Front::new(bytes_max / 32, seed), words: 0 };
+        // The list takes no more than its front.
+        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes()), seed);
+        let lexicon = Arc::new(Mutex::new(lexicon));
+        let (to_look_up, handed) = sync_channel(1);
+        let (give_back, looked_up) = sync_channel(1);
         let all = lexicon.clone();
-        let work = move || there.work(&handed, &give_back, &all);
-        let thread = Some(std::thread::Builder::new().name("words".to_owned()).spawn(work)?);
-        let (spare, ended) = (Some(spare), VecDeque::new());
-        Ok(Self {
-            seed,
-            chunk,
-            chunk_bytes,
-            spare_chunks,
-            front,
-            words: 0,
-            shared: false,
-            spare,
-            to_thread,
-            from_thread,
-            thread,
-            lexicon,
-            ended,
-        })
+        let look_up = move || {
+            while let Ok(Handed { mut words, ends_batch }) = handed.recv() {
+                let mut lexicon = lock(&all);
+                lexicon.take(&mut words);
+                let ended = ends_batch.then(|| lexicon.end_batch());
+                drop(lexicon);
+                if give_back.send(Returned { words, ended }).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
+        let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
+        Ok(Self { seed, front, spare, to_look_up, looked_up, thread, lexicon, ended })
     }
 
-    /// Takes the words of a text.
+    /// Takes the words of a text; gives how many.
     #[inline]
-    pub(super) fn see_all(&mut self, text: &[u8]) {
-        if self.chunk.len() + text.len() >= self.chunk_bytes {
-            self.see_chunk();
-            if text.len() >= self.chunk_bytes {
-                return self.part(text);
-            }
-        }
-        self.chunk.extend_from_slice(text);
-        // Parts words, whatever the texts before and behind it are.
-        self.chunk.push(b'\n');
-    }
-
-    /// Empties the chunk.
-    #[inline(never)]
-    fn see_chunk(&mut self) {
-        while let Ok(returned) = self.from_thread.try_recv() {
-            self.take_back(returned);
-        }
-        match self.spare_chunks.pop() {
-            Some(spare) => {
-                self.shared = true;
-                let chunk = std::mem::replace(&mut self.chunk, spare);
-                self.hand(Handed::Chunk(chunk));
-            }
-            None => self.part_chunk(),
-        }
-    }
-
-    fn part_chunk(&mut self) {
-        let mut chunk = std::mem::take(&mut self.chunk);
-        self.part(&chunk);
-        chunk.clear();
-        self.chunk = chunk;
-    }
-
-    fn part(&mut self, text: &[u8]) {
+    pub(super) fn see_all(&mut self, text: &[u8]) -> u64 {
         let mut words = 0;
         each_word(text, |word| {
             words += 1;
@@ -169,12 +96,12 @@ impl Vocabulary {
                 self.see_full(word, hash);
             }
         });
-        self.words += words;
+        words
     }
 
     #[inline(never)]
     fn see_full(&mut self, word: Word<'_>, hash: u64) {
-        self.hand_over(None);
+        self.hand_over(false);
         if let Err(Full) = self.front.see(word, hash) {
             self.wait();
             lock(&self.lexicon).see(word, hash);
@@ -183,130 +110,51 @@ impl Vocabulary {
 
     /// The batch is over; the next one may begin.
     pub(super) fn end_batch(&mut self) {
-        self.part_chunk();
-        let words = std::mem::take(&mut self.words);
-        if std::mem::take(&mut self.shared) || self.front.len() >= HANDED_OVER_MIN {
-            return self.hand_over(Some(words));
+        if self.front.len() >= HANDED_OVER_MIN {
+            return self.hand_over(true);
         }
-        let mut list = self.list();
-        self.front.empty_into(&mut list);
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
         let mut lexicon = lock(&self.lexicon);
-        lexicon.take(&mut list);
-        self.ended.push_back(Ended::of(words, &mut lexicon));
-        drop(lexicon);
-        self.spare = Some(list);
+        lexicon.take(&mut words);
+        self.ended.push_back(lexicon.end_batch());
+        self.spare = Some(words);
     }
 
-    /// What a batch had: each batch once, in order, as far as they are known by now.
-    pub(super) fn ended(&mut self) -> Option<Ended> {
+    /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
+    pub(super) fn ended(&mut self) -> Option<(Unique, Unique)> {
         self.ended.pop_front()
     }
 
-    /// Waits until all lists that were handed over are looked up.
+    /// Waits until all that was handed over is looked up.
     pub(super) fn wait(&mut self) {
-        let list = self.list();
-        self.spare = Some(list);
+        let words = self.list();
+        self.spare = Some(words);
     }
 
-    fn hand_over(&mut self, ends_batch: Option<u64>) {
-        let mut list = self.list();
-        self.front.empty_into(&mut list);
-        self.hand(Handed::List(list, ends_batch));
-    }
-
-    fn hand(&self, handed: Handed) {
+    fn hand_over(&mut self, ends_batch: bool) {
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
         // If the thread is gone, the next wait for it says so.
-        let _ = self.to_thread.send(handed);
-    }
-
-    fn take_back(&mut self, returned: Returned) {
-        match returned {
-            Returned::Chunk(chunk) => self.spare_chunks.push(chunk),
-            Returned::List(list, ended) => {
-                self.ended.extend(ended);
-                self.spare = Some(list);
-            }
-        }
+        let _ = self.to_look_up.send(Handed { words, ends_batch });
     }
 
     /// The list, once it is empty.
     fn list(&mut self) -> Words {
-        loop {
-            if let Some(spare) = self.spare.take() {
-                return spare;
-            }
-            match self.from_thread.recv() {
-                Ok(returned) => self.take_back(returned),
-                // It only ends before this does if it dies.
-                Err(_) => match self.thread.take().map(JoinHandle::join) {
-                    Some(Err(died)) => std::panic::resume_unwind(died),
-                    _ => return Words::of(&self.front),
-                },
-            }
+        if let Some(spare) = self.spare.take() {
+            return spare;
         }
-    }
-}
-
-/// What the thread has for itself.
-struct There {
-    seed: Seed,
-    front: Front,
-    list: Words,
-    /// Of the batch at hand.
-    words: u64,
-}
-
-impl There {
-    /// Until nobody gives it anything any more.
-    fn work(mut self, handed: &Receiver<Handed>, give_back: &SyncSender<Returned>, lexicon: &Mutex<Lexicon>) {
-        while let Ok(handed) = handed.recv() {
-            let returned = match handed {
-                Handed::Chunk(mut chunk) => {
-                    self.part(&chunk, lexicon);
-                    chunk.clear();
-                    Returned::Chunk(chunk)
-                }
-                Handed::List(mut list, None) => {
-                    lock(lexicon).take(&mut list);
-                    Returned::List(list, None)
-                }
-                Handed::List(mut list, Some(words)) => {
-                    self.front.empty_into(&mut self.list);
-                    let mut lexicon = lock(lexicon);
-                    lexicon.take(&mut list);
-                    lexicon.take(&mut self.list);
-                    let words = words + std::mem::take(&mut self.words);
-                    Returned::List(list, Some(Ended::of(words, &mut lexicon)))
-                }
-            };
-            if give_back.send(returned).is_err() {
-                return;
+        match self.looked_up.recv() {
+            Ok(Returned { words, ended }) => {
+                self.ended.extend(ended);
+                words
             }
+            // It only ends before this does if it dies.
+            Err(_) => match self.thread.take().map(JoinHandle::join) {
+                Some(Err(died)) => std::panic::resume_unwind(died),
+                _ => Words::of(&self.front),
+            },
         }
-    }
-
-    fn part(&mut self, text: &[u8], lexicon: &Mutex<Lexicon>) {
-        let Self { seed, front, list, words } = self;
-        each_word(text, |word| {
-            *words += 1;
-            let hash = seed.of(word);
-            if let Err(Full) = front.see(word, hash) {
-                front.empty_into(list);
-                let mut lexicon = lock(lexicon);
-                lexicon.take(list);
-                if let Err(Full) = front.see(word, hash) {
-                    lexicon.see(word, hash);
-                }
-            }
-        });
-    }
-}
-
-impl Ended {
-    /// Ends a batch of so many words.
-    fn of(words: u64, lexicon: &mut Lexicon) -> Self {
-        let (unique, unique_so_far) = lexicon.end_batch();
-        Self { words, unique, unique_so_far }
     }
 }
 
@@ -331,8 +179,7 @@ mod tests {
     fn end_batch(vocabulary: &mut Vocabulary) -> (Unique, Unique) {
         vocabulary.end_batch();
         vocabulary.wait();
-        let ended = vocabulary.ended().unwrap();
-        (ended.unique, ended.unique_so_far)
+        vocabulary.ended().unwrap()
     }
 
     fn exactly(count: u64) -> Unique {
@@ -394,14 +241,13 @@ mod tests {
                 (0..new).for_each(|number| see(&mut vocabulary, &format!("{batch}-{number}")));
                 see(&mut vocabulary, &long[again..]);
             }
-            let before = expected.last().map_or(2, |(_, _, of_all): &(u64, Unique, Unique)| of_all.count);
-            expected.push((2 * new + 2, exactly(new + 2), exactly(before + new)));
+            let before = expected.last().map_or(2, |(_, of_all): &(Unique, Unique)| of_all.count);
+            expected.push((exactly(new + 2), exactly(before + new)));
             vocabulary.end_batch();
             told.extend(std::iter::from_fn(|| vocabulary.ended()));
         }
         vocabulary.wait();
         told.extend(std::iter::from_fn(|| vocabulary.ended()));
-        let told: Vec<_> = told.iter().map(|one: &Ended| (one.words, one.unique, one.unique_so_far)).collect();
         assert_eq!(told, expected);
     }
 }
