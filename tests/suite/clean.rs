@@ -223,9 +223,14 @@ impl Load<'_> {
 pub(crate) struct Cleaning(Child);
 
 impl Cleaning {
+    /// One that is soon missed, and commits often.
     pub(crate) fn start(cluster: &Cluster, args: &[&str]) -> Self {
         let quick = ["--session-timeout", "6s", "--transaction-timeout", "6s", "--commit-interval", "100ms", "-q"];
-        let mut command = command(&cluster.brokers, &[args, &quick].concat());
+        Self::begin(cluster, &[args, &quick].concat())
+    }
+
+    pub(crate) fn begin(cluster: &Cluster, args: &[&str]) -> Self {
+        let mut command = command(&cluster.brokers, args);
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts"))
     }
 

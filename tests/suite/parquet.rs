@@ -1,5 +1,6 @@
 //! `clean --parquet`: what is in the files, however many write them and whatever becomes of those.
 
+use crate::clean::Cleaning;
 use crate::support::*;
 use kmerge::base::place::TopicPartition;
 use kmerge::client::OffsetAt;
@@ -8,7 +9,6 @@ use parquet::record::Field;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -198,22 +198,8 @@ fn made(number: i32) -> String {
     }
 }
 
-/// A cleaner on its own.
-struct Cleaning(Child);
-
-impl Cleaning {
-    fn start(cluster: &Cluster, args: &[&str]) -> Self {
-        let mut command = command(&cluster.brokers, args);
-        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts"))
-    }
-
-    fn kill(mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it ends");
-    }
-}
-
-const QUICK: [&str; 6] = ["--session-timeout", "6s", "--transaction-timeout", "6s", "--parquet-interval", "150ms"];
+const QUICK: [&str; 7] =
+    ["--session-timeout", "6s", "--transaction-timeout", "6s", "--parquet-interval", "150ms", "-q"];
 
 on_both_brokers! {
     async fn killed_at_random_instants_beside_another_that_is_killed_too_every_record_is_in_one_file(cluster: &Cluster) {
@@ -224,15 +210,15 @@ on_both_brokers! {
         let args = [&args[..], &QUICK].concat();
         let told = async {
             load.some_more().await;
-            let mut other = Cleaning::start(cluster, &[&args[..], &["--group-instance-id", "other"]].concat());
+            let mut other = Cleaning::begin(cluster, &[&args[..], &["--group-instance-id", "other"]].concat());
             for round in 0..6 {
-                let run = Cleaning::start(cluster, &[&args[..], &["--group-instance-id", "one"]].concat());
+                let run = Cleaning::begin(cluster, &[&args[..], &["--group-instance-id", "one"]].concat());
                 // The instant itself is meant.
                 tokio::time::sleep(Duration::from_millis(200 + seed.below(700))).await;
                 run.kill();
                 if round == 3 {
                     other.kill();
-                    other = Cleaning::start(cluster, &[&args[..], &["--group-instance-id", "other"]].concat());
+                    other = Cleaning::begin(cluster, &[&args[..], &["--group-instance-id", "other"]].concat());
                 }
             }
             other.kill();

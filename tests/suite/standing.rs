@@ -1,5 +1,6 @@
 //! Where a group stands in a topic that transactions were written to: their last offset is a marker, which nobody is shown.
 
+use crate::clean::RuleFile;
 use crate::support::*;
 use kmerge::base::place::TopicPartition;
 use kmerge::client::OffsetAt;
@@ -52,16 +53,14 @@ on_both_brokers! {
     async fn a_cleaner_that_follows_stands_behind_the_marker_that_ends_a_transaction(cluster: &Cluster) {
         let topic = written_at_once(cluster, "uncleaned").await;
         let (to, dead, group) = (cluster.topic("cleaned", 1).await, cluster.topic("letters", 1).await, cluster.group("cleans"));
-        let rules = std::env::temp_dir().join(format!("kmerge-{group}.toml"));
-        std::fs::write(&rules, "[[rule]]\nrequired = { field = \"id\" }\n").unwrap();
+        let rules = RuleFile::new("[[rule]]\nrequired = { field = \"id\" }\n");
         let args = [
-            "clean", "--from", &topic, "--to", &to, "--dead-letters", &dead, "--rules", rules.to_str().unwrap(), "--group", &group,
+            "clean", "--from", &topic, "--to", &to, "--dead-letters", &dead, "--rules", rules.path(), "--group", &group,
             "--reset", "earliest", "--commit-interval", "100ms", "-q",
         ];
         let mut cleaner = command(&cluster.brokers, &args).stdout(Stdio::null()).spawn().expect("the binary starts");
         stands_at_the_end(cluster, &group, &topic).await;
         cleaner.kill().expect("it runs");
         cleaner.wait().expect("it ends");
-        std::fs::remove_file(&rules).unwrap();
     }
 }

@@ -299,6 +299,17 @@ mod tests {
     }
 
     #[test]
+    fn that_members_of_groups_are_lost_is_committed_though_nothing_was_read() {
+        let start = start(1000, "");
+        let mut lane = lane(&start, 1000);
+        assert!(!lane.is_open());
+        lane.open.grouped.lost = 1;
+        assert!(lane.is_open());
+        lane.stands();
+        assert!(!lane.is_open() && lane.counted.grouped.lost == 1);
+    }
+
+    #[test]
     fn a_jump_backwards_is_committed_whether_or_not_something_was_cleaned_behind_it() {
         let start = start(150, "");
         let mut lane = lane(&start, 150);

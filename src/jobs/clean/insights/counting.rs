@@ -153,6 +153,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn with_nothing_to_count_what_is_kept_goes_on_with_the_offset_and_stays_where_it_is_once_there_is_something() {
+        let rules = std::sync::Arc::new(crate::rules::Rules::parse("[[insight]]\nfield = \"a\"\n").unwrap());
+        let mut counting = Counting::new(Insights::new(&rules, 7, 1 << 20), Kept::nothing(5), Instant::now());
+        assert_eq!(counting.noted_at(9, 8), Kept { to: 9, read_from: 8, written: None });
+        counting.changed();
+        assert_eq!(counting.noted_at(9, 8), Kept::nothing(5));
+        let kept = Kept { to: 20, read_from: 3, written: Some(Written { at: 20, partition: 1, stands_from: 0 }) };
+        counting.keep(kept, Instant::now());
+        assert_eq!(counting.noted_at(20, 3), kept);
+        counting.stands();
+        assert_eq!(counting.noted_at(90, 60), Kept { to: 90, read_from: 60, ..kept });
+    }
+
+    #[test]
     fn what_is_kept_is_read_from_a_note_as_it_was_written_and_from_nothing_else() {
         let written = Some(Written { at: i64::MAX, partition: i32::MAX, stands_from: 0 });
         for kept in [Kept::nothing(7), Kept { to: 9, read_from: 3, written }] {

@@ -198,3 +198,16 @@ async fn settings_that_cannot_work_are_refused_before_anything_begins() {
     assert_eq!(error.kind(), Kind::Usage);
     assert!(error.to_string().contains("--parquet DIR"), "{error}");
 }
+
+#[tokio::test]
+async fn files_end_with_their_transaction_and_not_where_insights_are_told() {
+    let mut job = Job::of(super::insights::counting(World::new().await, Duration::from_millis(1)), true);
+    job.world.settings.transaction_timeout = Duration::from_secs(600);
+    if let Some(parquet) = &mut job.world.settings.parquet {
+        parquet.interval = Duration::from_secs(200);
+    }
+    let (report, ended) = job.world.start().ended().await;
+    ended.unwrap();
+    job.is_whole("told at every turn").await;
+    assert_eq!(report.to_json()["parquet"]["files"], PARTITIONS);
+}

@@ -33,7 +33,7 @@ const SLIDE: i64 = 5;
 type Counts = BTreeMap<String, u64>;
 
 /// A world that counts, and tells as often as this.
-fn counting(mut world: World, report_interval: Duration) -> World {
+pub(super) fn counting(mut world: World, report_interval: Duration) -> World {
     world.broker.create_topic("popular", PARTITIONS, &[("retention.ms", "-1")]).unwrap();
     world.settings.insights_to = Some("popular".to_owned());
     world.settings.report_interval = report_interval;
