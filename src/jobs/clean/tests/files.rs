@@ -4,6 +4,7 @@ use super::super::ParquetSettings;
 use super::super::files::tests::Folder;
 use super::world::{PARTITIONS, RECORDS, World};
 use crate::base::kind::Kind;
+use crate::base::shutdown::Signal;
 use crate::broker::{Fault, Rule};
 use crate::formats::parquet::Codec;
 use crate::formats::parquet::testing::rows_of;
@@ -95,6 +96,11 @@ async fn every_clean_record_is_in_one_file_beside_the_topic_or_instead_of_it() {
 #[tokio::test]
 async fn a_file_that_has_grown_large_ends_its_transaction() {
     let mut job = Job::new(false).await;
+    // Many windows of each partition, and so many turns.
+    job.world.settings.memory_bytes = 2 << 20;
+    for _ in 0..40 {
+        job.world.more(100);
+    }
     job.world.settings.transaction_timeout = Duration::from_secs(600);
     let settings = job.world.settings.parquet.as_mut().unwrap();
     // Only size ends transactions, but for the last one.
@@ -202,12 +208,22 @@ async fn settings_that_cannot_work_are_refused_before_anything_begins() {
 #[tokio::test]
 async fn files_end_with_their_transaction_and_not_where_insights_are_told() {
     let mut job = Job::of(super::insights::counting(World::new().await, Duration::from_millis(1)), true);
+    job.world.settings.exit = false;
     job.world.settings.transaction_timeout = Duration::from_secs(600);
     if let Some(parquet) = &mut job.world.settings.parquet {
         parquet.interval = Duration::from_secs(200);
     }
-    let (report, ended) = job.world.start().ended().await;
-    ended.unwrap();
-    job.is_whole("told at every turn").await;
+    let run = job.world.start();
+    let faults = job.world.broker.faults();
+    for _ in 0..3 {
+        // The broker answers at once where there is something, and after half a second where there is not: by then all that
+        // was there is cleaned, and told hundreds of times.
+        faults.arrived(ApiKey::Fetch, faults.count(ApiKey::Fetch) + 3 * PARTITIONS as u64).await;
+        job.world.more(30);
+    }
+    run.shutdown.request(Signal::Terminate);
+    let (report, ended) = run.ended().await;
+    assert_eq!(ended.unwrap_err().kind(), Kind::Interrupted(Signal::Terminate));
+    assert!(report.tally().read > u64::try_from(PARTITIONS).unwrap() * u64::from(RECORDS.unsigned_abs()));
     assert_eq!(report.to_json()["parquet"]["files"], PARTITIONS);
 }
