@@ -8,42 +8,18 @@
 
 #![expect(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
+mod logins;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kmerge::base::place::TopicPartition;
 use kmerge::formats::parquet::{Codec, ParquetFile, Rows, Schema, infer};
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use logins::{DEFAULT_CAST, logins};
 use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 
 const GROUP: usize = 60_000;
-const SEED: u64 = 7;
-
-const RULES: &str = r#"
-[[rule]]
-default = { field = "device_type", value = "unknown" }
-[[rule]]
-cast = { field = "timestamp", to = "time", unit = "s" }
-"#;
-
-/// Members and widths of `generate logins`; one of ten has no device's type.
-fn logins() -> Vec<Vec<u8>> {
-    let mut random = StdRng::seed_from_u64(SEED);
-    let login = |_| {
-        let (high, low): (u64, u64) = (random.random(), random.random());
-        let device = if random.random_bool(0.1) { "" } else { "\"device_type\":\"android\"," };
-        format!(
-            "{{\"user_id\":\"{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}\",\"app_version\":\"2.3.0\",{device}\"ip\":\"{}.{}.{}.{}\",\"locale\":\"RU\",\"device_id\":\"{:03}-{:02}-{:04}\",\"timestamp\":{}}}",
-            high >> 32, high >> 16 & 0xffff, high & 0xfff, low >> 52, low & 0xffff_ffff_ffff,
-            100 + high % 100, 100 + low % 100, low >> 8 & 127, high >> 8 & 127,
-            high % 1000, low % 100, high % 10_000, 1_694_479_551 + low % 1_000_000,
-        )
-        .into_bytes()
-    };
-    (0..GROUP).map(login).collect()
-}
 
 fn clean(cleaner: &mut Cleaner, logins: &[Vec<u8>], rows: &mut Rows) {
     let mut out = Vec::new();
@@ -63,7 +39,7 @@ fn write(schema: &Schema, rows: &Rows) -> u64 {
 }
 
 fn parquet(c: &mut Criterion) {
-    let (logins, rules) = (logins(), Arc::new(Rules::parse(RULES).expect("they are right")));
+    let (logins, rules) = (logins(GROUP), Arc::new(Rules::parse(DEFAULT_CAST).expect("they are right")));
     let (mut cleaner, mut rows) = (Cleaner::new(rules.clone()), Rows::default());
     clean(&mut cleaner, &logins, &mut rows);
     let schema = infer(&rows, &rules.known_columns(), true);

@@ -11,40 +11,16 @@
 
 #![expect(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
+mod logins;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kmerge::rules::insight::Insights;
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use logins::{DEFAULT_CAST, logins};
 use std::hint::black_box;
 use std::sync::Arc;
 
 const RECORDS: usize = 10_000;
-const SEED: u64 = 7;
-
-/// Members and widths of `generate logins`; one of ten has no device's type.
-fn logins() -> Vec<Vec<u8>> {
-    let mut random = StdRng::seed_from_u64(SEED);
-    let login = |_| {
-        let (high, low): (u64, u64) = (random.random(), random.random());
-        let device = if random.random_bool(0.1) { "" } else { "\"device_type\":\"android\"," };
-        format!(
-            "{{\"user_id\":\"{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}\",\"app_version\":\"2.3.0\",{device}\"ip\":\"{}.{}.{}.{}\",\"locale\":\"RU\",\"device_id\":\"{:03}-{:02}-{:04}\",\"timestamp\":{}}}",
-            high >> 32, high >> 16 & 0xffff, high & 0xfff, low >> 52, low & 0xffff_ffff_ffff,
-            100 + high % 100, 100 + low % 100, low >> 8 & 127, high >> 8 & 127,
-            high % 1000, low % 100, high % 10_000, 1_694_479_551 + low % 1_000_000,
-        )
-        .into_bytes()
-    };
-    (0..RECORDS).map(login).collect()
-}
-
-const DEFAULT_CAST: &str = r#"
-[[rule]]
-default = { field = "device_type", value = "unknown" }
-[[rule]]
-cast = { field = "timestamp", to = "time", unit = "s" }
-"#;
 
 const COUNTED: &str = r#"
 [[rule]]
@@ -133,7 +109,7 @@ fn check(records: &[Vec<u8>]) {
 }
 
 fn rules(criterion: &mut Criterion) {
-    let records = logins();
+    let records = logins(RECORDS);
     check(&records);
     let mut group = criterion.benchmark_group("rules");
     group.throughput(Throughput::Elements(RECORDS as u64)).sample_size(20);
