@@ -39,6 +39,14 @@ impl Job {
         Self { world, folder }
     }
 
+    /// Adds records to each input partition.
+    fn more(&mut self, records: i32) {
+        self.world.more(records);
+        if self.world.settings.to.is_none() {
+            self.world.oracle.retain(|(topic, _), _| topic != "out");
+        }
+    }
+
     /// The values of all files, by partition and offset; each once, and in the file of its partition and offsets.
     fn rows(&self, when: &str) -> BTreeMap<(i64, i64), String> {
         let mut all = BTreeMap::new();
@@ -84,10 +92,7 @@ async fn every_clean_record_is_in_one_file_beside_the_topic_or_instead_of_it() {
         let files = job.folder.names().len() as u64 - 1;
         assert!(files >= u64::try_from(PARTITIONS).unwrap());
         assert_eq!((&json["parquet"]["files"], &json["parquet"]["rows"]), (&files.into(), &json["out"]), "{json}");
-        job.world.more(RECORDS);
-        if !to_topic {
-            job.world.oracle.retain(|(topic, _), _| topic != "out");
-        }
+        job.more(RECORDS);
         job.world.start().ended().await.1.unwrap();
         job.is_whole("twice").await;
     }
@@ -96,10 +101,8 @@ async fn every_clean_record_is_in_one_file_beside_the_topic_or_instead_of_it() {
 #[tokio::test]
 async fn a_file_that_has_grown_large_ends_its_transaction() {
     let mut job = Job::new(false).await;
-    // Many windows of each partition, and so many turns.
-    job.world.settings.memory_bytes = 2 << 20;
     for _ in 0..40 {
-        job.world.more(100);
+        job.more(100);
     }
     job.world.settings.transaction_timeout = Duration::from_secs(600);
     let settings = job.world.settings.parquet.as_mut().unwrap();
@@ -156,7 +159,7 @@ async fn a_group_that_was_set_back_is_told_and_loses_no_file() {
     let mut job = Job::new(false).await;
     job.world.start().ended().await.1.unwrap();
     // At least two files of each partition: one is what a crash may leave.
-    job.world.more(RECORDS);
+    job.more(RECORDS);
     job.world.start().ended().await.1.unwrap();
     let before = job.rows("before");
     let mut settings = job.world.settings.clone();
