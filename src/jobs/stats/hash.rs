@@ -26,7 +26,7 @@ impl Seed {
     /// The hash of a short word, by its head.
     #[inline(always)]
     pub(super) fn of_head(self, head: u128) -> u64 {
-        fold(head as u64 ^ self.add, (head >> 64) as u64 ^ self.multiply)
+        spread(fold(head as u64 ^ self.add, (head >> 64) as u64 ^ self.multiply))
     }
 
     /// Of a longer one: sixteen bytes at a time, the last sixteen once more if they are not a multiple.
@@ -38,8 +38,16 @@ impl Seed {
             let sixteen = u128::from_le_bytes(*sixteen);
             hash = fold(sixteen as u64 ^ hash, (sixteen >> 64) as u64 ^ self.multiply);
         }
-        hash
+        spread(hash)
     }
+}
+
+/// Lets the topmost bits depend on all others. Words that differ in a few digits are multiplied by the same number, and with one
+/// seed of thousands they would lie half as close again in some places as in others.
+#[inline(always)]
+fn spread(hash: u64) -> u64 {
+    // The golden ratio's bits, as everybody takes them.
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[inline(always)]

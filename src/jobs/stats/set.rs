@@ -378,7 +378,8 @@ mod tests {
                 see(&mut set, &number.to_string(), 0);
             }
             let most = set.shards.iter().map(|shard| shard.used).max().unwrap();
-            assert!(most < 1500, "{most} of 64,000 in one shard of 64, seed {:?}", set.seed);
+            // By chance it is 1,100; ten times as far from 1,000 as a standard deviation is still allowed.
+            assert!(most < 1320, "{most} of 64,000 in one shard of 64, seed {:?}", set.seed);
         }
     }
 }
