@@ -2,11 +2,15 @@
 //! separators U+001C to U+001F. So the counts of the two agree, also on text that is not UTF-8 (there with `errors="replace"`,
 //! since what is no UTF-8 is no white space either).
 //!
-//! Text is looked at 64 bytes at a time, a bit for each that may be white space; so a processor need not guess how long a word
-//! is. Nor need it to take one: a word of up to fifteen bytes is told as a number as well, cut out of the text by sums alone.
+//! Text is looked at 64 bytes at a time, a bit for each that is white space (`spaces.rs`). A word of up to fifteen bytes is told
+//! as a number as well. Who has many texts parts them as one (`joined.rs`).
 
-/// Bytes that are looked at together.
-const BLOCK_BYTES: usize = 64;
+mod joined;
+mod spaces;
+
+pub use joined::Joined;
+
+use spaces::{BLOCK_BYTES, Spaces};
 
 /// The longest word that is also a number.
 pub const SHORT_BYTES_MAX: usize = HEAD_BYTES - 1;
@@ -15,12 +19,12 @@ const HEAD_BYTES: usize = size_of::<u128>();
 /// Where a short word's number has its length.
 const LEN_SHIFT: usize = 8 * SHORT_BYTES_MAX;
 
-/// What of a head are the bytes of a word of that length.
-const BYTES_OF: [u128; HEAD_BYTES] = {
-    let mut masks = [0; HEAD_BYTES];
+/// For each length of a short word: what of a head are its bytes, and what its length.
+const OF_LEN: [(u128, u128); HEAD_BYTES] = {
+    let mut masks = [(0, 0); HEAD_BYTES];
     let mut len = 1;
     while len < HEAD_BYTES {
-        masks[len] = masks[len - 1] << 8 | 0xff;
+        masks[len] = (masks[len - 1].0 << 8 | 0xff, (len as u128) << LEN_SHIFT);
         len += 1;
     }
     masks
@@ -37,6 +41,12 @@ pub struct Word<'a> {
 }
 
 impl<'a> Word<'a> {
+    /// Whether it has a head.
+    #[inline(always)]
+    pub fn is_short(&self) -> bool {
+        self.bytes.len() <= SHORT_BYTES_MAX
+    }
+
     /// These bytes.
     #[inline]
     pub fn of(bytes: &'a [u8]) -> Self {
@@ -45,7 +55,7 @@ impl<'a> Word<'a> {
             Some(start) => start.copy_from_slice(bytes),
             None => return Self { bytes, head: 0 },
         }
-        Self { bytes, head: head(&padded, 0, bytes.len()) }
+        Self { bytes, head: head(&padded, bytes.len()) }
     }
 }
 
@@ -61,52 +71,43 @@ pub fn head_of(bytes: u64, len: usize) -> u128 {
     u128::from(bytes) | (len as u128) << LEN_SHIFT
 }
 
-/// The head of a word in `text`, which has sixteen bytes at least.
+/// The head of a word of this length that begins there.
 #[inline(always)]
-fn head(text: &[u8], start: usize, len: usize) -> u128 {
-    let Some(bytes) = BYTES_OF.get(len) else { return 0 };
-    // Near the end it is read from further in front, and what is too much shifted out.
-    let from = start.min(text.len() - HEAD_BYTES);
-    let sixteen = text[from..].first_chunk::<HEAD_BYTES>().map_or(0, |bytes| u128::from_le_bytes(*bytes));
-    sixteen >> (8 * (start - from)) & bytes | (len as u128) << LEN_SHIFT
+fn head(sixteen: &[u8; HEAD_BYTES], len: usize) -> u128 {
+    OF_LEN.get(len).map_or(0, |(bytes, len)| u128::from_le_bytes(*sixteen) & bytes | len)
+}
+
+/// The word that stands there.
+#[inline(always)]
+fn word_at(text: &[u8], start: usize, end: usize) -> Word<'_> {
+    let bytes = &text[start..end];
+    match text[start..].first_chunk() {
+        Some(sixteen) => Word { bytes, head: head(sixteen, bytes.len()) },
+        None => Word::of(bytes),
+    }
 }
 
 /// Lends each word of `text` to `take`, in order.
-#[inline(always)]
 pub fn each_word<'a>(text: &'a [u8], mut take: impl FnMut(Word<'a>)) {
-    // A text shorter than a block is put where one can be read.
-    let mut padded = [b'x'; BLOCK_BYTES];
-    let whole = match padded.get_mut(..text.len()) {
-        Some(start) => {
-            start.copy_from_slice(text);
-            &padded[..]
-        }
-        None => text,
-    };
+    let mut spaces = Spaces::default();
     // Where the word at hand begins, or the next one may.
     let mut start = 0;
-    let mut block = 0;
-    while block <= text.len() {
-        let mut doubtful = doubtful_in(whole, block);
-        // The end of the text parts words like white space.
-        if text.len() - block < BLOCK_BYTES {
-            doubtful |= 1 << (text.len() - block);
-        }
-        while doubtful != 0 {
-            let at = block + doubtful.trailing_zeros() as usize;
-            doubtful &= doubtful - 1;
-            let space = space_at(text, at);
-            // What is left of a wide one is before the start.
-            if space == 0 || at < start {
-                continue;
+    for (at, block) in (0..).step_by(BLOCK_BYTES).zip(text.chunks(BLOCK_BYTES)) {
+        let mut found = match block.as_array() {
+            Some(block) => spaces.of_block(block, &text[at + BLOCK_BYTES..]),
+            None => spaces.of_last(block),
+        };
+        while found != 0 {
+            let end = at + found.trailing_zeros() as usize;
+            if end > start {
+                take(word_at(text, start, end));
             }
-            if at > start {
-                let bytes = &text[start..at];
-                take(Word { bytes, head: head(whole, start, bytes.len()) });
-            }
-            start = at + space;
+            start = end + 1;
+            found &= found - 1;
         }
-        block += BLOCK_BYTES;
+    }
+    if start < text.len() {
+        take(word_at(text, start, text.len()));
     }
 }
 
@@ -115,53 +116,6 @@ pub fn count_words(text: &[u8]) -> u64 {
     let mut count = 0;
     each_word(text, |_| count += 1);
     count
-}
-
-/// A bit, the first byte's lowest, for each of the 64 bytes from `at` on that may be white space or its beginning. The text has a
-/// block at least; the last one is read together with what is in front of it.
-#[inline(always)]
-fn doubtful_in(text: &[u8], at: usize) -> u64 {
-    let from = at.min(text.len() - BLOCK_BYTES);
-    let Some(block) = text[from..].first_chunk::<BLOCK_BYTES>() else { return 0 };
-    // A byte for each, which compilers know how to do for many at once,
-    let marks: [u8; BLOCK_BYTES] = std::array::from_fn(|at| u8::from(is_doubtful(block[at])));
-    // then eight of them brought together by a product.
-    let (eights, _) = marks.as_chunks::<8>();
-    let bits = eights
-        .iter()
-        .rev()
-        .fold(0, |bits, eight| bits << 8 | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-    bits.checked_shr((at - from) as u32).unwrap_or(0)
-}
-
-/// Whether a byte is below 0x21, or what a wide space begins with (0xc2, 0xe1 to 0xe3; and 0xe0, for the sake of fewer steps).
-#[inline(always)]
-fn is_doubtful(byte: u8) -> bool {
-    (byte <= b' ') | (byte == 0xc2) | (byte & 0xfc == 0xe0)
-}
-
-/// How many bytes the white space at `at` takes, or the end, as if it were one; 0 if there is none.
-#[inline(always)]
-fn space_at(text: &[u8], at: usize) -> usize {
-    match text.get(at) {
-        None | Some(0x09..=0x0d | 0x1c..=0x20) => 1,
-        Some(0xc2 | 0xe1..=0xe3) => wide_space_at(&text[at..]),
-        Some(_) => 0,
-    }
-}
-
-fn wide_space_at(rest: &[u8]) -> usize {
-    match rest {
-        // Next line, and the space that does not break.
-        [0xc2, 0x85 | 0xa0, ..] => 2,
-        // Ogham's; the en quad to the hair space, the separators of lines and paragraphs, the narrow space that does not
-        // break; mathematics' space; the ideographic one.
-        [0xe1, 0x9a, 0x80, ..]
-        | [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf, ..]
-        | [0xe2, 0x81, 0x9f, ..]
-        | [0xe3, 0x80, 0x80, ..] => 3,
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
@@ -180,8 +134,30 @@ mod tests {
             }
             assert_eq!(word.head, u128::from_le_bytes(head), "{:?}", word.bytes);
             assert_eq!((Word::of(word.bytes), len_of_head(word.head)), (word, usize::from(head[15])));
+            assert_eq!(word.is_short(), word.head != 0);
             found.push(word.bytes);
         });
+        found
+    }
+
+    /// The words of texts that are joined, as often as they have room.
+    fn joined(texts: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        fn take<'a>(found: &'a mut Vec<Vec<u8>>) -> impl FnMut(Word<'_>) + 'a {
+            |word| {
+                assert_eq!(word, Word::of(word.bytes));
+                found.push(word.bytes.to_vec());
+            }
+        }
+        let (mut joined, mut found) = (Joined::new(), Vec::new());
+        for text in texts {
+            if !joined.push(text) {
+                joined.part(take(&mut found));
+                assert!(joined.push(text));
+            }
+        }
+        let before = found.len() as u64;
+        let last = joined.part(take(&mut found));
+        assert_eq!(found.len() as u64, before + last);
         found
     }
 
@@ -214,6 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_joined_to_others_while_there_is_room_and_none_that_is_too_long() {
+        let mut joined = Joined::new();
+        assert_eq!(joined.part(|word| panic!("{word:?}")), 0);
+        let long = vec![b'x'; Joined::BYTES];
+        assert!(!joined.push(&long), "not into an empty one either");
+        let texts = (0..).take_while(|_| joined.push(b"two words")).count() as u64;
+        assert_eq!(joined.part(|_| {}), 2 * texts);
+        assert!(joined.push(b"room again"));
+    }
+
+    #[test]
+    fn white_space_of_several_bytes_parts_words_wherever_a_block_ends() {
+        for before in 50..70 {
+            let text = format!("{}\u{3000}\u{a0}{}\u{2003}b", "a".repeat(before), "\u{e9}".repeat(31));
+            let parts: Vec<&[u8]> = text.split_whitespace().map(str::as_bytes).collect();
+            assert_eq!((words(text.as_bytes()), joined(&[text.clone().into()]).len()), (parts, 3), "{before}");
+        }
+    }
+
+    #[test]
     fn what_is_no_utf8_is_no_space() {
         assert_eq!(words(b"\xff\xfe a\xc2"), [b"\xff\xfe".as_slice(), b"a\xc2"]);
         assert_eq!(words(b"\xe2\x80"), [b"\xe2\x80"], "cut off");
@@ -234,6 +230,23 @@ mod tests {
             let replaced = String::from_utf8_lossy(&bytes);
             let expected = replaced.split(is_space).filter(|word| !word.is_empty()).count();
             prop_assert_eq!(words(&bytes).len(), expected);
+        }
+    }
+
+    proptest! {
+        // Each of them fills it more than once.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn texts_that_are_joined_have_the_words_that_each_of_them_has(texts in proptest::collection::vec(
+            proptest::collection::vec(
+                prop_oneof![8 => b'a'..=b'c', 2 => Just(b' '), 1 => any::<u8>(), 1 => Just(0xc2), 1 => Just(0xa0), 1 => Just(0xe3), 1 => Just(0x80)],
+                0..150,
+            ),
+            0..200,
+        )) {
+            let each: Vec<&[u8]> = texts.iter().flat_map(|text| words(text)).collect();
+            prop_assert_eq!(joined(&texts), each);
         }
     }
 }

@@ -20,7 +20,7 @@ impl Seed {
     /// The hash of a word.
     #[inline(always)]
     pub(super) fn of(self, word: Word<'_>) -> u64 {
-        if word.head == 0 { self.of_long(word.bytes) } else { self.of_head(word.head) }
+        if word.is_short() { self.of_head(word.head) } else { self.of_long(word.bytes) }
     }
 
     /// The hash of a short word, by its head.

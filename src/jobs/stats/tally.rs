@@ -41,7 +41,6 @@ pub(super) struct Tally {
     now_ms: i64,
     /// Of the batch at hand.
     bytes: u64,
-    words: u64,
     ages: Histogram,
     began: Mark,
     /// Of all.
@@ -100,7 +99,6 @@ impl Tally {
             turn_left: turn_records,
             now_ms: now_ms(),
             bytes: 0,
-            words: 0,
             ages: Histogram::default(),
             began,
             all_ages: Histogram::default(),
@@ -129,7 +127,7 @@ impl Tally {
             self.ages.add(self.now_ms.saturating_sub(record.timestamp).max(0) as u64);
         }
         match self.text.find(record) {
-            Ok(Some(text)) => self.words += self.vocabulary.see_all(&text),
+            Ok(Some(text)) => self.vocabulary.see_all(&text),
             Ok(None) => self.without_text += 1,
             Err(error) => {
                 let at = partition.at(record.offset);
@@ -160,15 +158,15 @@ impl Tally {
         if records == 0 {
             return;
         }
+        let words = self.vocabulary.end_batch();
         let ended = Mark::now();
-        self.vocabulary.end_batch();
         self.totals.records += records;
         self.totals.bytes += self.bytes;
-        self.totals.words += self.words;
+        self.totals.words += words;
         self.batches.push(Batch {
             records,
             bytes: self.bytes,
-            words: self.words,
+            words,
             unique_words: Unique::default(),
             unique_words_so_far: Unique::default(),
             began_seconds: self.first.seconds_until(&self.began),
@@ -180,7 +178,7 @@ impl Tally {
         self.tell_batches();
         self.all_ages.add_all(&self.ages);
         self.ages.clear();
-        (self.bytes, self.words) = (0, 0);
+        self.bytes = 0;
         self.batch_left = self.batch_records;
         self.began = ended;
     }

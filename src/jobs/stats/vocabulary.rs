@@ -1,6 +1,8 @@
 //! How many different words there are, in all and in each batch: exactly, as far as the memory goes.
 //!
 //! ```text
+//!  texts, joined
+//!    │
 //!  words ──▶ front.rs ── full, or the batch is over: ──▶ lexicon.rs ─▶ set.rs: all words, each with the batch it was seen in last
 //!            seen just?  a list, to a thread of its own     └─ no room ──▶ sketch.rs: about how many
 //! ```
@@ -10,12 +12,13 @@
 //!   waits unless the thread is a whole front behind. It ends when this is dropped.
 //! - So what a batch had is known a little after its end ([`Vocabulary::ended`]), in order.
 //! - To wake a thread takes as long as to look a hundred words up. The few words of a small batch are looked up right here.
+//! - Texts are joined before they are parted, so that what each of them costs is shared.
 //! - A word that is longer than all the room of a front is looked up right away, behind those that came before it.
 
 use super::front::{Front, Full, Words};
 use super::hash::Seed;
 use super::lexicon::{Lexicon, Unique};
-use crate::formats::words::{Word, each_word};
+use crate::formats::words::{Joined, Word, each_word};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,6 +31,10 @@ const HANDED_OVER_MIN: usize = 500;
 /// See the module's head.
 pub(super) struct Vocabulary {
     seed: Seed,
+    /// Texts whose words are not taken yet.
+    joined: Joined,
+    /// How many words of the batch were taken.
+    words: u64,
     /// Words that the thread has not been told of yet.
     front: Front,
     /// An empty list, if it is not with the thread.
@@ -56,7 +63,7 @@ struct Returned {
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN;
+    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN + Joined::BYTES;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn start(bytes_max: usize) -> io::Result<Self> {
@@ -64,7 +71,7 @@ impl Vocabulary {
         let front = Front::new(bytes_max / 16, seed);
         let spare = Words::of(&front);
         // The list takes no more than its front.
-        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes()), seed);
+        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes() + Joined::BYTES), seed);
         let lexicon = Arc::new(Mutex::new(lexicon));
         let (to_look_up, handed) = sync_channel(1);
         let (give_back, looked_up) = sync_channel(1);
@@ -82,25 +89,48 @@ impl Vocabulary {
         };
         let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
         let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
-        Ok(Self { seed, front, spare, to_look_up, looked_up, thread, lexicon, ended })
+        Ok(Self { seed, joined: Joined::new(), words: 0, front, spare, to_look_up, looked_up, thread, lexicon, ended })
     }
 
-    /// Takes the words of a text; gives how many.
+    /// Takes the words of a text.
     #[inline]
-    pub(super) fn see_all(&mut self, text: &[u8]) -> u64 {
-        let mut words = 0;
-        each_word(text, |word| {
-            words += 1;
-            let hash = self.seed.of(word);
-            if let Err(Full) = self.front.see(word, hash) {
-                self.see_full(word, hash);
+    pub(super) fn see_all(&mut self, text: &[u8]) {
+        if !self.joined.push(text) {
+            self.part();
+            if !self.joined.push(text) {
+                self.see_large(text);
             }
-        });
-        words
+        }
     }
 
+    /// Parts the texts that were joined.
     #[inline(never)]
-    fn see_full(&mut self, word: Word<'_>, hash: u64) {
+    fn part(&mut self) {
+        let mut joined = std::mem::take(&mut self.joined);
+        self.words += joined.part(|word| self.see(word));
+        self.joined = joined;
+    }
+
+    /// Takes the words of a text that is too large to be joined to others.
+    #[cold]
+    fn see_large(&mut self, text: &[u8]) {
+        each_word(text, |word| {
+            self.see(word);
+            self.words += 1;
+        });
+    }
+
+    #[inline(always)]
+    fn see(&mut self, word: Word<'_>) {
+        let hash = self.seed.of(word);
+        if let Err(Full) = self.front.see(word, hash) {
+            self.see_full(word.bytes, hash);
+        }
+    }
+
+    #[cold]
+    fn see_full(&mut self, bytes: &[u8], hash: u64) {
+        let word = Word::of(bytes);
         self.hand_over(false);
         if let Err(Full) = self.front.see(word, hash) {
             self.wait();
@@ -108,17 +138,20 @@ impl Vocabulary {
         }
     }
 
-    /// The batch is over; the next one may begin.
-    pub(super) fn end_batch(&mut self) {
+    /// The batch is over; the next one may begin. Gives how many words it had.
+    pub(super) fn end_batch(&mut self) -> u64 {
+        self.part();
         if self.front.len() >= HANDED_OVER_MIN {
-            return self.hand_over(true);
+            self.hand_over(true);
+        } else {
+            let mut words = self.list();
+            self.front.empty_into(&mut words);
+            let mut lexicon = lock(&self.lexicon);
+            lexicon.take(&mut words);
+            self.ended.push_back(lexicon.end_batch());
+            self.spare = Some(words);
         }
-        let mut words = self.list();
-        self.front.empty_into(&mut words);
-        let mut lexicon = lock(&self.lexicon);
-        lexicon.take(&mut words);
-        self.ended.push_back(lexicon.end_batch());
-        self.spare = Some(words);
+        std::mem::take(&mut self.words)
     }
 
     /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
