@@ -40,8 +40,8 @@ for work in dict.fromkeys(result["work"] for result in results):
     for client in clients:
         of_client = rounds(work, client)
         for result in of_client:
-            # kmerge produce counts what was acknowledged; with others a record that failed is none.
-            records = result.get("acknowledged", result.get("records"))
+            # kmerge produce counts what was acknowledged, kmerge clean what went out; with others a record that failed is none.
+            records = result.get("acknowledged", result.get("out", result.get("records")))
             if records != rows:
                 wrong += 1
                 print(f"{work}: {client} had {records} records of {rows}", file=sys.stderr)
