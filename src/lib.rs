@@ -65,7 +65,6 @@
 //! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
 //!   how far the group is, as member and generation: who has lost a partition adds nothing of it. Open groups are a function of a
 //!   partition's log, and are read again from it.
-//!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
 //! - A parquet file has its name only once it is whole, and before its records are committed; whoever takes its partition removes
 //!   what is not committed. So each record is in one file.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge

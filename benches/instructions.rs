@@ -1,0 +1,180 @@
+//! Kernels for `tests/instructions/run`, which counts the instructions of each: one core, fixed seeds, no clock.
+//!
+//! `instructions KERNEL ROUNDS` runs a kernel so often over the same [`RECORDS`] records, and says how many those were; without
+//! arguments every kernel is run once, so that a broken one is noticed without the tool that counts.
+
+#![allow(missing_docs, reason = "there is no interface")]
+
+mod logins;
+#[expect(dead_code, reason = "other benches go through all shapes and print their names")]
+mod shapes;
+
+use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader};
+use kmerge::formats::words::Joined;
+use kmerge::keys::{KeyPlan, Order};
+use kmerge::merge::{LaneMerge, Stop};
+use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
+use logins::{DEFAULT_CAST, logins};
+use shapes::Shape;
+use std::hint::black_box;
+use std::sync::Arc;
+
+/// Records of a round.
+const RECORDS: usize = 20_000;
+const TIMESTAMP: i64 = 1_700_000_000_000;
+const BUDGET: usize = 16 << 20;
+
+/// What a round does, with everything that it needs at hand.
+type Kernel = Box<dyn FnMut()>;
+
+/// By name; what is made beforehand is made for the one that is asked for.
+const KERNELS: [(&str, fn() -> Kernel); 10] = [
+    ("batch read, dense", || read(Shape::Dense)),
+    ("batch read, m118", || read(Shape::M118)),
+    ("batch written, dense", || write(Shape::Dense)),
+    ("batch written, m118", || write(Shape::M118)),
+    ("key read, an integer", || key("value:int", |number| number.to_string())),
+    ("key read, in JSON", || {
+        key("value:json:/id", |number| format!("{{\"name\":\"n\",\"id\":{number},\"more\":[1,2]}}"))
+    }),
+    ("merge of ten, dense", || merge(Shape::Dense)),
+    ("merge of ten, ints10", || merge(Shape::Ints10)),
+    ("rules, a default and a cast", rules),
+    ("words of a login", words),
+];
+
+/// Keys and values of a shape, as a merge's input has them.
+fn records(shape: Shape) -> Vec<(Option<String>, String)> {
+    let payload = "x".repeat(shape.payload_bytes());
+    let record = |key: u64| match payload.is_empty() {
+        true => (None, key.to_string()),
+        false => (Some(key.to_string()), payload.clone()),
+    };
+    shape.keys(RECORDS).into_iter().flatten().map(record).collect()
+}
+
+fn written(writer: &mut BatchWriter, records: &[(Option<String>, String)]) -> Vec<u8> {
+    for (key, value) in records {
+        writer.push(TIMESTAMP, key.as_ref().map(String::as_bytes), Some(value.as_bytes()), Headers::EMPTY).unwrap();
+    }
+    writer.finish().unwrap().to_vec()
+}
+
+fn read(shape: Shape) -> Kernel {
+    let bytes = written(&mut BatchWriter::new(Codec::None), &records(shape));
+    let mut reader = RecordReader::new(BUDGET);
+    Box::new(move || {
+        let batch = Batch::read(&bytes).unwrap();
+        batch.verify_checksum().unwrap();
+        reader.start(&batch).unwrap();
+        let mut read = 0;
+        while let Some(record) = reader.next(&batch).unwrap() {
+            black_box(record.value);
+            read += 1;
+        }
+        assert_eq!(read, RECORDS);
+    })
+}
+
+fn write(shape: Shape) -> Kernel {
+    let records = records(shape);
+    let mut writer = BatchWriter::new(Codec::None);
+    Box::new(move || {
+        for (key, value) in &records {
+            writer.push(TIMESTAMP, key.as_ref().map(String::as_bytes), Some(value.as_bytes()), Headers::EMPTY).unwrap();
+        }
+        black_box(writer.finish().unwrap());
+    })
+}
+
+fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
+    let values = Shape::Dense.keys(RECORDS).into_iter().flatten().map(|number| (None, value(number)));
+    let bytes = written(&mut BatchWriter::new(Codec::None), &values.collect::<Vec<_>>());
+    let plan = KeyPlan::parse(&[spec.to_owned()], Order::Asc).unwrap();
+    let (mut reader, mut rest) = (RecordReader::new(BUDGET), Vec::new());
+    Box::new(move || {
+        let batch = Batch::read(&bytes).unwrap();
+        reader.start(&batch).unwrap();
+        while let Some(record) = reader.next(&batch).unwrap() {
+            rest.clear();
+            black_box(plan.extract_into(&record, &mut rest).unwrap());
+        }
+    })
+}
+
+fn merge(shape: Shape) -> Kernel {
+    /// Keys of a source at hand at a time, and of the order that is asked for at once: as the engine has them.
+    const STRETCH: usize = 4096;
+    const ORDER: usize = 8192;
+    let partitions = shape.keys(RECORDS);
+    let mut order = Vec::with_capacity(ORDER);
+    Box::new(move || {
+        let mut merge = LaneMerge::new(partitions.len());
+        let mut next = vec![0; partitions.len()];
+        let mut merged = 0;
+        loop {
+            order.clear();
+            let stop = merge.run(&mut order, ORDER);
+            merged += black_box(&order).len();
+            match stop {
+                Stop::Full => {}
+                Stop::Needs(source) => {
+                    let keys = &partitions[source][next[source]..];
+                    let keys = &keys[..keys.len().min(STRETCH)];
+                    next[source] += keys.len();
+                    if keys.is_empty() {
+                        merge.finish(source);
+                        continue;
+                    }
+                    let lane = merge.refill(source);
+                    keys.iter().for_each(|key| lane.push_word(*key).unwrap());
+                }
+                Stop::Done => break,
+            }
+        }
+        assert_eq!(merged, RECORDS);
+    })
+}
+
+fn rules() -> Kernel {
+    let logins = logins(RECORDS);
+    let mut cleaner = Cleaner::new(Arc::new(Rules::parse(DEFAULT_CAST).unwrap()));
+    let mut out = Vec::new();
+    Box::new(move || {
+        for login in &logins {
+            let verdict = cleaner.clean(&Incoming { value: Some(login), timestamp_ms: TIMESTAMP }, &mut out);
+            assert_eq!(black_box(verdict), Verdict::Kept);
+        }
+    })
+}
+
+fn words() -> Kernel {
+    let spaced = |login: Vec<u8>| login.into_iter().map(|byte| if byte == b',' { b' ' } else { byte }).collect();
+    let texts: Vec<Vec<u8>> = logins(RECORDS).into_iter().map(spaced).collect();
+    let mut joined = Joined::new();
+    Box::new(move || {
+        for text in &texts {
+            if !joined.push(text) {
+                joined.part(|word| _ = black_box(word.head));
+                assert!(joined.push(text));
+            }
+        }
+        black_box(joined.part(|word| _ = black_box(word.head)));
+    })
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match &arguments[..] {
+        [] => KERNELS.iter().for_each(|(_, kernel)| kernel()()),
+        [list] if list == "list" => KERNELS.iter().for_each(|(name, _)| println!("{name}")),
+        [name, rounds] => {
+            let (_, kernel) = KERNELS.iter().find(|(known, _)| known == name).expect("`list` has the names of kernels");
+            let rounds: usize = rounds.parse().expect("a number of rounds");
+            let mut kernel = kernel();
+            (0..rounds).for_each(|_| kernel());
+            println!("{}", rounds * RECORDS);
+        }
+        _ => panic!("instructions [list | KERNEL ROUNDS]"),
+    }
+}
