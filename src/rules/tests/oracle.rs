@@ -9,6 +9,7 @@ mod rule;
 mod values;
 
 use super::*;
+use crate::rules::lookup::Lookups;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rule::{Outcome, Rule};
@@ -33,11 +34,18 @@ fn random_rules_make_of_random_records_what_a_slow_reading_makes_of_them() {
         let text: String = drawn.iter().enumerate().map(|(at, rule)| rule.toml(at)).collect();
         let compiled = rules(&text);
         let mut cleaner = Cleaner::new(Arc::clone(&compiled));
+        let mut lookups = Lookups::new(&compiled, 1 << 20);
+        for (topic, table) in drawn.iter().filter_map(Rule::looked_up).enumerate() {
+            for (key, value) in table {
+                lookups.take(topic, Some(key.as_bytes()), Some(value.to_string().as_bytes())).unwrap();
+            }
+        }
         let mut out = Vec::new();
         for _ in 0..RECORDS {
             let record = values::record(&mut random);
             let value = values::written(&record, &mut random);
-            let verdict = cleaner.clean(&Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 }, &mut out);
+            let incoming = Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 };
+            let verdict = cleaner.clean_with(&incoming, lookups.tables(), &mut out);
             let (ours, at) = match &verdict {
                 Verdict::Kept => {
                     let made: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -22,6 +22,9 @@ mod reader;
 
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use reader::TopicReader;
 pub(super) use told::{LookupStand, rules_json, show, stands, told, topics_json};
 

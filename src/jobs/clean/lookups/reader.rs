@@ -45,6 +45,8 @@ pub(in crate::jobs::clean) struct TopicReader {
     offsets_total: u64,
     offsets_read: u64,
     is_following: bool,
+    /// For how long a topic may be unknown, or end before what was read of it: who has just begun to lead may know no better.
+    pub(super) patience: Duration,
     /// Since when partitions have ended before what was read of them.
     cut: BTreeMap<TopicPartition, Instant>,
 }
@@ -103,6 +105,7 @@ impl TopicReader {
             offsets_total: 0,
             offsets_read: 0,
             is_following: false,
+            patience: cluster.timeout(),
             cut: BTreeMap::new(),
         }))
     }
@@ -260,9 +263,8 @@ impl TopicReader {
                 topic.gone = None;
                 Ok(Some((topic.name.clone(), info.partitions.len())))
             }
-            // A broker that has just started may not know all topics yet.
             Err(ClientError::UnknownTopic { .. })
-                if topic.gone.get_or_insert_with(Instant::now).elapsed() < self.cluster.timeout() =>
+                if topic.gone.get_or_insert_with(Instant::now).elapsed() < self.patience =>
             {
                 Ok(None)
             }
@@ -292,8 +294,7 @@ impl TopicReader {
         for ((partition, next), end) in partitions.into_iter().zip(&topic.next).zip(ends) {
             if end < *next {
                 let since = *self.cut.entry(partition.clone()).or_insert_with(Instant::now);
-                // A leader that was elected a moment ago may not know its end yet.
-                if since.elapsed() >= self.cluster.timeout() {
+                if since.elapsed() >= self.patience {
                     return Err(JobError::Unfit(format!(
                         "{partition} ends at offset {end} and was read up to {next}: its log was cut, and the table that rules look \
                          up in has more than it. Start again, to read it anew"
