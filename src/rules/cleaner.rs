@@ -178,7 +178,8 @@ impl Cleaner {
     pub fn take_counts(&mut self) -> Counts {
         let rules = Arc::clone(&self.rules);
         let name = |rule: RuleId| rules.name(rule).to_owned();
-        let mut counts = Counts { records: self.records, kept: self.kept, ..Counts::default() };
+        let mut counts =
+            Counts { records: self.records, kept: self.kept, lookups: self.take_lookups(), ..Counts::default() };
         (self.records, self.kept) = (0, 0);
         for (step, count) in rules.steps.iter().zip(&mut self.applied).filter(|(_, count)| **count > 0) {
             let (into, key) = match &step.action {
@@ -186,11 +187,6 @@ impl Cleaner {
                 _ => (&mut counts.mended, name(step.rule)),
             };
             *into.entry(key).or_default() += std::mem::take(count);
-        }
-        for (step, looked) in rules.steps.iter().zip(&mut self.looked) {
-            if *looked != LookupCounts::default() {
-                counts.lookups.insert(name(step.rule), std::mem::take(looked));
-            }
         }
         for (rule, count) in self.filtered.iter_mut().enumerate().filter(|(_, count)| **count > 0) {
             counts.filtered.insert(name(RuleId(rule)), std::mem::take(count));

@@ -1,12 +1,21 @@
 //! `lookup`, put to a record.
 
-use super::{Refusal, Seen, Stop, Work};
-use crate::rules::lookup::{Lookup, LookupTable, Outcome};
-use crate::rules::paths::PathId;
+use super::{Cleaner, Refusal, Seen, Stop, Work};
+use crate::rules::lookup::{Lookup, LookupCounts, LookupTable, Outcome};
 use crate::rules::step::Fallback;
 use crate::rules::tree::Kind;
 use crate::rules::{Class, Reason, Rules};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+impl Cleaner {
+    /// What came of lookups since this was last asked, by rule.
+    pub(super) fn take_lookups(&mut self) -> BTreeMap<String, LookupCounts> {
+        let each = self.rules.steps.iter().zip(&mut self.looked);
+        let any = each.filter(|(_, looked)| **looked != LookupCounts::default());
+        any.map(|(step, looked)| (self.rules.name(step.rule).to_owned(), std::mem::take(looked))).collect()
+    }
+}
 
 impl Work {
     /// Takes what the topic has under the record's key. Nothing is allocated but for a refusal.
@@ -62,8 +71,7 @@ impl Work {
 
     #[cold]
     fn not_found(&self, lookup: &Lookup, from: usize, is_there: bool, rules: &Rules) -> Reason {
-        let field: PathId = lookup.field;
-        let mut reason = Refusal::of(Class::NotFound, "").reason(field, &rules.paths, &self.tree);
+        let mut reason = Refusal::of(Class::NotFound, "").reason(lookup.field, &rules.paths, &self.tree);
         let _ = match rules.lookups.get(lookup.topic).and_then(|of| Some((of, *of.fields.get(from)?))) {
             Some((of, path)) if is_there => {
                 write!(reason.text, "what {} has under it lacks {}", lookup.name, of.paths.shown(path))

@@ -2,7 +2,8 @@
 //!
 //! Non-obvious:
 //! - Up to the last stable offset: what a transaction holds open comes once it has ended, and nobody waits for that.
-//! - A topic of that name with another id is another topic, whatever its offsets are: what is in the table is not in it.
+//! - A topic of that name with another id is another topic, whatever its offsets are: what is in the table is not in it. So is a log
+//!   that an unclean election has cut, also where it has grown again since: each reader goes on as the one before it.
 //! - What retention deletes stays in the table, and is not there after a restart; so a topic that is not compacted is warned of.
 
 use super::Looking;
@@ -10,7 +11,7 @@ use super::memory;
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
 use crate::base::units::{show_count, show_size};
-use crate::client::{ClientError, Cluster, OffsetAt, PartitionReader};
+use crate::client::{ClientError, Cluster, LogMark, OffsetAt, PartitionReader};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
@@ -56,10 +57,18 @@ struct Topic {
     name: Arc<str>,
     id: Uuid,
     /// By partition; those that are missing were not looked at yet.
-    next: Vec<i64>,
+    places: Vec<Place>,
     /// Since when nobody knows it.
     gone: Option<Instant>,
     has_told_unreadable: bool,
+}
+
+/// How far a partition is read.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    next: i64,
+    /// Of the log that was read.
+    mark: Option<LogMark>,
 }
 
 impl TopicReader {
@@ -90,7 +99,7 @@ impl TopicReader {
                 );
             }
             let name = name.into();
-            topics.push(Topic { name, id: info.topic_id, next: Vec::new(), gone: None, has_told_unreadable: false });
+            topics.push(Topic { name, id: info.topic_id, places: Vec::new(), gone: None, has_told_unreadable: false });
         }
         let share = ReadShare::of("clean", (ours / 4).max(ReadShare::LEAST_BYTES), 0, 1)?;
         Ok(Some(Self {
@@ -203,24 +212,27 @@ impl TopicReader {
             if let Some((index, cursor)) = &mut self.now {
                 let index = *index;
                 let (partition, range) = (cursor.partition().clone(), cursor.range());
-                let read_to = match cursor.more().await {
+                let reached = match cursor.more().await {
                     Ok(true) => return Ok(true),
-                    Ok(false) => range.end,
+                    Ok(false) => Place { next: range.end, mark: Some(cursor.source().mark()) },
                     Err(JobError::Client(ClientError::OutOfRange { wanted, earliest, .. })) if earliest > wanted => {
                         passed_over(self.is_following, &partition, wanted, earliest);
-                        earliest
+                        // Where the log before that has ended nobody knows.
+                        Place { next: earliest, mark: None }
                     }
                     Err(error) => return Err(error),
                 };
                 self.now = None;
                 self.offsets_read = self.offsets_read.saturating_add_signed(range.end.saturating_sub(range.start));
-                self.reached(index, &partition, read_to);
-                if read_to < range.end {
-                    self.todo.push((index, partition, read_to..range.end));
+                self.reached(index, &partition, reached);
+                if reached.next < range.end {
+                    self.todo.push((index, partition, reached.next..range.end));
                 }
             }
             let Some((index, partition, range)) = self.todo.pop() else { return Ok(false) };
+            let mark = self.place(index, &partition).and_then(|place| place.mark);
             let source = self.cluster.reader(partition, range, self.share.read_options());
+            let source = if let Some(mark) = mark { source.behind(mark) } else { source };
             // Records of a job are those that it cleans.
             let progress = if self.is_following { Progress::default() } else { self.cx.progress.clone() };
             let cursor = RecordCursor::new(source, self.share.window_bytes, self.cx.shutdown.clone(), progress);
@@ -228,10 +240,13 @@ impl TopicReader {
         }
     }
 
-    fn reached(&mut self, index: usize, partition: &TopicPartition, offset: i64) {
-        let place = self.topics.get_mut(index).zip(usize::try_from(partition.partition).ok());
-        if let Some(next) = place.and_then(|(topic, at)| topic.next.get_mut(at)) {
-            *next = offset.max(*next);
+    fn place(&mut self, index: usize, partition: &TopicPartition) -> Option<&mut Place> {
+        self.topics.get_mut(index)?.places.get_mut(usize::try_from(partition.partition).ok()?)
+    }
+
+    fn reached(&mut self, index: usize, partition: &TopicPartition, reached: Place) {
+        if let Some(place) = self.place(index, partition) {
+            *place = reached;
         }
     }
 
@@ -283,16 +298,17 @@ impl TopicReader {
         todo: &mut Vec<(usize, TopicPartition, Range<i64>)>,
     ) -> Result<(), JobError> {
         let Some(topic) = self.topics.get_mut(index) else { return Ok(()) };
-        let known = topic.next.len();
+        let known = topic.places.len();
         let partitions: Vec<TopicPartition> = (0..i32::try_from(count.max(known)).unwrap_or(i32::MAX))
             .map(|partition| TopicPartition::new(name.clone(), partition))
             .collect();
         if let Some(new) = partitions.get(known..).filter(|new| !new.is_empty()) {
-            topic.next.extend(self.cluster.offsets(new, OffsetAt::Earliest).await?);
+            let earliest = self.cluster.offsets(new, OffsetAt::Earliest).await?;
+            topic.places.extend(earliest.into_iter().map(|next| Place { next, mark: None }));
         }
         let ends = self.cluster.offsets(&partitions, OffsetAt::LastStable).await?;
-        for ((partition, next), end) in partitions.into_iter().zip(&topic.next).zip(ends) {
-            if end < *next {
+        for ((partition, &Place { next, .. }), end) in partitions.into_iter().zip(&topic.places).zip(ends) {
+            if end < next {
                 let since = *self.cut.entry(partition.clone()).or_insert_with(Instant::now);
                 if since.elapsed() >= self.patience {
                     return Err(JobError::Unfit(format!(
@@ -303,8 +319,8 @@ impl TopicReader {
                 continue;
             }
             self.cut.remove(&partition);
-            if end > *next {
-                todo.push((index, partition, *next..end));
+            if end > next {
+                todo.push((index, partition, next..end));
             }
         }
         Ok(())
