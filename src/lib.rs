@@ -25,7 +25,8 @@
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
-//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication; and of many:
+//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication, fields of other topics
+//!   (`lookup`); and of many:
 //!   groups by key and window of event time, what their values come to (`aggregate`), how often which values come (`insight`), and
 //!   what a whole topic comes to (`measure`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
@@ -66,6 +67,8 @@
 //!   how far the group is, as member and generation: who has lost a partition adds nothing of it. Open groups are a function of a
 //!   partition's log, and are read again from it.
 //!   how far the group is, as member and generation: who has lost a partition adds nothing of it.
+//! - What `clean` looks up in other topics depends on when it asks; nothing that is held of records and made again by reading them
+//!   depends on that.
 //! - A parquet file has its name only once it is whole, and before its records are committed; whoever takes its partition removes
 //!   what is not committed. So each record is in one file.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge

@@ -55,9 +55,9 @@ pub(in crate::jobs::clean) fn told(counts: &Counts) -> Option<String> {
 
 fn lacking(rule: &str, counts: &LookupCounts) -> Option<String> {
     let parts = [
-        (counts.not_found, "without such a key there"),
-        (counts.partly, "with less than is taken under their key"),
-        (counts.without_key, "that have no key"),
+        (counts.not_found, "records whose key is not there"),
+        (counts.partly, "whose key has less than is taken"),
+        (counts.without_key, "without a key"),
     ];
     let said =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} {what}", show_count(*count)));
