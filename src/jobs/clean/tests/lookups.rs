@@ -116,7 +116,7 @@ async fn who_follows_gives_later_records_what_has_come_to_the_other_topic_since(
     world.counted("at first").await;
     put(&world, "12", Some(r#"{"name":"later","address":{"country":"FR"}}"#));
     put(&world, "3", None);
-    let (began, mut rounds) = (Instant::now(), 0);
+    let began = Instant::now();
     // The id of the record with the largest number decides: the tables are looked at while records come.
     let last = |seen: &Seen, id: i64| {
         let lines = seen.iter().filter(|((topic, _), _)| topic == "out").flat_map(|(_, lines)| lines);
@@ -137,13 +137,12 @@ async fn who_follows_gives_later_records_what_has_come_to_the_other_topic_since(
         let seen = world.seen().await;
         let (_, now) = last(&seen, 12).unwrap();
         let (_, gone) = last(&seen, 3).unwrap();
-        rounds += 1;
         if now["name"] == "later" && gone["name"].is_null() {
             assert_eq!(now["country"], "FR");
             break;
         }
     }
-    assert!(rounds < 1_000 && !run.is_over());
+    assert!(!run.is_over());
     run.shutdown.request(Signal::Terminate);
     let (report, ended) = run.ended().await;
     assert_eq!(ended.unwrap_err().kind(), Kind::Interrupted(Signal::Terminate));
