@@ -108,8 +108,8 @@ impl Drift<'_> {
     /// Whether the field depends on what was looked up, or something in it, or what it is in.
     fn depends(&self, path: PathId) -> bool {
         let meets = |other: &PathId| self.paths.is_within(path, *other) || self.paths.is_within(*other, path);
-        // The whole document has all that is in it.
-        if path == ROOT { !self.fields.is_empty() } else { self.fields.iter().any(meets) }
+        // Of the whole document nothing is asked but whether it is there, by who counts records.
+        path != ROOT && self.fields.iter().any(meets)
     }
 
     fn is_nested(&self, path: PathId) -> bool {
