@@ -298,7 +298,8 @@ fn users(rules: &Arc<Rules>, users: u64) -> Lookups {
     let mut lookups = Lookups::new(rules, 1 << 30);
     let (mut key, mut value) = (Vec::with_capacity(64), Vec::with_capacity(256));
     for user in 0..users {
-        (key.clear(), value.clear());
+        key.clear();
+        value.clear();
         write!(key, "{user:>012}").unwrap();
         write!(value, r#"{{"name":"the name of {user:>08}","address":{{"country":"IT","city":"{user}"}}}}"#).unwrap();
         lookups.take(0, Some(&key), Some(&value)).unwrap();

@@ -220,7 +220,7 @@ fn the_newest_value_counts_and_what_takes_a_key_out_is_counted() {
     let mut lookups = Lookups::new(&rules, 1 << 20);
     let name = |lookups: &Lookups| joined(&rules, lookups, r#"{"id":"a"}"#).0;
     let (there, not) = (|name: u8| format!(r#"{{"id":"a","name":{name}}}"#), r#"{"id":"a"}"#);
-    let mut take = |lookups: &mut Lookups, value: Option<&[u8]>| lookups.take(0, Some(b"a"), value).unwrap();
+    let take = |lookups: &mut Lookups, value: Option<&[u8]>| lookups.take(0, Some(b"a"), value).unwrap();
     assert_eq!(take(&mut lookups, Some(br#"{"name":1}"#)), Taken::Held);
     assert_eq!(name(&lookups), there(1));
     assert_eq!(take(&mut lookups, Some(br#"{"name":2,"more":[]}"#)), Taken::Held);

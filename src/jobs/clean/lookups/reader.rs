@@ -198,8 +198,8 @@ impl TopicReader {
         };
         let advised = needed / full.bytes_max as f64 * self.memory_bytes as f64;
         JobError::Refused(format!(
-            "{}: {full}, at offset {offset} of those from {} to {}: give --memory {}MiB or more, as far as that can be told",
-            partition,
+            "{}: {full}, when {} of {} offsets are read: give --memory {}MiB or more, as far as that can be told",
+            partition.at(offset),
             show_count(read),
             show_count(self.offsets_total),
             (advised / f64::from(1 << 20)).ceil()

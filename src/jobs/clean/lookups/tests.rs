@@ -240,5 +240,5 @@ async fn a_table_that_does_not_fit_is_refused_with_the_memory_that_does() {
             break error.to_string();
         }
     };
-    assert!(error.starts_with("users partition 0: ") && error.contains("--memory "), "{error}");
+    assert!(error.starts_with("users partition 0 offset ") && error.contains("--memory "), "{error}");
 }
