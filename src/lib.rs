@@ -20,13 +20,14 @@
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way), `pour` (records into the partitions of a
+//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way; `lookups`:
+//!   topics that rules look up in), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
-//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication, fields of other topics
-//!   (`lookup`); and of many:
+//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`; `cleaner` puts it to a record): defaults, casts, filters,
+//!   deduplication, fields of other topics (`lookup`); and of many:
 //!   groups by key and window of event time, what their values come to (`aggregate`), how often which values come (`insight`), and
 //!   what a whole topic comes to (`measure`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
