@@ -4,6 +4,7 @@
 //! - `default_cast`: the usual pair, a default for the device's type (missing in one of ten) and the time as a number cast to
 //!   a time; the record is written anew.
 //! - `ten`: ten rules of as many kinds.
+//! - `looked_up`: `nothing`, and a lookup takes the name of the login's user from a table of all of them.
 //! - `nothing_counted`: `nothing`, and an insight counts the device's type, in all and by minute.
 //!
 //! `serde_json` is the rival: the work of `default_cast` without the cast, on a document of `serde_json::Value`.
@@ -15,6 +16,7 @@ mod logins;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kmerge::rules::insight::Insights;
+use kmerge::rules::lookup::Lookups;
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
 use logins::{DEFAULT_CAST, logins};
 use std::hint::black_box;
@@ -53,6 +55,13 @@ derive = { field = "day", from = "timestamp", part = "date", unit = "s" }
 filter = { drop = { field = "version", equals = "0.0.0" } }
 "#;
 
+const LOOKED_UP: &str = r#"
+[[rule]]
+trim = { field = "user_id" }
+[[rule]]
+lookup = { field = "user_id", topic = "users", take = ["name"], on_failure = "null" }
+"#;
+
 fn cleaner(text: &str) -> Cleaner {
     Cleaner::new(Arc::new(Rules::parse(text).unwrap()))
 }
@@ -66,6 +75,29 @@ fn clean(cleaner: &mut Cleaner, records: &[Vec<u8>], out: &mut Vec<u8>) -> usize
         bytes += out.len();
     }
     bytes
+}
+
+/// The same, with what a topic has.
+fn look_up(cleaner: &mut Cleaner, lookups: &Lookups, records: &[Vec<u8>], out: &mut Vec<u8>) -> usize {
+    let mut bytes = 0;
+    for record in records {
+        let incoming = Incoming { value: Some(record), timestamp_ms: 0 };
+        assert_eq!(cleaner.clean_with(&incoming, lookups.tables(), out), Verdict::Kept);
+        bytes += out.len();
+    }
+    bytes
+}
+
+/// A name for each user.
+fn users(rules: &Arc<Rules>, records: &[Vec<u8>]) -> Lookups {
+    let mut lookups = Lookups::new(rules, 1 << 30);
+    for record in records {
+        let value: serde_json::Value = serde_json::from_slice(record).unwrap();
+        let user = value["user_id"].as_str().unwrap();
+        let value = format!("{{\"name\":\"name of {user}\",\"mail\":\"{user}@example.org\"}}");
+        lookups.take(0, Some(user.as_bytes()), Some(value.as_bytes())).unwrap();
+    }
+    lookups
 }
 
 /// The same, counted.
@@ -121,6 +153,13 @@ fn rules(criterion: &mut Criterion) {
         let mut cleaner = cleaner(text);
         group.bench_function(name, |bencher| bencher.iter(|| clean(&mut cleaner, black_box(&records), &mut out)));
     }
+    let rules = Arc::new(Rules::parse(LOOKED_UP).unwrap());
+    let (mut cleaner, lookups) = (Cleaner::new(Arc::clone(&rules)), users(&rules, &records));
+    group.bench_function("looked_up", |bencher| {
+        bencher.iter(|| look_up(&mut cleaner, &lookups, black_box(&records), &mut out));
+    });
+    let counts = cleaner.take_counts().lookups;
+    assert!(counts.values().all(|counts| counts.found > 0 && counts.not_found == 0), "{counts:?}");
     let rules = Arc::new(Rules::parse(COUNTED).unwrap());
     let (mut cleaner, mut insights) = (Cleaner::new(Arc::clone(&rules)), Insights::new(&rules, 0, 1 << 20));
     group.bench_function("nothing_counted", |bencher| {

@@ -20,12 +20,14 @@
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
-//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way), `pour` (records into the partitions of a
+//!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way; `lookups`:
+//!   topics that rules look up in), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
-//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`): defaults, casts, filters, deduplication; and of many:
+//! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`; `cleaner` puts it to a record): defaults, casts, filters,
+//!   deduplication, fields of other topics (`lookup`); and of many:
 //!   groups by key and window of event time, what their values come to (`aggregate`), how often which values come (`insight`), and
 //!   what a whole topic comes to (`measure`). Pure.
 //! - [`keys`]: the key language of `--key`, keys as bytes that compare as the keys do, and conditions on records (`filter`).
@@ -65,6 +67,8 @@
 //! - What `clean` has read goes out, is filtered, is a duplicate or is refused, and one of these only. It is committed together with
 //!   how far the group is, as member and generation: who has lost a partition adds nothing of it. Open groups are a function of a
 //!   partition's log, and are read again from it.
+//! - What `clean` looks up in other topics depends on when it asks; nothing that is held of records and made again by reading them
+//!   depends on that.
 //! - A parquet file has its name only once it is whole, and before its records are committed; whoever takes its partition removes
 //!   what is not committed. So each record is in one file.
 //! - `verify` shares the client, the batch format and the keys with the merge, and neither its order nor its engine; the merge

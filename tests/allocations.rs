@@ -23,6 +23,7 @@ use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings}
 use kmerge::keys::{Filter, KeyPlan, Order};
 use kmerge::observe::progress::Progress;
 use kmerge::rules::insight::{Insights, Noted};
+use kmerge::rules::lookup::Lookups;
 use kmerge::rules::measure::{Looked, Measurer, Measures, TableFull};
 use kmerge::rules::{Cleaner, GroupedAt, Groups, Incoming, Offer, Rules, State, Verdict};
 use std::io::Write as _;
@@ -283,6 +284,67 @@ fn rules_allocate_nothing_for_a_record_that_they_keep() {
     clean(&records);
     let made = allocations() - before;
     assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
+}
+
+const LOOKUP: &str = r#"
+[[rule]]
+lookup = { field = "user", topic = "users", take = { name = "name", "/at/country" = "/address/country" }, on_failure = "null" }
+[[rule]]
+lookup = { field = "/at/country", topic = "countries", take = ["currency"], default = "EUR" }
+"#;
+
+/// What a topic has of so many users.
+fn users(rules: &Arc<Rules>, users: u64) -> Lookups {
+    let mut lookups = Lookups::new(rules, 1 << 30);
+    let (mut key, mut value) = (Vec::with_capacity(64), Vec::with_capacity(256));
+    for user in 0..users {
+        key.clear();
+        value.clear();
+        write!(key, "{user:>012}").unwrap();
+        write!(value, r#"{{"name":"the name of {user:>08}","address":{{"country":"IT","city":"{user}"}}}}"#).unwrap();
+        lookups.take(0, Some(&key), Some(&value)).unwrap();
+    }
+    lookups
+}
+
+#[test]
+fn a_lookup_allocates_nothing_for_a_record_nor_a_value_that_says_what_was_known_and_tables_take_what_they_say() {
+    let _alone = ALONE.blocking_lock();
+    let rules = Arc::new(Rules::parse(LOOKUP).unwrap());
+    let records: Vec<String> =
+        (0..10_000).map(|n| format!(r#"{{"user":"{:>011}\u0030","n":{n}}}"#, n % 700 / 10)).collect();
+    let mut cleaner = Cleaner::new(Arc::clone(&rules));
+    let mut out = Vec::new();
+    let lookups = users(&rules, 500);
+    let mut clean = |records: &[String]| {
+        for record in records {
+            let incoming = Incoming { value: Some(record.as_bytes()), timestamp_ms: 0 };
+            assert_eq!(cleaner.clean_with(&incoming, lookups.tables(), &mut out), Verdict::Kept, "{record}");
+        }
+    };
+    // The buffers grow at first.
+    clean(&records);
+    let before = allocations();
+    clean(&records);
+    let made = allocations() - before;
+    assert!(made < records.len() as u64 / 100, "{made} allocations for {} records", records.len());
+    let counts = cleaner.take_counts().lookups;
+    assert_eq!(counts["lookup user in users"].found, 2 * 7_200, "{counts:?}");
+
+    // The second one is a few keys behind a step in which the table grows.
+    for keys in [1_000, 14_400, 100_000] {
+        let (mut lookups, held) = peak(|| users(&rules, keys));
+        let says = lookups.bytes();
+        // While it grows there is the smaller one beside the larger one.
+        assert!((says * 2 / 3..says + says / 2).contains(&held), "{keys} keys took {held} bytes, and {says} are said");
+        let before = allocations();
+        let value = br#"{"name":"the name of 00000007","more":[1],"address":{"country":"IT"}}"#;
+        for _ in 0..1_000 {
+            lookups.take(0, Some(b"000000000007"), Some(value)).unwrap();
+        }
+        let made = allocations() - before;
+        assert!(made < 10, "{made} allocations for what was known");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub use admin::{Change, ConfigOf, HeldCopy, LogDir, Moving, NewTopic, Setting};
 pub use admin::{GroupDescribed, GroupListed, GroupMember, GroupOffset, TransactionKept};
 pub use cluster::Cluster;
 pub use error::{CallError, ClientError, Producer, Step};
-pub use fetch::{Ground, PartitionReader, ReadOptions, Tail};
+pub use fetch::{Ground, LogMark, PartitionReader, ReadOptions, Tail};
 pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;

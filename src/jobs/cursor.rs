@@ -84,6 +84,11 @@ where
         self.source.partition()
     }
 
+    /// Where the records come from.
+    pub(super) fn source(&self) -> &S {
+        &self.source
+    }
+
     /// The offsets that are read.
     pub fn range(&self) -> Range<i64> {
         self.range.clone()

@@ -3,10 +3,13 @@
 //! Non-obvious: nothing is allocated for a record that is kept, but for texts beyond ASCII whose case is changed. A refusal is
 //! put into words only where it ends the record's way; most are mended.
 
+mod looking;
+
 use super::cast::moment_of;
 use super::change::{Change, Json};
 use super::group_by::{GroupBy, Grouped, Offers};
 use super::insight::{Noted, Notes};
+use super::lookup::{LookupCounts, LookupTable, Outcome};
 use super::moment::Unit;
 use super::paths::{PathId, Paths, ROOT};
 use super::refusal::Refusal;
@@ -31,6 +34,8 @@ pub struct Cleaner {
     work: Work,
     /// By step: how often it put a default, or mended.
     applied: Vec<u64>,
+    /// By step: what came of lookups.
+    looked: Vec<LookupCounts>,
     filtered: Vec<u64>,
     rejected: BTreeMap<(RuleId, Class), u64>,
     undecodable: BTreeMap<Class, u64>,
@@ -49,6 +54,8 @@ struct Work {
     text: Vec<u8>,
     /// The steps that put a default or mended.
     applied: Vec<usize>,
+    /// The steps that have looked something up, and what came of it.
+    looked: Vec<(usize, Outcome)>,
     /// Keys for the state, one behind the other; where each ends, and its time.
     keys: Vec<u8>,
     key_ends: Vec<(usize, i64)>,
@@ -70,6 +77,7 @@ impl Cleaner {
         Self {
             work: Work::default(),
             applied: vec![0; rules.steps.len()],
+            looked: vec![LookupCounts::default(); rules.steps.len()],
             filtered: vec![0; rules.names.len()],
             rejected: BTreeMap::new(),
             undecodable: BTreeMap::new(),
@@ -80,10 +88,16 @@ impl Cleaner {
     }
 
     /// Puts the rules to a record. `out` is cleared, and holds the cleaned JSON where the verdict is `Kept`.
+    /// Where rules look something up, they find nothing.
     pub fn clean(&mut self, record: &Incoming<'_>, out: &mut Vec<u8>) -> Verdict {
+        self.clean_with(record, &[], out)
+    }
+
+    /// The same, with what rules look up in ([`super::lookup::Lookups::tables`]).
+    pub fn clean_with(&mut self, record: &Incoming<'_>, tables: &[LookupTable], out: &mut Vec<u8>) -> Verdict {
         out.clear();
         self.records += 1;
-        let verdict = self.verdict(record, Some(out));
+        let verdict = self.verdict(record, tables, Some(out));
         self.work.shrink();
         verdict
     }
@@ -95,7 +109,7 @@ impl Cleaner {
         look: impl FnOnce(&Tree, &Paths, &mut Vec<u8>) -> T,
     ) -> Result<T, Verdict> {
         self.records += 1;
-        let looked = match self.verdict(record, None) {
+        let looked = match self.verdict(record, &[], None) {
             Verdict::Kept => Ok(look(&self.work.tree, &self.rules.paths, &mut self.work.buffer)),
             verdict => Err(verdict),
         };
@@ -104,13 +118,13 @@ impl Cleaner {
     }
 
     #[inline]
-    fn verdict(&mut self, record: &Incoming<'_>, out: Option<&mut Vec<u8>>) -> Verdict {
+    fn verdict(&mut self, record: &Incoming<'_>, tables: &[LookupTable], out: Option<&mut Vec<u8>>) -> Verdict {
         let Self { rules, work, .. } = self;
         if let Err(reason) = work.begin(record, rules) {
             *self.undecodable.entry(reason.class).or_default() += 1;
             return Verdict::Undecodable { reason };
         }
-        match work.all(rules, record.timestamp_ms) {
+        match work.all(rules, tables, record.timestamp_ms) {
             Ok(()) => {}
             Err((rule, Stop::Filtered)) => {
                 self.filtered[rule.0] += 1;
@@ -127,6 +141,9 @@ impl Cleaner {
         self.kept += 1;
         for &index in &work.applied {
             self.applied[index] += 1;
+        }
+        for &(index, outcome) in &work.looked {
+            self.looked[index].count(outcome);
         }
         let Some(out) = out else { return Verdict::Kept };
         if work.tree.is_changed() {
@@ -161,7 +178,8 @@ impl Cleaner {
     pub fn take_counts(&mut self) -> Counts {
         let rules = Arc::clone(&self.rules);
         let name = |rule: RuleId| rules.name(rule).to_owned();
-        let mut counts = Counts { records: self.records, kept: self.kept, ..Counts::default() };
+        let mut counts =
+            Counts { records: self.records, kept: self.kept, lookups: self.take_lookups(), ..Counts::default() };
         (self.records, self.kept) = (0, 0);
         for (step, count) in rules.steps.iter().zip(&mut self.applied).filter(|(_, count)| **count > 0) {
             let (into, key) = match &step.action {
@@ -184,6 +202,7 @@ impl Work {
     #[inline]
     fn begin(&mut self, record: &Incoming<'_>, rules: &Rules) -> Result<(), Reason> {
         self.applied.clear();
+        self.looked.clear();
         // Until now somebody may have asked for them.
         self.keys.clear();
         self.keys.shrink_to(BUFFER_BYTES_MAX);
@@ -211,9 +230,9 @@ impl Work {
 
     /// Every step, and what the groups ask for; or whose doing it is that the record's way ends.
     #[inline]
-    fn all(&mut self, rules: &Rules, timestamp_ms: i64) -> Result<(), (RuleId, Stop)> {
+    fn all(&mut self, rules: &Rules, tables: &[LookupTable], timestamp_ms: i64) -> Result<(), (RuleId, Stop)> {
         for (index, step) in rules.steps.iter().enumerate() {
-            self.step(index, step, rules, timestamp_ms).map_err(|stop| (step.rule, stop))?;
+            self.step(index, step, rules, tables, timestamp_ms).map_err(|stop| (step.rule, stop))?;
         }
         for by in &rules.group_bys {
             self.offer(by, rules, timestamp_ms).map_err(|stop| (by.rule, stop))?;
@@ -248,7 +267,14 @@ impl Work {
         }
     }
 
-    fn step(&mut self, index: usize, step: &Step, rules: &Rules, timestamp_ms: i64) -> Result<(), Stop> {
+    fn step(
+        &mut self,
+        index: usize,
+        step: &Step,
+        rules: &Rules,
+        tables: &[LookupTable],
+        timestamp_ms: i64,
+    ) -> Result<(), Stop> {
         match &step.action {
             Action::Default { path, value } => {
                 if self.tree.something(*path).is_none() {
@@ -297,6 +323,7 @@ impl Work {
                 }
                 Err(refused) => self.fall_back(index, *path, refused, fallback, rules),
             },
+            Action::Lookup(lookup) => self.look_up(index, lookup, tables, rules),
             Action::Filter { keep, condition } => match condition.holds(&self.tree, &mut self.buffer) {
                 Ok(holds) if holds == *keep => Ok(()),
                 Ok(_) => Err(Stop::Filtered),

@@ -1,6 +1,7 @@
 //! How often what was done. The job adds up the counts of its workers.
 
 use super::Class;
+use super::lookup::LookupCounts;
 use std::collections::BTreeMap;
 
 /// How often what was done: `records = kept + filtered + rejected + undecodable`.
@@ -14,6 +15,8 @@ pub struct Counts {
     pub defaulted: BTreeMap<String, u64>,
     /// By rule: how often a value that failed was replaced, or kept as it was, in records that were kept.
     pub mended: BTreeMap<String, u64>,
+    /// By rule: what came of its lookups, in records that were kept.
+    pub lookups: BTreeMap<String, LookupCounts>,
     /// By rule: records that it filtered out.
     pub filtered: BTreeMap<String, u64>,
     /// By rule and class of reason: records that it rejected.
@@ -38,6 +41,9 @@ impl Counts {
         self.kept += other.kept;
         sum(&mut self.defaulted, &other.defaulted);
         sum(&mut self.mended, &other.mended);
+        for (rule, counts) in &other.lookups {
+            self.lookups.entry(rule.clone()).or_default().add(*counts);
+        }
         sum(&mut self.filtered, &other.filtered);
         sum(&mut self.rejected, &other.rejected);
         sum(&mut self.undecodable, &other.undecodable);

@@ -85,7 +85,8 @@
 //! metadata = false                       # without _topic, _partition, _offset and _timestamp
 //! ```
 //!
-//! An `[[insight]]` beside them says what is counted of the records that go out; `insight/mod.rs` has the words for it.
+//! An `[[insight]]` beside them says what is counted of the records that go out; `insight/mod.rs` has the words for it. A rule that
+//! takes fields from another topic is a `lookup`; `lookup/mod.rs` has the words for that.
 //!
 //! # What the rules do with what is not as they expect it
 //!
@@ -100,7 +101,8 @@
 //!   one asks for an order among different types the record is rejected.
 //! - `derive` replaces what is there, `rename` never: a field that is there already (and not null) rejects the record, as does
 //!   a text or number where an object would have to be. Null is not worth that: where it cannot be moved, it stays.
-//! - A failure that is mended is counted under the rule's name, so that nothing passes unseen; so is `keep`.
+//! - A failure that is mended is counted under the rule's name, so that nothing passes unseen; so is `keep`. What a `lookup` found
+//!   and did not find is counted by itself.
 //! - `group_by` rejects a record whose key or time is missing or null (as `deduplicate` does), before it goes anywhere. Aggregates
 //!   pass over what is missing or null, and count what is of the wrong type (`aggregate.rs` says what each can use).
 //! - The windows of a `group_by` close by event time: once the largest time in the input partition is the lateness beyond their
@@ -143,6 +145,9 @@ mod condition;
 
 mod refusal;
 
+// What another topic has.
+pub mod lookup;
+
 // What is said and counted.
 mod reason;
 
@@ -184,6 +189,7 @@ pub use verdict::{Incoming, Verdict};
 
 use crate::base::units::show_duration_ms;
 use insight::Insight;
+use lookup::LookupTopic;
 use paths::Paths;
 #[cfg(test)]
 use std::sync::Arc;
@@ -201,6 +207,7 @@ pub struct Rules {
     windows: Vec<Window>,
     group_bys: Vec<GroupBy>,
     insights: Vec<Insight>,
+    lookups: Vec<LookupTopic>,
     paths: Paths,
     table: Table,
 }

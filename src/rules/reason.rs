@@ -34,6 +34,8 @@ pub enum Class {
     NotMapped,
     /// A field cannot be put where it belongs, because something else is there.
     Occupied,
+    /// Another topic does not have what is looked up in it.
+    NotFound,
 }
 
 impl Class {
@@ -54,6 +56,7 @@ impl Class {
             Self::NoMatch => "no_match",
             Self::NotMapped => "not_mapped",
             Self::Occupied => "occupied",
+            Self::NotFound => "not_found",
         }
     }
 }

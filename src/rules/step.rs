@@ -3,6 +3,7 @@
 use super::RuleId;
 use super::change::{Change, Json};
 use super::condition::Condition;
+use super::lookup::Lookup;
 use super::moment::{Part, Unit};
 use super::paths::PathId;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(super) enum Action {
         pieces: Vec<Piece>,
         fallback: Fallback,
     },
+    /// Fields of what another topic has under the key in a field.
+    Lookup(Lookup),
     Filter {
         keep: bool,
         condition: Condition,

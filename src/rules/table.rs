@@ -51,6 +51,7 @@ impl Rules {
                 }
                 Action::Drop { path } => _ = known.remove(path),
                 Action::DerivePart { path, .. } | Action::DeriveText { path, .. } => _ = known.remove(path),
+                Action::Lookup(lookup) => lookup.takes.iter().for_each(|take| _ = known.remove(&take.to)),
                 Action::Default { .. }
                 | Action::Required { .. }
                 | Action::Filter { .. }

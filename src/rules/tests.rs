@@ -64,6 +64,8 @@ mod file;
 
 mod input;
 
+mod lookups;
+
 mod oracle;
 
 mod grouping;

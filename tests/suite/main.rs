@@ -33,6 +33,7 @@ mod produce_input;
 mod clean;
 mod clean_groups;
 mod clean_insights;
+mod clean_lookups;
 mod parquet;
 
 // Records out.

@@ -7,6 +7,7 @@ use crate::cli::global::OutputForm;
 use clap::Args;
 use kmerge::base::text::visible;
 use kmerge::rules::insight::Insight;
+use kmerge::rules::lookup::LookupRule;
 use kmerge::rules::{GroupBy, Rules};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   kmerge clean check rules.toml
   kmerge clean check rules.toml --output json
-      for an editor: line, column, path and message of each; and what is grouped and counted
+      for an editor: line, column, path and message of each; and what is looked up, grouped and counted
 
 Exit status: 0 if the file is right, 2 if not.";
 
@@ -48,13 +49,18 @@ impl CheckArgs {
                 let of = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
                 let _ = write!(text, "\n  {}: a record to {} for each {}", of("name"), of("to"), of("each"));
             }
+            let lookups = checked.as_ref().map(lookups).unwrap_or_default();
+            for one in &lookups {
+                let of = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                let _ = write!(text, "\n  {}: {}", of("name"), of("takes"));
+            }
             let insights = checked.as_ref().map(Rules::insights).unwrap_or_default();
             for insight in insights {
                 let _ = write!(text, "\n  {}", insight.describe());
             }
             let insights: Vec<Value> = insights.iter().map(insight).collect();
             let json = json!({ "file": file, "ok": errors.is_empty(), "errors": wrong, "rules": rules, "group_by": groups,
-                "insights": insights });
+                "insights": insights, "lookups": lookups });
             cx.print(&text, &json)?;
         }
         match errors.is_empty() {
@@ -76,6 +82,18 @@ fn insight(insight: &Insight) -> Value {
         "slide_ms": windows.map(|windows| windows.slide_ms),
         "lateness_ms": windows.map(|windows| windows.lateness_ms),
     })
+}
+
+/// What is looked up, as JSON objects.
+fn lookups(rules: &Rules) -> Vec<Value> {
+    let one = |LookupRule { rule, field, topic, takes }: LookupRule| {
+        let taken: Vec<String> =
+            takes.iter().map(|(to, from)| if to == from { to.clone() } else { format!("{to} (its {from})") }).collect();
+        let fields: serde_json::Map<String, Value> = takes.iter().map(|(to, from)| (to.clone(), json!(from))).collect();
+        let said = format!("{} of what {topic} has under {field}", taken.join(", "));
+        json!({ "name": visible(rules.name(rule)), "topic": topic, "field": field, "take": fields, "takes": said })
+    };
+    rules.lookup_rules().into_iter().map(one).collect()
 }
 
 /// What groups are made, as JSON objects.

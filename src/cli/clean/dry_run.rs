@@ -15,8 +15,14 @@ const GREEN: &str = "\x1b[32m";
 const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
-pub async fn run(from: &[String], rules: &Arc<Rules>, count: usize, cx: &Context) -> anyhow::Result<()> {
-    let seen = preview(from, rules, count, &cx.job()?).await?;
+pub async fn run(
+    from: &[String],
+    rules: &Arc<Rules>,
+    count: usize,
+    memory_bytes: usize,
+    cx: &Context,
+) -> anyhow::Result<()> {
+    let seen = preview(from, rules, count, memory_bytes, &cx.job()?).await?;
     let coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text: String = seen.iter().map(|seen| show(seen, coloured)).collect();
     let records: Vec<Value> = seen.iter().map(Seen::to_json).collect();

@@ -44,6 +44,9 @@ A rule file:
   [[rule]]
   required = { field = \"user_id\" }
 
+  [[rule]]
+  lookup = { field = \"user_id\", topic = \"users\", take = { name = \"name\", country = \"/address/country\" } }
+
   [[group_by]]
   key = [\"device_type\"]
   window = \"10m\"
@@ -103,6 +106,20 @@ What to know:
     is the window's last millisecond.
   - Open groups are read again from the input, from their first member on. Where that is gone from the log by then (retention.ms \
     shorter than windows are open, a compacted topic), members are lost to their groups, which is said and counted.
+  - lookup puts in fields of the newest value that another topic has under a key, which is the text of the record's field (of a \
+    number what is written; keys that are no text, such as those of Java's LongSerializer, are not found). take = [\"name\"] takes \
+    fields under their own names. That topic is read whole before the first record is cleaned, and before the group is joined; \
+    from then on it is looked at twice a second. It should be compacted, with equal keys in one partition; a tombstone, or a \
+    value that is no JSON object, takes its key out. What is not found (the key, or a field that is missing or null) is kept as \
+    it is in the record if nothing is said, or as on_failure and default say: \"reject\", \"null\", \"keep\", or a value. It is \
+    counted by rule, and told each --report-interval.
+  - What lookups take is held in memory: up to three eighths of --memory (half of that with --parquet). More than that ends the \
+    job, which says about how much would do. It needs the permissions Describe and Read on the topic, which can be none that \
+    --from reads or that is written.
+  - What a lookup finds depends on when it is asked, as in every join of a stream with a table: a record that is cleaned again \
+    after a crash may be given a newer value; it still goes out once. What is held of records has to come out as it did, so \
+    deduplicate, [[group_by]] and [[insight]] cannot use what was looked up, nor stand beside a rule that keeps or refuses \
+    records by it: do that in a second clean, of what comes out of this one.
   - [[insight]] counts the values of a field, or of several together, among the records that go out: in all, and for each window \
     if there is one (tumbling, or sliding with slide; time, unit and lateness as in group_by). The most frequent values are told each \
     --report-interval and at the end, as the sum over the partitions that this instance has; a window is told of those that have \
@@ -252,7 +269,7 @@ impl CleanArgs {
         }
         let rules = Arc::new(rules::read(self.rules.as_deref())?);
         if self.dry_run {
-            return dry_run::run(&self.from, &rules, self.count, cx).await;
+            return dry_run::run(&self.from, &rules, self.count, self.memory, cx).await;
         }
         let settings = self.checked(rules)?;
         let job = cx.job()?;

@@ -28,9 +28,11 @@ mod cut;
 mod epochs;
 mod follow;
 mod ground;
+mod mark;
 
 pub use follow::Tail;
 pub use ground::Ground;
+pub use mark::LogMark;
 
 use super::address::Address;
 use super::cluster::{Cluster, Lane, Leader, call_error, refused};
@@ -191,6 +193,8 @@ impl Source for PartitionReader {
                             "compaction has removed the last records"
                         );
                         self.position = end;
+                        // What was read before the hole may have ended in it: that would look like a log that was cut.
+                        self.read_epoch = NO_EPOCH;
                         self.ground.reached(None, end);
                     } else if patience.deadline.passed() {
                         return Err(self.stalled(nothing, patience.started.elapsed()).await);

@@ -14,6 +14,7 @@ use super::{CleanSettings, Rejects, topics};
 use crate::base::text::visible;
 use crate::batch::{Headers, HeadersBuf, Record};
 use crate::jobs::error::JobError;
+use crate::rules::lookup::Lookups;
 use crate::rules::{Cleaner, Closed, Counts, Incoming, Rules, Verdict};
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub(super) struct Hand {
     pub(super) outbox: Outbox,
     /// Where insights are written, if there are any.
     pub(super) desk: Option<Desk>,
+    /// What rules look up in.
+    pub(super) lookups: Lookups,
 }
 
 /// What is to be said of a record that is refused.
@@ -65,6 +68,7 @@ impl Hand {
             file_bytes_max: settings.parquet.as_ref().map_or(u64::MAX, |parquet| parquet.bytes_max),
             outbox,
             desk,
+            lookups: Lookups::new(rules, 0),
         }
     }
 
@@ -77,7 +81,7 @@ impl Hand {
         }
         lane.settle();
         let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
-        let verdict = self.cleaner.clean(&incoming, &mut self.value);
+        let verdict = self.cleaner.clean_with(&incoming, self.lookups.tables(), &mut self.value);
         lane.open.read += 1;
         let said = match verdict {
             Verdict::Kept => {

@@ -32,6 +32,7 @@ mod hand;
 mod held;
 mod insights;
 mod lane;
+mod lookups;
 mod outbox;
 mod preview;
 mod recover;
@@ -151,6 +152,15 @@ impl CleanSettings {
             written.push(("--insights-state", &self.insights_state));
             written.extend(self.insights_to.iter().map(|topic| ("--insights-to", topic.as_str())));
         }
+        for topic in self.rules.lookup_topics() {
+            let name = topic.name();
+            let read = self.from.iter().any(|from| from == name).then_some("--from");
+            if let Some(flag) = read.or(written.iter().find(|(_, to)| *to == name).map(|(flag, _)| *flag)) {
+                return Err(JobError::Usage(format!(
+                    "{flag} {name} is looked up in by the rules as well: what they find there has to come from elsewhere"
+                )));
+            }
+        }
         for (index, (flag, topic)) in written.iter().enumerate() {
             if self.from.iter().any(|from| from == topic) {
                 return Err(JobError::Usage(format!(
@@ -185,7 +195,12 @@ async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Wor
     settings.check()?;
     cx.progress.begin("look", 0);
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
-    let looked = topics::look(&cluster, settings).await?;
+    let reader = topics::find_lookups(&cluster, settings, cx).await?;
+    let mut looked = topics::look(&cluster, settings).await?;
+    // Before anything is taken that others wait for.
+    if let Some(reader) = reader {
+        looked.0.lookups = Some(reader.load(&settings.rules).await?);
+    }
     // First the id, so that what an instance before had left open is decided before offsets are asked for.
     let id = settings.transactional_id();
     let taken = cluster.transactional(&id, settings.transaction_timeout).await;

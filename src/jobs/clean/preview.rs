@@ -2,6 +2,7 @@
 
 use super::dead::UNDECODABLE;
 use super::held::{Full, Held, Went};
+use super::lookups::TopicReader;
 use super::tally::Note;
 use crate::base::place::Place;
 use crate::base::time::show_epoch_ms;
@@ -89,23 +90,36 @@ impl Fate {
     }
 }
 
-/// The first `count` committed records of these topics, partition by partition, and what the rules make of them.
+/// The first `count` committed records of these topics, partition by partition, and what the rules make of them. What rules look
+/// up in takes its part of `memory_bytes`, as it would when it is cleaned.
 pub async fn preview(
     from: &[String],
     rules: &Arc<Rules>,
     count: usize,
+    memory_bytes: usize,
     cx: &JobContext,
 ) -> Result<Vec<Seen>, JobError> {
     tokio::select! {
         biased;
         signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
-        seen = look(from, rules, count, cx) => seen,
+        seen = look(from, rules, count, memory_bytes, cx) => seen,
     }
 }
 
-async fn look(from: &[String], rules: &Arc<Rules>, count: usize, cx: &JobContext) -> Result<Vec<Seen>, JobError> {
+async fn look(
+    from: &[String],
+    rules: &Arc<Rules>,
+    count: usize,
+    memory_bytes: usize,
+    cx: &JobContext,
+) -> Result<Vec<Seen>, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let partitions = partitions_of(&cluster, from, &[]).await?;
+    let lookups = match TopicReader::find(&cluster, rules, (memory_bytes, memory_bytes), cx).await? {
+        Some(reader) => Some(reader.load(rules).await?.0),
+        None => None,
+    };
+    let tables = lookups.as_ref().map_or(&[][..], |lookups| lookups.tables());
     let starts = cluster.offsets(&partitions, OffsetAt::Earliest).await?;
     let ends = cluster.offsets(&partitions, OffsetAt::LastStable).await?;
     let mut cleaner = Cleaner::new(rules.clone());
@@ -121,7 +135,7 @@ async fn look(from: &[String], rules: &Arc<Rules>, count: usize, cx: &JobContext
         while seen.len() < count {
             let next = cursor.next_with(|record| {
                 let incoming = Incoming { value: record.value, timestamp_ms: record.timestamp };
-                let verdict = cleaner.clean(&incoming, &mut out);
+                let verdict = cleaner.clean_with(&incoming, tables, &mut out);
                 let fate = fate(rules, &cleaner, verdict, &out, &mut held, record.offset);
                 let at = partition.at(record.offset);
                 let before = record.value.map(|value| String::from_utf8_lossy(value).into_owned());

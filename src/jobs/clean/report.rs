@@ -4,6 +4,7 @@ use super::commit::InDoubt;
 use super::files::Written;
 use super::insights::{Board, Shown};
 use super::lane::Lane;
+use super::lookups::{self, LookupStand};
 use super::tally::{GroupTally, Note, Tally};
 use super::{CleanSettings, Rejects, topics};
 use crate::base::place::TopicPartition;
@@ -40,6 +41,8 @@ pub(super) struct Done {
     pub(super) doubts: u64,
     made: Vec<String>,
     pub(super) board: Board,
+    /// What is held of topics that rules look up in, at the end.
+    pub(super) lookups: Vec<LookupStand>,
     /// What was told of insights last.
     told: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Done {
             doubts: 0,
             made,
             board: Board::new(rules),
+            lookups: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -112,6 +116,9 @@ impl Done {
         }
         if !untold.mended.is_empty() {
             tracing::warn!("failed, and was mended as the rule says: {}", show(&untold.mended, |rule| visible(rule)));
+        }
+        if let Some(lacking) = lookups::told(&untold) {
+            tracing::warn!("not found where rules look up, so it was done as they say: {lacking}");
         }
         let in_rest = std::mem::take(&mut self.untold_in_rest);
         if !in_rest.is_empty() {
@@ -250,6 +257,8 @@ impl CleanReport {
         put("insights", insights.iter().map(Shown::to_json).collect());
         put("defaulted", json!(counts.defaulted));
         put("mended", json!(counts.mended));
+        put("lookups", lookups::rules_json(counts));
+        put("lookup_topics", lookups::topics_json(&self.done.lookups));
         put("filtered_by_rule", json!(counts.filtered));
         let rejected = counts.rejected.iter();
         let rejected =
@@ -312,6 +321,9 @@ impl CleanReport {
         }
         if !counts.defaulted.is_empty() {
             let _ = writeln!(text, "defaults put in: {}", show(&counts.defaulted, |field| visible(field)));
+        }
+        for line in lookups::show(&self.done.lookups, counts) {
+            let _ = writeln!(text, "{line}");
         }
         let rejected = refusals(counts);
         if !rejected.is_empty() {

@@ -7,15 +7,18 @@
 //!           └─ batches on their way
 //! ```
 //!
-//! Where files are written, half of it is theirs, and the rest is divided so.
+//! Where files are written, half of it is theirs; where rules look up in topics, half of what is left is for those; and the rest is
+//! divided so.
 
 use super::files::{Shelf, beside};
 use super::insights::{Desk, Store};
+use super::lookups::{Looking, TopicReader, memory as lookup_memory};
 use super::outbox::{Outbox, Topic, Topics};
 use super::{CleanSettings, ParquetSettings, Rejects};
 use crate::base::budget::ByteBudget;
 use crate::base::units::show_size;
 use crate::client::{Cluster, NewTopic};
+use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::made::topic_or_new;
 use crate::jobs::merge::message_bytes_max;
@@ -36,6 +39,8 @@ pub(super) struct Looked {
     /// Where insights are written, and where what they have counted is kept.
     pub(super) desk: Option<Desk>,
     pub(super) store: Option<Store>,
+    /// What rules look up in.
+    pub(super) lookups: Option<Looking>,
     /// Where files go, and what rows may take that are not written yet.
     pub(super) files: Option<Arc<Shelf>>,
     pub(super) rows_bytes_max: usize,
@@ -51,8 +56,10 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         Some(_) => ParquetSettings::memory(settings.memory_bytes),
         None => (0, 0),
     };
-    let memory = settings.memory_bytes - files_bytes;
-    let (reading_bytes, share) = reading(memory, if settings.parquet.is_some() { 2 } else { 1 }, planned)?;
+    let lookups_bytes = lookup_memory(&settings.rules, settings.memory_bytes - files_bytes);
+    let memory = settings.memory_bytes - files_bytes - lookups_bytes;
+    let halved = u32::from(settings.parquet.is_some()) + u32::from(lookups_bytes > 0);
+    let (reading_bytes, share) = reading(memory, 1 << halved, planned)?;
     let mut made = Vec::new();
     let result = match &settings.to {
         Some(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
@@ -76,11 +83,23 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         held_bytes_max: memory / 8,
         desk,
         store,
+        lookups: None,
         files: open_files(settings).await?,
         rows_bytes_max,
         made,
     };
     Ok((looked, outbox))
+}
+
+/// The topics that rules look up in, which have to be there; `None` where none does.
+pub(super) async fn find_lookups(
+    cluster: &Cluster,
+    settings: &CleanSettings,
+    cx: &JobContext,
+) -> Result<Option<TopicReader>, JobError> {
+    let files_bytes = settings.parquet.as_ref().map_or(0, |_| ParquetSettings::memory(settings.memory_bytes).0);
+    let memory = (settings.memory_bytes - files_bytes, settings.memory_bytes);
+    TopicReader::find(cluster, &settings.rules, memory, cx).await
 }
 
 /// The topics that groups go to, each once; and which of them that is, by `group_by`.

@@ -4,6 +4,7 @@ use super::CleanSettings;
 use super::commit::InDoubt;
 use super::hand::Hand;
 use super::lane::{Arrived, Feed, Lane};
+use super::lookups::{self, Following, News};
 use super::outbox::Outbox;
 use super::recover::void;
 use super::report::{CleanReport, Done};
@@ -15,7 +16,7 @@ use crate::client::{ClientError, Cluster, WriteOptions};
 use crate::jobs::JobContext;
 use crate::jobs::commit_pace::CommitPace;
 use crate::jobs::error::JobError;
-use futures::future::{Aborted, BoxFuture};
+use futures::future::{Aborted, BoxFuture, OptionFuture};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -66,6 +67,8 @@ pub(super) struct Work<'a> {
     /// Since when we know our share; `None` while it is being changed.
     pub(super) told: Option<Instant>,
     pub(super) waiting: FuturesUnordered<BoxFuture<'static, Arrived>>,
+    /// What is new in topics that rules look up in, if they do.
+    pub(super) following: Option<Following>,
     /// `None` once it cannot be written with any more.
     pub(super) pen: Option<SpreadWriter>,
     pub(super) pace: CommitPace,
@@ -80,6 +83,7 @@ enum Turn {
     Heed(GroupEvent),
     Commit,
     Tell,
+    LookUp(News),
     Clean(Arrived),
 }
 
@@ -93,16 +97,22 @@ impl<'a> Work<'a> {
         member: GroupMember,
         pace: CommitPace,
     ) -> Self {
+        let mut hand = Hand::new(settings, looked.rows_bytes_max, outbox, looked.desk.take());
+        let following = looked.lookups.take().map(|(lookups, reader)| {
+            hand.lookups = lookups;
+            reader.follow()
+        });
         Self {
             settings,
             cx,
             cluster,
-            hand: Hand::new(settings, looked.rows_bytes_max, outbox, looked.desk.take()),
+            hand,
             member,
             lanes: BTreeMap::new(),
             ends: BTreeMap::new(),
             told: None,
             waiting: FuturesUnordered::new(),
+            following,
             pen: Some(producer.spread(Self::write_options())),
             pace,
             fruitless: 0,
@@ -144,6 +154,7 @@ impl<'a> Work<'a> {
             (ended, _) => ended,
         };
         let of_group = CleanReport::of_group(&self.cluster, self.settings, &self.done).await;
+        self.done.lookups = lookups::stands(&self.settings.rules, &self.hand.lookups);
         (self.done.report(self.settings, of_group, began), ended)
     }
 
@@ -175,6 +186,7 @@ impl<'a> Work<'a> {
             event = self.member.next() => Turn::Heed(event.map_err(JobError::from)?),
             () = sleep_until(self.pace.due()) => Turn::Commit,
             () = sleep_until(self.next_telling) => Turn::Tell,
+            Some(news) = OptionFuture::from(self.following.as_mut()) => Turn::LookUp(news),
             Some(arrived) = self.waiting.next() => Turn::Clean(arrived),
         };
         match turn {
@@ -195,6 +207,7 @@ impl<'a> Work<'a> {
                 }
                 self.done.tell();
             }
+            Turn::LookUp(news) => self.take_news(news)?,
             // Its feed was ended.
             Turn::Clean(Err(Aborted)) => {}
             Turn::Clean(Ok((feed, Ok(true)))) => self.clean_window(feed).await?,

@@ -38,7 +38,7 @@ pub(super) fn group_by(index: usize, section: Section<'_>, read: &mut Read, path
     let lateness_ms = if section.has("lateness") { section.duration_ms("lateness") } else { Some(0) };
     let time = time_of(&section, paths);
     section.needs("to", "\"grouped\"");
-    let to = topic(&section);
+    let to = topic(&section, "to");
     let collects = collects(&section, paths);
     let fields = key.iter().map(|path| paths.shown(*path)).collect::<Vec<_>>().join(", ");
     let rule = RuleId(read.names.len());
@@ -70,12 +70,13 @@ fn named_apart(section: &Section<'_>, key: &[PathId], paths: &Paths) {
     }
 }
 
-fn topic<'a>(section: &Section<'a>) -> Option<&'a str> {
-    let text = section.text("to")?;
+/// A name that a topic can have.
+pub(super) fn topic<'a>(section: &Section<'a>, name: &str) -> Option<&'a str> {
+    let text = section.text(name)?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if text.is_empty() || text.len() > TOPIC_CHARS_MAX || !text.bytes().all(allowed) || [".", ".."].contains(&text) {
         section.wrong(
-            "to",
+            name,
             format!("no topic has such a name: it has 1 to {TOPIC_CHARS_MAX} letters, digits, dots, _ and -"),
         );
         return None;

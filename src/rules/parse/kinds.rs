@@ -11,7 +11,7 @@ use crate::rules::step::{Action, Fallback};
 use std::sync::Arc;
 
 /// In the order of the documentation.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "default",
     "rename",
     "drop",
@@ -23,6 +23,7 @@ pub(super) const NAMES: [&str; 13] = [
     "pattern",
     "required",
     "derive",
+    "lookup",
     "filter",
     "deduplicate",
 ];
@@ -95,7 +96,7 @@ enum OnFailure {
 }
 
 /// `on_failure`, or `default`, which says it as well.
-fn fallback(body: &Section<'_>) -> Option<Fallback> {
+pub(super) fn fallback(body: &Section<'_>) -> Option<Fallback> {
     let words = [
         ("reject", OnFailure::Reject),
         ("null", OnFailure::Null),
@@ -282,6 +283,7 @@ pub(super) fn default_name(kind: &str, actions: &[Action], paths: &Paths) -> Str
         Action::Deduplicate { key, .. } => {
             Some(key.iter().map(|path| paths.shown(*path)).collect::<Vec<_>>().join(", "))
         }
+        Action::Lookup(lookup) => Some(format!("{} in {}", paths.shown(lookup.field), lookup.name)),
         Action::Filter { .. } => None,
     });
     let fields: Vec<String> = fields.collect();

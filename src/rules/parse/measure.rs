@@ -22,6 +22,9 @@ pub(in crate::rules) fn measures(text: &str) -> Result<Measures, Vec<RuleError>>
     let top = Section::new(&errors, table.get_ref(), 0, String::new());
     top.only(&["rule", "measure"]);
     for (index, section) in top.sections("rule").into_iter().enumerate() {
+        if section.has("lookup") {
+            section.wrong("lookup", "only clean looks up in other topics: measure what comes out of it");
+        }
         rule(index, section, &mut read, &mut paths);
     }
     if !top.has("measure") {

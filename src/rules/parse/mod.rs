@@ -6,6 +6,7 @@ mod conditions;
 mod group_by;
 mod insight;
 mod kinds;
+mod lookup;
 mod measure;
 mod section;
 mod table;
@@ -14,6 +15,7 @@ mod values;
 
 use super::group_by::GroupBy;
 use super::insight::Insight;
+use super::lookup::LookupTopic;
 use super::paths::Paths;
 use super::step::{Action, Step, Window};
 use super::{RuleError, RuleId, Rules, Table};
@@ -38,6 +40,7 @@ struct Read {
     windows: Vec<Window>,
     group_bys: Vec<GroupBy>,
     insights: Vec<Insight>,
+    lookups: Vec<LookupTopic>,
     table: Table,
 }
 
@@ -67,7 +70,9 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     if errors.len() > 0 {
         return Err(errors.into_sorted());
     }
-    Ok(read.into_rules(paths))
+    let rules = read.into_rules(paths);
+    lookup::refuse_conflicts(&rules, &top);
+    if errors.len() > 0 { Err(errors.into_sorted()) } else { Ok(rules) }
 }
 
 /// The file as tables, or what is wrong with it as TOML.
@@ -86,8 +91,8 @@ fn toml<'t>(text: &'t str, errors: &Errors<'_>) -> Option<Spanned<DeTable<'t>>> 
 
 impl Read {
     fn into_rules(self, paths: Paths) -> Rules {
-        let Self { names, steps, windows, group_bys, insights, table } = self;
-        Rules { names, steps, windows, group_bys, insights, paths, table }
+        let Self { names, steps, windows, group_bys, insights, lookups, table } = self;
+        Rules { names, steps, windows, group_bys, insights, lookups, paths, table }
     }
 }
 
@@ -111,7 +116,10 @@ fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) 
     };
     let id = RuleId(read.names.len());
     let Some(body) = section.section(kind) else { return };
-    let actions = kinds::read(kind, &body, paths);
+    let actions = match *kind {
+        "lookup" => lookup::read(&body, paths, &mut read.lookups).into_iter().collect(),
+        _ => kinds::read(kind, &body, paths),
+    };
     let window = kinds::window(kind, &body);
     let default_name = kinds::default_name(kind, &actions, paths);
     read.names.push(name(&section, default_name, &label, &read.names));

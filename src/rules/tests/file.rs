@@ -66,7 +66,7 @@ pattern = { field = \"a\", matches = '[a' }
     assert_eq!(
         shown(&errors),
         "\
-line 2, column 1: rule 1: there is no defualt (did you mean default?); here go name, default, rename, drop, cast, trim, case, map, range, pattern, required, derive, filter, deduplicate
+line 2, column 1: rule 1: there is no defualt (did you mean default?); here go name, default, rename, drop, cast, trim, case, map, range, pattern, required, derive, lookup, filter, deduplicate
 line 5, column 8: rule 2.cast: field is missing, as in field = \"a name or a /pointer\"
 line 5, column 10: rule 2.cast: there is no feild (did you mean field?); here go field, to, unit, on_failure, default
 line 5, column 28: rule 2.cast.to: \"itn\" is none of int, float, bool, string, time (did you mean int?)

@@ -9,6 +9,7 @@ mod rule;
 mod values;
 
 use super::*;
+use crate::rules::lookup::Lookups;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rule::{Outcome, Rule};
@@ -33,11 +34,13 @@ fn random_rules_make_of_random_records_what_a_slow_reading_makes_of_them() {
         let text: String = drawn.iter().enumerate().map(|(at, rule)| rule.toml(at)).collect();
         let compiled = rules(&text);
         let mut cleaner = Cleaner::new(Arc::clone(&compiled));
+        let lookups = tables(&compiled, &drawn);
         let mut out = Vec::new();
         for _ in 0..RECORDS {
             let record = values::record(&mut random);
             let value = values::written(&record, &mut random);
-            let verdict = cleaner.clean(&Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 }, &mut out);
+            let incoming = Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 };
+            let verdict = cleaner.clean_with(&incoming, lookups.tables(), &mut out);
             let (ours, at) = match &verdict {
                 Verdict::Kept => {
                     let made: serde_json::Value = serde_json::from_slice(&out).unwrap();
@@ -59,6 +62,77 @@ fn random_rules_make_of_random_records_what_a_slow_reading_makes_of_them() {
         );
     }
     assert!(outcomes.iter().all(|count| *count > FILES * RECORDS / 50), "one outcome is hardly seen: {outcomes:?}");
+}
+
+/// What is in the topics that these rules look up in.
+fn tables(compiled: &Arc<Rules>, drawn: &[Rule]) -> Lookups {
+    let mut lookups = Lookups::new(compiled, 1 << 20);
+    for (topic, table) in drawn.iter().filter_map(Rule::looked_up).enumerate() {
+        for (key, value) in table {
+            lookups.take(topic, Some(key.as_bytes()), Some(value.to_string().as_bytes())).unwrap();
+        }
+    }
+    lookups
+}
+
+#[test]
+fn where_something_is_held_of_records_it_is_the_same_whatever_random_rules_find_when_they_look_up() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let (mut taken, mut refused, mut differ, mut kept) = (0, 0, 0, 0);
+    while taken < FILES {
+        let mut drawn: Vec<Rule> = (0..random.random_range(1..4)).map(|_| Rule::draw(&mut random)).collect();
+        let at = random.random_range(0..=drawn.len());
+        drawn.insert(
+            at,
+            std::iter::repeat_with(|| Rule::draw(&mut random)).find(|one| one.looked_up().is_some()).unwrap(),
+        );
+        let mut text: String = drawn.iter().enumerate().map(|(at, rule)| rule.toml(at)).collect();
+        let mut field = || rule::spelled(&rule::field(&mut random));
+        text += &match taken % 3 {
+            0 => format!("[[rule]]\ndeduplicate = {{ key = {}, window = \"1m\" }}\n", field()),
+            1 => format!("[[insight]]\nfield = {}\n", field()),
+            _ => {
+                let sum = format!("aggregates = {{ sum = {{ sum = {} }} }}", field());
+                format!("[[group_by]]\nkey = {}\nwindow = \"1m\"\nto = \"g\"\n{sum}\n", field())
+            }
+        };
+        let compiled = match Rules::parse(&text) {
+            Ok(compiled) => Arc::new(compiled),
+            Err(errors) => {
+                assert!(
+                    errors.iter().all(|error| error.to_string().contains("what a lookup finds")),
+                    "{text}{errors:?}"
+                );
+                refused += 1;
+                continue;
+            }
+        };
+        taken += 1;
+        let lookups = tables(&compiled, &drawn);
+        let (mut with, mut without) = (Cleaner::new(Arc::clone(&compiled)), Cleaner::new(Arc::clone(&compiled)));
+        let (mut out, mut other) = (Vec::new(), Vec::new());
+        for _ in 0..RECORDS {
+            let value = values::record(&mut random).to_string();
+            let incoming = Incoming { value: Some(value.as_bytes()), timestamp_ms: 7 };
+            let verdict = with.clean_with(&incoming, lookups.tables(), &mut out);
+            let is_kept = verdict == Verdict::Kept;
+            assert_eq!(
+                is_kept,
+                without.clean(&incoming, &mut other) == Verdict::Kept,
+                "\n{text}\n{value}\n{verdict:?}"
+            );
+            if is_kept {
+                let held = |cleaner: &Cleaner| {
+                    format!("{:?} {:?} {:?}", cleaner.offered(), cleaner.grouped(), cleaner.noted())
+                };
+                assert_eq!(held(&with), held(&without), "\n{text}\n{value}");
+                kept += 1;
+                differ += usize::from(out != other);
+            }
+        }
+    }
+    assert!(refused > FILES / 10, "{refused} files are refused");
+    assert!(differ > 5, "{differ} of {kept} records differ by what is found");
 }
 
 /// Whether a record is a duplicate, or late, by looking at all records before, each time.

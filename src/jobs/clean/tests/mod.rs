@@ -11,6 +11,9 @@ mod duplicates;
 // What goes to files.
 mod files;
 
+// What another topic has.
+mod lookups;
+
 // Something goes wrong at every request in turn.
 mod doubts;
 mod grouped;

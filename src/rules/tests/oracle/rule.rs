@@ -1,12 +1,13 @@
 //! A random rule: how it is written in a file, and what it does to a whole document.
 
 use super::super::Class;
-use super::values::{NAMES, value};
+use super::values::{NAMES, record, text, value};
 use cast::{At, cast, moment};
 use condition::Condition;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 mod cast;
 
@@ -35,6 +36,8 @@ enum Kind {
     Required(Field),
     Part(Field, Field, &'static str, &'static str),
     Template(Field, Field, Field),
+    /// Field, what is taken as what, and what is there.
+    Lookup(Field, Vec<(Field, Field)>, BTreeMap<String, Value>),
     Filter(bool, Condition),
 }
 
@@ -107,7 +110,7 @@ impl Rule {
             3 => Fail::Keep,
             _ => Fail::Default(constant(random)),
         };
-        let kind = match random.random_range(0..15) {
+        let kind = match random.random_range(0..16) {
             0 => Kind::Default(field(random), constant(random)),
             1 => loop {
                 let (from, to) = (field(random), field(random));
@@ -144,6 +147,17 @@ impl Rule {
                 Kind::Part(field(random), field(random), one_of(random, &parts), one_of(random, &UNITS))
             }
             12 => Kind::Template(field(random), field(random), field(random)),
+            13 => {
+                let mut takes: Vec<(Field, Field)> = Vec::new();
+                while takes.is_empty() || random.random() {
+                    let to = field(random);
+                    if takes.iter().all(|(other, _)| !to.starts_with(other) && !other.starts_with(&to)) {
+                        takes.push((to, field(random)));
+                    }
+                }
+                let table = (0..20).map(|_| (text(random).to_owned(), record(random))).collect();
+                Kind::Lookup(field(random), takes, table)
+            }
             _ => Kind::Filter(random.random(), Condition::draw(random, 0)),
         };
         Self { kind, fail }
@@ -191,6 +205,14 @@ impl Rule {
                     of(field),
                     braced(one),
                     braced(two)
+                )
+            }
+            Kind::Lookup(field, takes, _) => {
+                let takes: Vec<String> = takes.iter().map(|(to, from)| format!("{} = {}", of(to), of(from))).collect();
+                format!(
+                    "lookup = {{ field = {}, topic = \"t{at}\", take = {{ {} }}{fail} }}",
+                    of(field),
+                    takes.join(", ")
                 )
             }
             Kind::Filter(keep, condition) => {
@@ -244,9 +266,30 @@ impl Rule {
                 let made = text(one).and_then(|one| Ok(format!("{one}-{{{}", text(two)?).into()));
                 self.put_or_fall_back(root, field, made)?;
             }
+            Kind::Lookup(field, takes, table) => {
+                let key = match get(root, field) {
+                    None | Some(Value::Null) => Err(Class::Missing),
+                    Some(Value::Array(_) | Value::Object(_)) => Err(Class::WrongType),
+                    Some(key) => Ok(shown(key)),
+                };
+                for (to, from) in takes {
+                    let held = key.as_ref().map(|key| table.get(key)).map_err(|class| *class);
+                    let found = held.map(|held| held.and_then(|held| get(held, from)).filter(|found| !found.is_null()));
+                    let found = found.and_then(|found| found.cloned().ok_or(Class::NotFound));
+                    self.put_or_fall_back(root, to, found)?;
+                }
+            }
             Kind::Filter(keep, condition) => return condition.holds(root).map(|holds| holds == *keep),
         }
         Ok(true)
+    }
+
+    /// What is in the topic that it looks up in, if it does.
+    pub(super) fn looked_up(&self) -> Option<&BTreeMap<String, Value>> {
+        match &self.kind {
+            Kind::Lookup(_, _, table) => Some(table),
+            _ => None,
+        }
     }
 
     fn change(
