@@ -149,6 +149,11 @@ impl StageTimes {
         self.0[stage as usize]
     }
 
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|stage| self.0[stage].saturating_add(other.0[stage])))
+    }
+
     /// What was added since `before`.
     pub fn since(self, before: Self) -> Self {
         Self(std::array::from_fn(|stage| self.0[stage].saturating_sub(before.0[stage])))
