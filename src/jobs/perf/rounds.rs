@@ -230,7 +230,7 @@ impl Bench<'_> {
         let settings = self.merge_settings(topic, jobs)?;
         let tells_peak = Usage::forget_peak();
         let before = Usage::now().cpu_seconds;
-        let report = merge::run(&settings, self.cx).await?;
+        let report = merge::run(&settings, self.cx).await.map_err(bare)?;
         Ok(Merged {
             seconds: report.seconds,
             cpu_seconds: report.cpu_seconds - before,
@@ -293,6 +293,14 @@ impl Bench<'_> {
                 report.output_records()
             ))),
         }
+    }
+}
+
+/// What stopped a merge, without how to go on with it: nobody will, its topics are deleted.
+fn bare(error: JobError) -> JobError {
+    match error {
+        JobError::Paused { error, .. } | JobError::Stopped { error, .. } => bare(*error),
+        error => error,
     }
 }
 

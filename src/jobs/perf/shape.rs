@@ -54,7 +54,7 @@ impl Shape {
     }
 
     /// Bytes beside the key in each record; with 0 the value is the key.
-    pub(super) fn payload_bytes(self) -> usize {
+    pub fn payload_bytes(self) -> usize {
         match self {
             Self::M118 => 100,
             Self::L1k => 1024,
@@ -71,7 +71,7 @@ impl Shape {
     }
 
     /// The sorted keys of each partition, `records` in all.
-    pub(super) fn keys(self, seed: u64, partitions: u32, records: u64) -> impl Iterator<Item = SortedInts> {
+    pub fn keys(self, seed: u64, partitions: u32, records: u64) -> impl Iterator<Item = SortedInts> {
         let skew = (self == Self::Skewed).then_some(0.9);
         let counts = share_out(records, partitions, skew).into_iter().zip(0..partitions);
         counts.map(move |(count, partition)| SortedInts::new(seed, partition, self.range(partition, partitions), count))
