@@ -97,8 +97,8 @@ impl PerfReport {
     /// A row for each way to write, for fetching, for the merge.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let (wall, own) = (self.wall_way(), self.wall().median());
-        let row = |work: &str, batch_bytes: String, in_flight: String, rates: Series, of_wall: bool| {
-            let megabytes = rates.median() * self.settings.shape.record_bytes() as f64 / 1e6;
+        let row = |work: &str, batch_bytes: String, in_flight: String, rates: Series, writes: bool| {
+            let megabytes = rates.median() * self.measured.record_bytes / 1e6;
             let count = |rate: f64| format!("{rate:.0}");
             vec![
                 work.to_owned(),
@@ -107,8 +107,8 @@ impl PerfReport {
                 count(rates.median()),
                 count(rates.min()),
                 count(rates.max()),
-                format!("{megabytes:.1}"),
-                if of_wall { format!("{:.2}", share(rates.median(), own)) } else { String::new() },
+                if writes { format!("{megabytes:.1}") } else { String::new() },
+                if writes { format!("{:.2}", share(rates.median(), own)) } else { String::new() },
             ]
         };
         let ways = self.measured.ways.iter().enumerate().map(|(index, way)| {
@@ -146,6 +146,7 @@ impl PerfReport {
             "delivery": settings.delivery.name(),
             "compression": settings.codec.name(),
             "batch_bytes": settings.batch_bytes,
+            "record_bytes": rounded(measured.record_bytes),
             "rounds": measured.rounds.len(),
             "complete": measured.stopped.is_none(),
             "wall_records_per_second": rate(&wall),
@@ -260,6 +261,7 @@ mod tests {
         let measured = Measured {
             ways: vec![way(250_000, 1), way(500_000, 2)],
             rounds: vec![round([900.0, 1000.0], 1.25), round([1500.0, 1250.0], 1.0), round([800.0, 1100.0], 2.0)],
+            record_bytes: 20.0,
             verify_seconds: 3.21,
             verified: 4,
             stopped: None,

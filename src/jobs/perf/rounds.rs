@@ -3,11 +3,11 @@
 use super::PerfSettings;
 use super::fill::fill;
 use super::prebuilt::{as_written, cut_anew};
-use super::wall::{Way, replay, ways};
+use super::wall::{Replayed, Way, replay, ways};
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Signal;
-use crate::base::units::show_count;
+use crate::base::units::{show_count, show_size};
 use crate::batch::{Batches, Codec};
 use crate::client::{Cluster, OffsetAt, PartitionReader, ReadOptions};
 use crate::jobs::JobContext;
@@ -42,6 +42,8 @@ pub struct Measured {
     pub ways: Vec<Way>,
     /// The rounds that were done to their ends.
     pub rounds: Vec<Round>,
+    /// What a record of the output takes in its batch.
+    pub record_bytes: f64,
     /// What all proofs took, that of the first merge as well.
     pub verify_seconds: f64,
     /// How many merges were proved.
@@ -140,7 +142,9 @@ impl Bench<'_> {
                     let topic = self.own(format!("wall-{number}-{}", way + 1)).await?;
                     let wall = self.unless_stopped(self.wall(first, topic.name(), measured.ways[way], bytes_max)).await;
                     topic.delete(self.cluster).await;
-                    round.walls[way] = wall?;
+                    let Replayed { records_per_second, record_bytes } = wall?;
+                    round.walls[way] = records_per_second;
+                    measured.record_bytes = record_bytes;
                 }
                 Turn::Merge => {
                     let topic = self.own(format!("out-{number}")).await?;
@@ -178,7 +182,7 @@ impl Bench<'_> {
     }
 
     /// Writes the output of the first merge again, in batches that are there already.
-    async fn wall(self, first: &str, topic: &str, way: Way, bytes_max: usize) -> Result<f64, JobError> {
+    async fn wall(self, first: &str, topic: &str, way: Way, bytes_max: usize) -> Result<Replayed, JobError> {
         let batches = self.prebuilt(first, way, bytes_max).await?;
         self.cx.progress.begin("produce alone", batches.iter().map(|batch| u64::from(batch.records)).sum());
         replay(&self, topic, batches, way.in_flight).await
@@ -229,11 +233,16 @@ impl Bench<'_> {
     async fn merge(self, topic: &str, jobs: &str) -> Result<Merged, JobError> {
         let settings = self.merge_settings(topic, jobs)?;
         let tells_peak = Usage::forget_peak();
-        let before = Usage::now().cpu_seconds;
+        let before = Usage::now();
         let report = merge::run(&settings, self.cx).await.map_err(bare)?;
+        tracing::debug!(
+            "memory of the merge into {topic}: {} before it began, {} at most",
+            show_size(before.memory_bytes),
+            show_size(report.peak_memory_bytes)
+        );
         Ok(Merged {
             seconds: report.seconds,
-            cpu_seconds: report.cpu_seconds - before,
+            cpu_seconds: report.cpu_seconds - before.cpu_seconds,
             peak_memory_bytes: tells_peak.then_some(report.peak_memory_bytes),
             stages: report.stages,
         })

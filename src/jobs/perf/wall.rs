@@ -28,18 +28,27 @@ pub(super) fn ways(batch_bytes: usize, bytes_max: usize) -> Vec<Way> {
     sizes.into_iter().flat_map(of_size).collect()
 }
 
-/// Writes the batches to the one partition of `topic`, which is empty; gives how many records a second that were.
+/// What came of writing them once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Replayed {
+    pub(super) records_per_second: f64,
+    /// What a record took in its batch.
+    pub(super) record_bytes: f64,
+}
+
+/// Writes the batches to the one partition of `topic`, which is empty.
 pub(super) async fn replay(
     bench: &Bench<'_>,
     topic: &str,
     batches: Vec<Outgoing>,
     in_flight: usize,
-) -> Result<f64, JobError> {
+) -> Result<Replayed, JobError> {
     let options = WriteOptions { in_flight_max: in_flight, ..WriteOptions::default() };
     let to = TopicPartition::new(topic, 0);
     // Its number comes from the cluster, and is asked for before the clock runs.
     let mut writer = bench.cluster.writer(to, 0, options).await?;
     let records: u64 = batches.iter().map(|batch| u64::from(batch.records)).sum();
+    let bytes: usize = batches.iter().map(|batch| batch.len).sum();
     let began = Instant::now();
     for batch in batches {
         let (records, bytes) = (batch.records, batch.len);
@@ -50,7 +59,10 @@ pub(super) async fn replay(
     let seconds = began.elapsed().as_secs_f64();
     // Every base offset was held against the one before: all of them are there, once.
     match writer.appended().records() {
-        stored if stored == records => Ok(records as f64 / seconds.max(1e-9)),
+        stored if stored == records => Ok(Replayed {
+            records_per_second: records as f64 / seconds.max(1e-9),
+            record_bytes: bytes as f64 / records.max(1) as f64,
+        }),
         stored => Err(JobError::Refused(format!("{topic}: {records} records were sent, {stored} are stored"))),
     }
 }
