@@ -14,8 +14,9 @@
 //!   round runs backwards: whoever comes last in one comes first in the next.
 //! - The wall is the best of several ways to write the same records (sizes of batches, requests in flight), each by its median: a
 //!   wall that is too low would flatter the merge.
-//! - Nothing is made for the wall while it is timed, and nothing of it is in memory while a merge is: its batches are read
-//!   again each time, from the output of the first merge.
+//! - Nothing is made for the wall while it is timed: its batches are read anew each time, from the output of the first merge.
+//!   They are let go before a merge begins, but the process keeps their memory. So the memory that is told is that of the
+//!   first merge, before there was any of it.
 //! - No promise is traded for a figure. The merge runs as the command does, and each output is verified, outside of what is timed.
 
 // Records of a known shape, and a topic of them.
