@@ -45,12 +45,13 @@ pub(super) async fn as_written(
 
 /// Which offsets of an output that ends at `end` and takes about `bytes` are held.
 fn stretches(end: i64, bytes: u64) -> Vec<Range<i64>> {
-    if bytes <= POOL_BYTES || end < STRETCHES {
-        return vec![0..end];
-    }
-    let every = end / STRETCHES;
-    let taken = (i128::from(every) * i128::from(POOL_BYTES) / i128::from(bytes)) as i64;
-    (0..STRETCHES).map(|stretch| stretch * every).map(|start| start..start + taken.max(1)).collect()
+    let stretches = if bytes <= POOL_BYTES || end < STRETCHES { 1 } else { STRETCHES };
+    let every = end / stretches;
+    let taken = match stretches {
+        1 => every,
+        _ => (i128::from(every) * i128::from(POOL_BYTES) / i128::from(bytes)) as i64,
+    };
+    (0..stretches).map(|stretch| stretch * every).map(|start| start..start + taken.max(1)).collect()
 }
 
 fn unsent(batch: &Batch<'_>) -> Result<Outgoing, BatchError> {
@@ -195,9 +196,12 @@ mod tests {
 
     #[test]
     fn a_large_output_is_held_in_pieces_from_all_of_it() {
-        assert_eq!(stretches(1000, 10), [0..1000]);
-        assert_eq!(stretches(3, 10 * POOL_BYTES), [0..3]);
-        let pieces = stretches(8_000_000, 4 * POOL_BYTES);
-        assert_eq!((pieces.len(), pieces[0].clone(), pieces[7].clone()), (8, 0..250_000, 7_000_000..7_250_000));
+        let pieces = |end, bytes| -> Vec<(i64, i64)> {
+            stretches(end, bytes).into_iter().map(|range| (range.start, range.end)).collect()
+        };
+        assert_eq!(pieces(1000, 10), [(0, 1000)]);
+        assert_eq!(pieces(3, 10 * POOL_BYTES), [(0, 3)]);
+        let pieces = pieces(8_000_000, 4 * POOL_BYTES);
+        assert_eq!((pieces.len(), pieces[0], pieces[7]), (8, (0, 250_000), (7_000_000, 7_250_000)));
     }
 }
