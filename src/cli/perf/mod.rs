@@ -27,7 +27,7 @@ the other:
   - the merge, as kmerge merge does it, from its first look at the cluster to its last commit. Its output is verified record by \
     record each time, outside of what is timed; one that is wrong ends it with status 4.
 Every other round runs backwards, and a merge that is not counted warms everything up. What is told is the median of the rounds, with the \
-least and the most of them. OF-WALL is a part of the wall; bound by: who the merges waited for, or merge, if for nobody.
+least and the most of them. OF-WALL is a part of the wall; bound by: whom the merges waited for, or merge, where that was less than a quarter of their time.
 
 Shapes: ints10, values from 1 to 10, long runs of ties; dense, random values of 32 bits; disjoint, the same, each partition behind the \
 one before it; skewed, the same, nine tenths of them in one partition; m118, a random key and 100 bytes (about 118 in the \
