@@ -73,7 +73,7 @@ impl Bench {
         let payload = vec![b'x'; shape.payload_bytes()];
         let batch_records = (BATCH_BYTES / (20 + payload.len())).min(BATCH_RECORDS_MAX);
         let mut records = 0;
-        for (partition, keys) in shape.keys(RECORDS).iter().enumerate() {
+        for (partition, keys) in shapes::keys(shape, RECORDS).iter().enumerate() {
             for (batch, keys) in keys.chunks(batch_records).enumerate() {
                 let mut writer = BatchWriter::new(Codec::None);
                 for key in keys {
@@ -143,7 +143,7 @@ fn fetch_merge(c: &mut Criterion) {
     let bench = Bench::start();
     let mut group = c.benchmark_group("fetch_merge");
     group.sample_size(10);
-    for shape in shapes::ALL {
+    for shape in Shape::ALL {
         group.throughput(Throughput::Elements(bench.fill(shape)));
         let strategies: &[Strategy] =
             if shape.payload_bytes() == 0 { &[Strategy::Merge, Strategy::Count] } else { &[Strategy::Merge] };

@@ -4,9 +4,9 @@
 //! arguments every kernel is run once, so that a broken one is noticed without the tool that counts.
 
 #![allow(missing_docs, reason = "there is no interface")]
+#![allow(clippy::print_stdout, reason = "what a script reads")]
 
 mod logins;
-#[expect(dead_code, reason = "other benches go through all shapes and print their names")]
 mod shapes;
 
 use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader};
@@ -26,9 +26,10 @@ const BUDGET: usize = 16 << 20;
 
 /// What a round does, with everything that it needs at hand.
 type Kernel = Box<dyn FnMut()>;
+type Named = (&'static str, fn() -> Kernel);
 
 /// By name; what is made beforehand is made for the one that is asked for.
-const KERNELS: [(&str, fn() -> Kernel); 10] = [
+const KERNELS: [Named; 10] = [
     ("batch read, dense", || read(Shape::Dense)),
     ("batch read, m118", || read(Shape::M118)),
     ("batch written, dense", || write(Shape::Dense)),
@@ -50,7 +51,7 @@ fn records(shape: Shape) -> Vec<(Option<String>, String)> {
         true => (None, key.to_string()),
         false => (Some(key.to_string()), payload.clone()),
     };
-    shape.keys(RECORDS).into_iter().flatten().map(record).collect()
+    shapes::keys(shape, RECORDS).into_iter().flatten().map(record).collect()
 }
 
 fn written(writer: &mut BatchWriter, records: &[(Option<String>, String)]) -> Vec<u8> {
@@ -88,7 +89,7 @@ fn write(shape: Shape) -> Kernel {
 }
 
 fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
-    let values = Shape::Dense.keys(RECORDS).into_iter().flatten().map(|number| (None, value(number)));
+    let values = shapes::keys(Shape::Dense, RECORDS).into_iter().flatten().map(|number| (None, value(number)));
     let bytes = written(&mut BatchWriter::new(Codec::None), &values.collect::<Vec<_>>());
     let plan = KeyPlan::parse(&[spec.to_owned()], Order::Asc).unwrap();
     let (mut reader, mut rest) = (RecordReader::new(BUDGET), Vec::new());
@@ -106,7 +107,7 @@ fn merge(shape: Shape) -> Kernel {
     /// Keys of a source at hand at a time, and of the order that is asked for at once: as the engine has them.
     const STRETCH: usize = 4096;
     const ORDER: usize = 8192;
-    let partitions = shape.keys(RECORDS);
+    let partitions = shapes::keys(shape, RECORDS);
     let mut order = Vec::with_capacity(ORDER);
     Box::new(move || {
         let mut merge = LaneMerge::new(partitions.len());

@@ -85,8 +85,8 @@ fn check(shape: Shape, partitions: &[Vec<u64>]) {
 
 fn merge_alone(c: &mut Criterion) {
     let mut group = c.benchmark_group("merge");
-    for shape in shapes::ALL.into_iter().filter(|shape| shape.payload_bytes() == 0) {
-        let partitions = shape.keys(RECORDS);
+    for shape in Shape::ALL.into_iter().filter(|shape| shape.payload_bytes() == 0) {
+        let partitions = shapes::keys(shape, RECORDS);
         check(shape, &partitions);
         group.throughput(Throughput::Elements(partitions.iter().map(Vec::len).sum::<usize>() as u64));
         group.bench_with_input(BenchmarkId::new("heap", shape.name()), &partitions, |b, partitions| {

@@ -19,7 +19,7 @@
 //! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
-//!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `generate` (sample data), `produce`
+//!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `perf` (how near a merge comes to what it takes), `generate` (sample data), `produce`
 //!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way; `lookups`:
 //!   topics that rules look up in), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
@@ -44,12 +44,12 @@
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
 //! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs.
-//! - [`observe`]: how far a job is, what the process has used, how numbers are spread (`histogram`) and drawn (`plot`), told to
+//! - [`observe`]: how far a job is, where the time of a merge goes (`stages`), what the process has used, how numbers are spread (`histogram`) and drawn (`plot`), told to
 //!   Prometheus (`exposition`) over HTTP (`http`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.
 //!
 //! The binary (`src/main.rs`, `src/cli/`) stands above: one file per command, or a folder where a command has several of
-//! its own (`src/cli/clean/`, `src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/monitor/`, `src/cli/broker/`), and the
+//! its own (`src/cli/clean/`, `src/cli/generate/`, `src/cli/topic/`, `src/cli/group/`, `src/cli/monitor/`, `src/cli/perf/`, `src/cli/broker/`), and the
 //! only place that knows of clap, anyhow and indicatif.
 //!
 //! # What always holds

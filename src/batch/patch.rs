@@ -69,6 +69,14 @@ impl<'a> BatchMut<'a> {
         self.put(CRC_AT, &(crc ^ shifted).to_be_bytes());
     }
 
+    /// Takes away whose it is and where it lay, as if it had never been sent, and computes the checksum again.
+    pub fn unsign(&mut self) {
+        self.set_base_offset(0);
+        self.set_leader_epoch(-1);
+        self.bytes[ATTRIBUTES_AT + 1] &= !(TRANSACTIONAL_BIT as u8);
+        self.set_producer(-1, -1, -1);
+    }
+
     fn put(&mut self, at: usize, bytes: &[u8]) {
         // A whole batch has a whole header, and all fields lie in it.
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);

@@ -26,15 +26,19 @@ impl Context {
 
     /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
     pub fn brokers(&self) -> anyhow::Result<Vec<String>> {
-        let list = addresses(self.global.brokers.clone());
-        if list.is_empty() {
+        let Some(list) = self.brokers_if_any() else {
             return Err(UsageError::new(
                 "no broker address: give --brokers HOST:PORT or set KMERGE_BROKERS (to try things without a cluster: \
                  kmerge demo, or kmerge broker)",
             )
             .into());
-        }
+        };
         Ok(list)
+    }
+
+    /// The same, where a command can do without.
+    pub fn brokers_if_any(&self) -> Option<Vec<String>> {
+        Some(addresses(self.global.brokers.clone())).filter(|list| !list.is_empty())
     }
 
     /// What a job on the cluster runs in.

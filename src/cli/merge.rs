@@ -51,6 +51,9 @@ What to know:
   - The output keeps the records' timestamps, and brokers delete by those: a topic whose retention would take records as old \
     as the input's, or as many, is refused (retention.ms=-1 keeps them; --allow-retention-loss lets them go). So are a \
     compacted topic, and one that stamps records itself (--allow-append-time).
+  - The summary says what the merge was bound by: the broker, where the merge waited for it a quarter of its time or more, else \
+    the merge itself. -v and the report (stage_seconds, bound_by) tell what each task worked and waited. How near it comes to what the \
+    broker takes: kmerge perf.
   - --strategy count writes all records with one timestamp, the time the merge was planned.
   - --client rskafka does the same job on a client that shares no code with ours, as a second opinion: several times slower, \
     at-least-once, no transactions, no lz4 or zstd, no null header values; repeated headers collapse, and the process \

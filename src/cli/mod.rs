@@ -94,7 +94,7 @@ pub enum Command {
     Produce(produce::ProduceArgs),
     /// Put the records of a topic right by rules, on their way to another topic, exactly once.
     Clean(Box<clean::CleanArgs>),
-    /// Measure what a cluster takes: rates of records over several numbers of partitions.
+    /// Measure how near a merge comes to what the cluster takes, or what it makes of rates of records.
     Perf(perf::PerfArgs),
     /// Make, list, describe, change, move and delete topics.
     #[command(visible_alias = "topics")]
@@ -142,7 +142,7 @@ impl Command {
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     output::start_log(&cli.global);
     if cli.global.output == global::OutputForm::Csv && !cli.command.tells_a_table() {
-        let why = "--output csv: this command's report is no table (those of stats, measure, perf load, topic list, topic describe, group list, group lag and \
+        let why = "--output csv: this command's report is no table (those of stats, measure, perf, topic list, topic describe, group list, group lag and \
                    monitor are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());

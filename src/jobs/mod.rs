@@ -44,6 +44,9 @@ pub mod monitor;
 // What does a cluster make of a rate of records?
 pub mod load;
 
+// How near does a merge come to what it takes?
+pub mod perf;
+
 // What a job was about to do and how far it came, kept in the cluster.
 mod ledger;
 

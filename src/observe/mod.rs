@@ -7,4 +7,5 @@ pub mod metrics;
 pub mod phase;
 pub mod plot;
 pub mod progress;
+pub mod stages;
 pub mod usage;

@@ -1,5 +1,6 @@
 //! How far a job is: counters that the job moves and a terminal, a log or Prometheus reads.
 
+use super::stages::Stages;
 use crate::base::place::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,6 +20,7 @@ struct Inner {
     bytes_done: AtomicU64,
     phase: Mutex<Phases>,
     waiting: Mutex<Waiting>,
+    stages: Stages,
 }
 
 /// The phase, and what the ones before it did.
@@ -128,6 +130,11 @@ impl Progress {
             *all.entry(who.clone()).or_default() += since.elapsed();
         }
         all
+    }
+
+    /// Where the time of a merge goes.
+    pub fn stages(&self) -> &Stages {
+        &self.inner.stages
     }
 
     fn done(&self) -> Done {

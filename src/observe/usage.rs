@@ -18,6 +18,11 @@ impl Usage {
         let (memory_bytes, peak_memory_bytes) = memory();
         Self { memory_bytes, peak_memory_bytes, cpu_seconds: cpu_seconds() }
     }
+
+    /// Lets the peak of memory begin anew at what is resident now; `false` where the system cannot do that.
+    pub fn forget_peak() -> bool {
+        forget_peak()
+    }
 }
 
 /// To the nanosecond: the ticks of /proc/self/stat are longer than a batch of records takes.
@@ -37,6 +42,17 @@ fn memory() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bytes = |field: &str| bytes_in(&status, field).unwrap_or(0);
     (bytes("VmRSS:"), bytes("VmHWM:"))
+}
+
+/// Linux has a file for it, see proc(5): what is written there says what to clear.
+#[cfg(target_os = "linux")]
+fn forget_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_peak() -> bool {
+    false
 }
 
 /// Elsewhere the standard library has no such accounts.

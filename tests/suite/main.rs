@@ -12,6 +12,7 @@ mod job_records;
 mod keeping;
 mod memory;
 mod merge;
+mod merge_bound;
 mod merging_killed;
 mod plain_faults;
 mod refusals;
@@ -48,6 +49,7 @@ mod reconcile;
 // What is in a topic, and what a cluster takes.
 mod measure;
 mod perf_load;
+mod perf_merge;
 mod stats;
 
 // The commands around them.

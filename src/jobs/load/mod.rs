@@ -25,6 +25,7 @@ mod topic;
 mod trial;
 
 pub use report::{COLUMNS, LoadReport};
+pub(super) use topic::OwnTopic;
 pub use trial::Trial;
 
 use super::JobContext;
@@ -33,7 +34,6 @@ use super::pour::PourSettings;
 use crate::base::units::show_count;
 use crate::client::Cluster;
 use std::time::Duration;
-use topic::OwnTopic;
 
 /// What the names of all topics begin with that are made here.
 pub const PREFIX: &str = "kmerge-perf-";

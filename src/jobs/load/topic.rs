@@ -1,28 +1,24 @@
-//! A topic of a trial's own: made by it, under a name that nobody else has, and deleted by it.
+//! A topic of a measurement's own: made by it, under a name that nobody else has, and deleted by it.
 
 use crate::client::{ClientError, Cluster, NewTopic};
 use crate::jobs::error::JobError;
 
 /// See the module's head.
-pub(super) struct OwnTopic(String);
+pub(in crate::jobs) struct OwnTopic(String);
 
 impl OwnTopic {
     /// Makes it; one that is there already is somebody else's.
-    pub(super) async fn make(
+    pub(in crate::jobs) async fn make(
         cluster: &Cluster,
         name: String,
         partitions: u32,
         replication_factor: Option<i16>,
     ) -> Result<Self, JobError> {
-        match cluster.topic(&name).await {
-            Err(ClientError::UnknownTopic { .. }) => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => return Err(JobError::Refused(format!("{name} is there already, and we did not make it"))),
-        }
-        // Records are of now and gone in a minute; a cluster that keeps them briefly may keep them longer here.
-        let mut topic = NewTopic::new(name.as_str(), partitions as i32).config("retention.ms", "-1");
+        let own = Self::claim(cluster, name).await?;
+        // Records are of now and gone in a minute; a cluster that keeps them briefly, or few, may keep them longer here.
+        let mut topic =
+            NewTopic::new(own.name(), partitions as i32).config("retention.ms", "-1").config("retention.bytes", "-1");
         topic.replication_factor = replication_factor.unwrap_or(topic.replication_factor);
-        let own = Self(name);
         match cluster.create_topic(&topic).await {
             Ok(_) => Ok(own),
             Err(error) => {
@@ -33,12 +29,21 @@ impl OwnTopic {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// Says that this one is ours, before whoever writes to it makes it.
+    pub(in crate::jobs) async fn claim(cluster: &Cluster, name: String) -> Result<Self, JobError> {
+        match cluster.topic(&name).await {
+            Err(ClientError::UnknownTopic { .. }) => Ok(Self(name)),
+            Err(error) => Err(error.into()),
+            Ok(_) => Err(JobError::Refused(format!("{name} is there already, and we did not make it"))),
+        }
+    }
+
+    pub(in crate::jobs) fn name(&self) -> &str {
         &self.0
     }
 
     /// Deletes it. That it cannot be is no reason to lose what was measured.
-    pub(super) async fn delete(self, cluster: &Cluster) {
+    pub(in crate::jobs) async fn delete(self, cluster: &Cluster) {
         match cluster.delete_topic(&self.0).await {
             Ok(()) | Err(ClientError::UnknownTopic { .. }) => {}
             Err(error) => tracing::warn!("{0} is left behind ({error}): kmerge topic delete {0}", self.0),

@@ -244,6 +244,16 @@ pub async fn plan(settings: &MergeSettings, cx: &JobContext) -> Result<Plan, Job
 
 /// Merges.
 pub async fn run(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
+    let before = cx.progress.stages().times();
+    let report = merged(settings, cx).await?;
+    let stages = cx.progress.stages().times().since(before);
+    if stages.bound().is_some() {
+        tracing::debug!("of the time of each task of the merge: {}", stages.shares());
+    }
+    Ok(MergeReport { stages, ..report })
+}
+
+async fn merged(settings: &MergeSettings, cx: &JobContext) -> Result<MergeReport, JobError> {
     let began = Instant::now();
     cx.progress.begin("look", 0);
     if settings.delivery == Delivery::ExactlyOnce {

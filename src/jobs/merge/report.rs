@@ -6,6 +6,7 @@ use crate::base::appended::Appended;
 use crate::base::units::{show_count, show_size};
 use crate::jobs::JobContext;
 use crate::keys::{KeyPart, Order};
+use crate::observe::stages::{Bound, StageTimes};
 use crate::observe::usage::Usage;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct MergeReport {
     pub peak_memory_bytes: u64,
     /// Processor time of the process.
     pub cpu_seconds: f64,
+    /// What each of its stages took.
+    pub stages: StageTimes,
     /// The command that proves the output.
     pub verify_command: String,
 }
@@ -66,6 +69,7 @@ impl MergeReport {
             said: None,
             peak_memory_bytes: usage.peak_memory_bytes,
             cpu_seconds: usage.cpu_seconds,
+            stages: StageTimes::default(),
             verify_command: verify_command(plan, settings, cx, appended.start()),
         }
     }
@@ -98,6 +102,8 @@ impl MergeReport {
             "resumed_at": self.resumed_at,
             "peak_memory_bytes": self.peak_memory_bytes,
             "cpu_seconds": self.cpu_seconds,
+            "stage_seconds": self.stages.to_json(),
+            "bound_by": self.stages.bound().map(Bound::name),
             "verify_command": self.verify_command,
         })
     }
@@ -119,7 +125,8 @@ impl MergeReport {
                 self.cpu_seconds,
             ),
         };
-        format!("{said}{merged}prove it: {}", self.verify_command)
+        let bound = self.stages.summary().map(|bound| format!("{bound}\n")).unwrap_or_default();
+        format!("{said}{merged}{bound}prove it: {}", self.verify_command)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::jobs::windows::Windows;
 use crate::keys::KeyPlan;
 use crate::merge::{Backwards, Lane};
 use crate::observe::phase::Phase;
+use crate::observe::stages::{Stage, Watch};
 use crate::ports::Source as _;
 use std::ops::Range;
 
@@ -117,7 +118,13 @@ impl Input {
     }
 
     /// Decodes the next stretch into `lane`; `false` at the end of the range. All records at hand must have been taken.
-    pub(super) async fn refill(&mut self, lane: &mut Lane, keys: &KeyPlan, cx: &JobContext) -> Result<bool, JobError> {
+    pub(super) async fn refill(
+        &mut self,
+        lane: &mut Lane,
+        keys: &KeyPlan,
+        cx: &JobContext,
+        watch: &Watch,
+    ) -> Result<bool, JobError> {
         self.keep_last();
         self.slab.clear(self.shares.unfold_bytes);
         loop {
@@ -127,7 +134,7 @@ impl Input {
             }
             match pause {
                 Pause::RangeDone => return Ok(false),
-                _ if !self.next_window(cx).await? => {
+                _ if !self.next_window(cx, watch).await? => {
                     // It may end in markers or holes.
                     self.position = self.source.range.end;
                     return Ok(false);
@@ -145,7 +152,7 @@ impl Input {
         }
     }
 
-    async fn next_window(&mut self, cx: &JobContext) -> Result<bool, JobError> {
+    async fn next_window(&mut self, cx: &JobContext, watch: &Watch) -> Result<bool, JobError> {
         self.batch = 0..0;
         if self.position >= self.source.range.end {
             return Ok(false);
@@ -154,7 +161,9 @@ impl Input {
         let next = async {
             cx.phases.reached(Phase::Fetch);
             cx.progress.waiting_for(Some(partition));
+            watch.lap(Stage::Decode);
             let more = self.windows.next(&mut self.window).await;
+            watch.lap(Stage::AwaitFetch);
             cx.progress.waiting_for(None);
             more
         };

@@ -12,6 +12,7 @@
 mod input;
 mod share;
 mod slab;
+mod timed;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,10 @@ use crate::jobs::error::JobError;
 use crate::jobs::outlet::{Closed, Cut, Outlet, Room};
 use crate::jobs::windows::{Slack, Windows};
 use crate::merge::{Lane, LaneMerge, Stop};
+use crate::observe::stages::{Stage, Watch};
 use crate::ports::{Sink, Source};
 use input::Input;
+use timed::{TimedSink, TimedSource};
 
 /// Batches that wait while the ones before them are committed: what is merged in that time, if memory is given for it.
 const BATCHES_WAITING_MAX: usize = 8;
@@ -79,7 +82,8 @@ impl<'a> Engine<'a> {
         let slack = ByteBudget::new(shares.slack_bytes);
         let inputs = sources.into_iter().map(|source| {
             let larger = Slack::new(&slack, move |window, piece| shares.way_out(window, piece));
-            let windows = Windows::start(open(source, &shares), shares.window_bytes, Some(larger));
+            let from = TimedSource { source: open(source, &shares), watch: cx.progress.stages().watch() };
+            let windows = Windows::start(from, shares.window_bytes, Some(larger));
             Input::new(source.clone(), windows, shares, &slack)
         });
         let inputs = inputs.collect();
@@ -96,8 +100,10 @@ impl<'a> Engine<'a> {
         S: Sink,
         JobError: From<S::Error>,
     {
+        let watch = self.cx.progress.stages().watch();
+        let sink = TimedSink { sink, watch: watch.clone() };
         let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone()).guarded_by(&self.retention);
-        let pumped = self.pump(floor, &mut outlet).await;
+        let pumped = self.pump(floor, &mut outlet, &watch).await;
         outlet.end(pumped, || self.reached()).await
     }
 
@@ -111,7 +117,7 @@ impl<'a> Engine<'a> {
         reached(&self.reached, &self.places, self.inputs.iter())
     }
 
-    async fn pump<S>(&mut self, mut floor: Option<Floor>, outlet: &mut Outlet<S>) -> Result<(), JobError>
+    async fn pump<S>(&mut self, mut floor: Option<Floor>, outlet: &mut Outlet<S>, watch: &Watch) -> Result<(), JobError>
     where
         S: Sink,
         JobError: From<S::Error>,
@@ -129,12 +135,16 @@ impl<'a> Engine<'a> {
             {
                 floor.check(keys, &record, || input.next_at())?;
             }
+            watch.lap(Stage::Order);
             self.copy(&order, outlet).await?;
+            watch.lap(Stage::Encode);
             match stop {
                 Stop::Full => {}
                 Stop::Needs(source) => {
                     let lane = merge.refill(source);
-                    if self.refill(source, lane, outlet).await? {
+                    let more = self.refill(source, lane, outlet, watch).await?;
+                    watch.lap(Stage::Decode);
+                    if more {
                         outlet.will_count(self.inputs[source].payload_bytes());
                     } else {
                         merge.finish(source);
@@ -146,24 +156,31 @@ impl<'a> Engine<'a> {
     }
 
     /// Gets more of one source; commits meanwhile, if it takes long.
-    async fn refill<S>(&mut self, source: usize, lane: &mut Lane, outlet: &mut Outlet<S>) -> Result<bool, JobError>
+    async fn refill<S>(
+        &mut self,
+        source: usize,
+        lane: &mut Lane,
+        outlet: &mut Outlet<S>,
+        watch: &Watch,
+    ) -> Result<bool, JobError>
     where
         S: Sink,
         JobError: From<S::Error>,
     {
         let (keys, cx) = (&self.settings.keys, self.cx);
         if !outlet.commits() {
-            return self.inputs[source].refill(lane, keys, cx).await;
+            return self.inputs[source].refill(lane, keys, cx, watch).await;
         }
         let (before, rest) = self.inputs.split_at_mut(source);
         let Some((input, behind)) = rest.split_first_mut() else { return Ok(false) };
         let mine = input.reached();
-        let mut refill = std::pin::pin!(input.refill(lane, keys, cx));
+        let mut refill = std::pin::pin!(input.refill(lane, keys, cx, watch));
         loop {
             tokio::select! {
                 biased;
                 refilled = &mut refill => return refilled,
                 () = outlet.due() => {
+                    watch.lap(Stage::AwaitFetch);
                     let mut positions = reached(&self.reached, &self.places, before.iter());
                     positions[self.places[source]] = mine;
                     for (place, input) in self.places[source + 1..].iter().zip(behind.iter()) {

@@ -256,11 +256,11 @@ impl Job<'_> {
                 cx.progress.begin("merge", rest.offsets());
                 let engine = engine::Engine::on(&rest, settings, &cluster, cx);
                 let (sink, task) =
-                    CommittingSink::start(writer, recorder, followers, pace, engine.batches_waiting(), &cx.phases);
+                    CommittingSink::start(writer, recorder, followers, pace, engine.batches_waiting(), cx);
                 (engine.merge(floor, sink).await, task)
             }
             Strategy::Count => {
-                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1, &cx.phases);
+                let (sink, task) = CommittingSink::start(writer, recorder, followers, pace, 1, cx);
                 (count::count(&rest, settings, floor, &cluster, cx, sink, rank).await, task)
             }
         };

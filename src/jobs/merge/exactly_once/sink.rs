@@ -14,9 +14,11 @@ use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
 use crate::client::Membership;
 use crate::client::transactional::{TransactionWriter, TransactionalProducer, Trouble};
+use crate::jobs::JobContext;
 use crate::jobs::commit_pace::CommitPace;
 use crate::jobs::error::JobError;
 use crate::observe::phase::{Phase, Phases};
+use crate::observe::stages::{Stage, Watch};
 use crate::ports::{Outgoing, Reached, Sink};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,7 +94,7 @@ impl CommittingSink {
         followers: Option<Followers>,
         pace: CommitPace,
         waiting_max: usize,
-        phases: &Phases,
+        cx: &JobContext,
     ) -> (Self, JoinSet<Ended>) {
         let appended = writer.appended();
         let partition = appended.partition().clone();
@@ -104,7 +106,8 @@ impl CommittingSink {
             recorder,
             followers,
             shared: shared.clone(),
-            phases: phases.clone(),
+            phases: cx.phases.clone(),
+            watch: cx.progress.stages().watch(),
             uncommitted: false,
             costing: None,
             go_on: Instant::now(),
@@ -196,6 +199,7 @@ struct Task {
     followers: Option<Followers>,
     shared: Shared,
     phases: Phases,
+    watch: Watch,
     /// Whether batches were written since the last commit.
     uncommitted: bool,
     /// What the last commit has cost so far, while its first batches are awaited.
@@ -211,6 +215,7 @@ impl Task {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Ended {
         let mut trouble = None;
         while let Some(order) = orders.recv().await {
+            self.watch.lap(Stage::AwaitMerge);
             let done = self.carry_out(order).await;
             self.tell();
             if let Err(error) = done {
@@ -251,6 +256,7 @@ impl Task {
             None => None,
         };
         self.writer.flush().await?;
+        self.watch.lap(Stage::Produce);
         self.tell_cost();
         // From here on nothing is written because of the commit.
         let began = Instant::now();
@@ -272,6 +278,7 @@ impl Task {
         self.phases.reached(Phase::EndTxn);
         self.writer.commit().await?;
         self.phases.reached(Phase::AfterCommit);
+        self.watch.lap(Stage::Commit);
         self.recorder.committed();
         self.uncommitted = false;
         self.costing = Some(Costing { so_far: began.elapsed(), appended: 0 });
@@ -282,7 +289,10 @@ impl Task {
     async fn append(&mut self, batch: Outgoing) -> Result<(), Trouble> {
         let began = Instant::now();
         sleep_until(self.go_on).await;
+        // The breath after a commit is part of what it costs.
+        self.watch.lap(Stage::Commit);
         self.writer.append(batch).await?;
+        self.watch.lap(Stage::Produce);
         if let Some(costing) = &mut self.costing {
             costing.so_far += began.elapsed();
             costing.appended += 1;

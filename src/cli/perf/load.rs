@@ -1,18 +1,17 @@
-//! `kmerge perf`: what a cluster takes.
+//! `kmerge perf load`: what a cluster makes of rates of records.
 
-use super::codec::CodecArg;
-use super::context::Context;
-use super::metrics::MetricsArgs;
-use super::plot::PlotFile;
-use super::table::Table;
-use clap::{Args, Subcommand};
+use crate::cli::codec::CodecArg;
+use crate::cli::context::Context;
+use crate::cli::plot::PlotFile;
+use crate::cli::table::Table;
+use clap::Args;
 use kmerge::base::units::{parse_duration, parse_size};
 use kmerge::jobs::load::{self, LoadSettings};
 use kmerge::jobs::pour::{self, PourSettings};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const LOAD_EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   kmerge perf load --rate 20000
       20,000, 40,000 and 60,000 records a second on topics of 1, 3, 6 and 10 partitions: about two and a half minutes
@@ -33,25 +32,9 @@ reader and brokers share a machine they also share that.
 
 Memory: 32 MiB for batches on their way, as much for what is fetched (64 KiB a partition at least).";
 
-/// Measure what a cluster takes.
 #[derive(Debug, Args)]
-pub struct PerfArgs {
-    #[command(subcommand)]
-    command: PerfCommand,
-
-    #[command(flatten)]
-    pub(super) metrics: MetricsArgs,
-}
-
-#[derive(Debug, Subcommand)]
-enum PerfCommand {
-    /// Offer rates to topics of several numbers of partitions: throughput, latency and lag of each.
-    Load(LoadArgs),
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = LOAD_EXAMPLES)]
-struct LoadArgs {
+#[command(after_long_help = EXAMPLES)]
+pub struct LoadArgs {
     /// The rate that is expected, in records a second.
     #[arg(long, value_name = "NUMBER", default_value_t = 20_000.0, allow_negative_numbers = true)]
     rate: f64,
@@ -101,16 +84,8 @@ struct LoadArgs {
     plot: Option<PathBuf>,
 }
 
-impl PerfArgs {
-    pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
-        match self.command {
-            PerfCommand::Load(args) => args.run(cx).await,
-        }
-    }
-}
-
 impl LoadArgs {
-    async fn run(self, cx: &Context) -> anyhow::Result<()> {
+    pub async fn run(self, cx: &Context) -> anyhow::Result<()> {
         let settings = LoadSettings {
             topic_prefix: self.topic_prefix,
             replication_factor: self.replication_factor,
