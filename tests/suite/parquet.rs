@@ -64,7 +64,7 @@ impl Place {
             .filter(|one| one["type"] == "json")
             .map(|one| one["name"].as_str().unwrap())
             .collect();
-        for name in self.names().iter().filter(|name| *name != "_schema.json") {
+        for name in self.names().iter().filter(|name| !name.starts_with('_')) {
             let stem = name.strip_suffix(".parquet").unwrap_or_else(|| panic!("{name} is left over"));
             let numbers: Vec<&str> = stem.rsplitn(4, '-').collect();
             let rows = rows_of(&Path::new(&self.folder()).join(name));
@@ -278,7 +278,7 @@ on_both_brokers! {
         shell.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "bash"]).arg(limited.get_program()).args(limited.get_args());
         shell.env("KMERGE_BROKERS", &cluster.brokers).stdin(Stdio::null());
         run(shell).await.fails(1, &["File too large", "nothing of the transaction is committed"]);
-        assert_eq!(place.names(), ["_schema.json"]);
+        assert_eq!(place.names(), ["_schema.json".to_owned(), format!("_topic-{from}.json")]);
         let offsets = cluster.client().await.group_offsets(&group).await.unwrap();
         assert!(offsets.values().all(|one| one.offset <= 0), "{offsets:?}");
         let report = cluster.run(&args).await.ok().json();
