@@ -18,3 +18,4 @@ mod groups;
 
 // What is counted of what went out.
 mod insights;
+mod taking;
