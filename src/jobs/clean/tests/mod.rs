@@ -12,6 +12,7 @@ mod duplicates;
 mod files;
 
 // Something goes wrong at every request in turn.
+mod closing;
 mod doubts;
 mod grouped;
 mod groups;
