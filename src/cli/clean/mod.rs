@@ -182,7 +182,7 @@ pub struct CleanArgs {
     #[arg(long, requires = "exit")]
     close_windows: bool,
 
-    /// Only show what the rules make of the first records.
+    /// Only show what the rules make of the first records, and what insights count of them.
     #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,

@@ -45,7 +45,7 @@ mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
 pub use files::ParquetSettings;
-pub use preview::{Fate, InGroup, Seen, preview};
+pub use preview::{Fate, InGroup, Preview, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};
 
