@@ -71,6 +71,9 @@ impl PartitionWriter {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
+                if let Some(held) = self.held.get_mut(index) {
+                    held.sent = Some(Instant::now());
+                }
                 Ok(true)
             }
             Err(CallError::NotSent { .. }) => Ok(false),
@@ -141,6 +144,9 @@ impl PartitionWriter {
             && let Some(held) = self.held.get_mut(index)
         {
             held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
+            if let Some(sent) = held.sent {
+                self.cluster.acknowledged(sent.elapsed());
+            }
         }
         if let Answer::Refused(code) = said {
             let what = self.show_batch(0, self.flight.next());

@@ -184,7 +184,7 @@ pub async fn run(settings: &CleanSettings, cx: &JobContext) -> (CleanReport, Res
 async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Work<'a>, JobError> {
     settings.check()?;
     cx.progress.begin("look", 0);
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     let looked = topics::look(&cluster, settings).await?;
     // First the id, so that what an instance before had left open is decided before offsets are asked for.
     let id = settings.transactional_id();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::shutdown::Signal;
 use crate::broker::{Broker, BrokerConfig, Fault, Rule};
+use crate::observe::latencies::Latencies;
 use crate::wire::{ApiKey, ErrorCode};
 use futures::FutureExt as _;
 
@@ -43,11 +44,15 @@ async fn what_was_pushed_is_sent_within_its_linger_while_the_caller_waits_for_so
 #[tokio::test]
 async fn each_record_is_awaited_where_that_is_wanted() {
     let (broker, cluster) = broker(3).await;
+    let latencies = Latencies::default();
+    let cluster = cluster.timing(&latencies);
     let mut pour = pour(&cluster, PourSettings { linger: Duration::from_secs(3600), ..Default::default() }).await;
     for sent in 1..20 {
         pour.push_and_settle(&value(b"x")).await.unwrap();
         assert_eq!((0..3).map(|partition| end(&broker, partition)).sum::<i64>(), sent);
         assert_eq!(pour.counts().acknowledged, sent as u64);
+        // Each is a batch.
+        assert_eq!(latencies.read().up_to.last().map(|(_, count)| *count), Some(sent as u64));
     }
 }
 
