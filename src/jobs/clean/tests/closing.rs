@@ -23,7 +23,7 @@ async fn groups_that_one_record_closes_are_sent_batch_by_batch() {
     let mut hand = Hand::new(&settings, 0, Outbox::new(topics, Codec::None, 1 << 20), None);
     let start = Start { partition: TopicPartition::new("in", 0), offset: 0, note: String::new() };
     let mut lane = Lane::new(&start, 0, &settings.rules, 1 << 20, ByteBudget::new(1).try_take(1).unwrap());
-    let mut clean = |lane: &mut Lane, hand: &mut Hand, offset: i64, timestamp: i64| {
+    let clean = |lane: &mut Lane, hand: &mut Hand, offset: i64, timestamp: i64| {
         let value = format!("{{\"k\":{offset}}}");
         hand.clean(
             lane,

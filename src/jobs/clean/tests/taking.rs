@@ -45,7 +45,7 @@ async fn what_is_open_is_committed_before_what_others_have_counted_is_waited_for
     // All that was counted is kept, and had again by whoever comes next.
     world.start().ended().await.1.unwrap();
     (world.settings.exit, world.settings.commit_interval) = (false, Duration::from_secs(3600));
-    world.settings.transaction_timeout = Duration::from_secs(3600);
+    world.settings.transaction_timeout = Duration::from_secs(600);
     let cluster = Cluster::connect(&world.broker.addresses(), LONG).await.unwrap();
     let heir = world.start();
     let (name, _) = shares(&cluster, 1).await.pop_first().unwrap();
@@ -69,7 +69,7 @@ async fn what_is_open_is_committed_before_what_others_have_counted_is_waited_for
     let before = cluster.group_offsets(GROUP).await.unwrap()[&of_heir].offset;
 
     // Somebody who will not be done has a transaction open wherever counts are kept.
-    let producer = cluster.transactional("somebody", Duration::from_secs(3600)).await.unwrap();
+    let producer = cluster.transactional("somebody", Duration::from_secs(600)).await.unwrap();
     let mut somebody = producer.spread(WriteOptions { beside_others: true, ..WriteOptions::default() });
     for partition in 0..PARTITIONS {
         let mut writer = BatchWriter::new(Codec::None);
