@@ -5,6 +5,7 @@ use super::world::{GROUP, LONG, PARTITIONS, RECORDS, World};
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Signal;
 use crate::batch::{BatchWriter, Codec, Headers};
+use crate::client::group::Assignor;
 use crate::client::{Cluster, OffsetAt, WriteOptions};
 use crate::ports::Outgoing;
 use std::collections::BTreeMap;
@@ -40,8 +41,9 @@ async fn sum_of_ends(cluster: &Cluster, topic: &str, at: OffsetAt) -> i64 {
 #[tokio::test]
 async fn what_is_open_is_committed_before_what_others_have_counted_is_waited_for() {
     let mut world = counting(World::new().await, Duration::from_secs(3600));
-    // One that is not waited for once it has left.
-    world.settings.group.instance = None;
+    // One that is not waited for once it has left, and members that keep what they have when they get more.
+    let group = &mut world.settings.group;
+    (group.instance, group.assignors) = (None, vec![Assignor::CooperativeSticky]);
     // All that was counted is kept, and had again by whoever comes next.
     world.start().ended().await.1.unwrap();
     (world.settings.exit, world.settings.commit_interval) = (false, Duration::from_secs(3600));
