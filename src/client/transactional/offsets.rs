@@ -86,7 +86,7 @@ impl TransactionalProducer {
         let answer = self.cluster.call_as::<TxnOffsetCommit>(Ask::Node(node), need, &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<TxnOffsetCommit>(broker, error))?;
-        outcome(&broker, group, offsets, &response)
+        outcome(broker, group, offsets, &response)
     }
 
     /// On the explicit way a transaction is told which groups it moves.
