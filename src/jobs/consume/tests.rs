@@ -170,7 +170,7 @@ async fn a_group_stands_behind_a_batch_whose_last_records_are_compacted_away() {
             break;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "stands at {stands:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     cx.shutdown.request(crate::base::shutdown::Signal::Terminate);
     reading.await.unwrap().1.unwrap_err();

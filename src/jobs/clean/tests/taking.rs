@@ -28,7 +28,7 @@ async fn shares(cluster: &Cluster, members: usize) -> BTreeMap<String, Vec<Topic
             return shares;
         }
         assert!(began.elapsed() < LONG, "{shares:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -66,7 +66,7 @@ async fn what_is_open_is_committed_before_what_others_have_counted_is_waited_for
         == sum_of_ends(&cluster, "out", OffsetAt::LastStable).await
     {
         assert!(began.elapsed() < LONG, "nothing of the heir's is open");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     let before = cluster.group_offsets(GROUP).await.unwrap()[&of_heir].offset;
 
@@ -87,7 +87,7 @@ async fn what_is_open_is_committed_before_what_others_have_counted_is_waited_for
     let began = Instant::now();
     while cluster.group_offsets(GROUP).await.unwrap()[&of_heir].offset == before {
         assert!(began.elapsed() < LONG, "the heir waits for others with its own transaction open");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     heir.shutdown.request(Signal::Terminate);
     heir.ended().await.1.unwrap_err();
@@ -112,7 +112,7 @@ async fn the_group_stands_behind_a_batch_whose_last_records_are_compacted_away()
             break;
         }
         assert!(began.elapsed() < LONG, "stands at {stands:?} and not at {end}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
     run.shutdown.request(Signal::Terminate);
     run.ended().await.1.unwrap_err();
