@@ -9,6 +9,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 prefix=${SCENARIO_PREFIX:-}
 scratch=$(mktemp -d)
 topics=()
+# Consumer groups that are gone at the end.
+groups=()
 fast=0
 broker=
 
@@ -48,6 +50,9 @@ clean_up() {
   # What runs in the background is ours, and may want the broker until it has ended.
   jobs -p | xargs -r kill 2>/dev/null || true
   wait
+  for group in ${groups[@]+"${groups[@]}"}; do
+    kmerge group delete "$group" --if-exists --quiet || echo "group $group is left behind" >&2
+  done
   for topic in ${topics[@]+"${topics[@]}"}; do
     kmerge topic delete "$topic" --if-exists --quiet || echo "topic $topic is left behind" >&2
   done

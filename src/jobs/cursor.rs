@@ -32,6 +32,8 @@ pub struct RecordCursor<S> {
     stretch: Vec<u8>,
     /// The batch being read, in the stretch.
     batch: Range<usize>,
+    /// The offset behind that batch: its last records may be compacted away.
+    batch_end: i64,
     timestamp_type: TimestampType,
     reader: RecordReader,
     /// The next record must not lie below this offset.
@@ -66,6 +68,7 @@ where
         let range = source.range();
         Self {
             position: range.start,
+            batch_end: range.start,
             range,
             source,
             stretch: Vec::new(),
@@ -92,6 +95,11 @@ where
     /// The offsets that are read.
     pub fn range(&self) -> Range<i64> {
         self.range.clone()
+    }
+
+    /// Everything before this offset was lent, or holds nothing.
+    pub fn passed(&self) -> i64 {
+        self.position
     }
 
     /// Who stamped the record that was lent last.
@@ -146,7 +154,11 @@ where
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, JobError> {
         loop {
-            match self.pass_batch(&mut take)? {
+            let pause = self.pass_batch(&mut take)?;
+            if let Pause::BatchDone = pause {
+                self.position = self.position.max(self.batch_end.min(self.range.end));
+            }
+            match pause {
                 Pause::Broken(with) => return Ok(Some(with)),
                 Pause::Full => return Ok(None),
                 Pause::BatchDone if self.batch.end < self.stretch.len() => self.next_batch()?,
@@ -210,10 +222,13 @@ where
         let at = self.batch.end;
         let read = Batch::read(&self.stretch[at..]).and_then(|batch| {
             self.reader.start(&batch)?;
-            Ok((batch.bytes().len(), batch.header.timestamp_type()))
+            Ok((batch.bytes().len(), batch.header.last_offset(), batch.header.timestamp_type()))
         });
         match read {
-            Ok((len, timestamp_type)) => (self.batch, self.timestamp_type) = (at..at + len, timestamp_type),
+            Ok((len, last, timestamp_type)) => {
+                (self.batch, self.batch_end, self.timestamp_type) =
+                    (at..at + len, last.saturating_add(1), timestamp_type);
+            }
             Err(error) => return Err(self.broken(error)),
         }
         Ok(())
@@ -375,6 +390,18 @@ mod tests {
         for (start, end) in [(0, 0), (3, 17), (7, 14), (8, 9), (49, 50), (20, 60)] {
             let mut cursor = cursor(MemorySource::new("t", 0, &ints(50)).cut(7, 2).range(start..end));
             assert_eq!(offsets(&mut cursor).unwrap(), (start..end.min(50)).collect::<Vec<_>>(), "{start}..{end}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_passed_up_to_the_offsets_that_its_header_covers_and_no_further_than_the_range() {
+        for (range, passed) in [(0..20, 10), (0..7, 7)] {
+            let mut source = MemorySource::new("t", 0, &ints(3)).cut(3, 1).range(range.clone());
+            source.last_offset_delta = Some(9);
+            let mut cursor = cursor(source);
+            assert!(block_on(cursor.more()).unwrap());
+            cursor.pass_here(|_| ControlFlow::<()>::Continue(())).unwrap();
+            assert_eq!(cursor.passed(), passed, "{range:?}");
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) struct MemorySource {
     cut: (usize, usize),
     corrupt: Option<usize>,
     repeat: bool,
+    /// Where the last offset of each batch is, behind its first one; at its last record, if absent.
+    pub(super) last_offset_delta: Option<i32>,
     /// Stretches still to give, made at the first call.
     stretches: Option<VecDeque<Vec<u8>>>,
     /// The largest stretch given.
@@ -55,6 +57,7 @@ impl MemorySource {
             cut: (3, 2),
             corrupt: None,
             repeat: false,
+            last_offset_delta: None,
             stretches: None,
             asked: 0,
         }
@@ -99,6 +102,7 @@ impl MemorySource {
                     .push_pairs(record.timestamp, record.key.as_deref(), record.value.as_deref(), &headers)
                     .expect("a record that fits");
             }
+            writer.last_offset_delta(self.last_offset_delta);
             let mut batch = writer.finish().expect("a batch").to_vec();
             if self.corrupt == Some(index) {
                 let count = batch.len().min(61) - 1; // the last byte of the record count

@@ -8,6 +8,7 @@
 //!
 //! A family's samples stand together under its two lines; names are ours, label values may be anything.
 
+use super::latencies::Read;
 use std::fmt::Write as _;
 
 /// What such text is called over HTTP.
@@ -20,6 +21,8 @@ pub enum Sort {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// How often what lasted how long.
+    Histogram,
 }
 
 /// Text under construction.
@@ -41,6 +44,7 @@ impl Exposition {
         let kind = match sort {
             Sort::Counter => "counter",
             Sort::Gauge => "gauge",
+            Sort::Histogram => "histogram",
         };
         self.text.push_str("# HELP ");
         self.text.push_str(name);
@@ -59,7 +63,22 @@ impl Exposition {
 impl Family<'_> {
     /// Adds a sample.
     pub fn sample(&mut self, labels: &[(&'static str, &str)], value: impl Into<f64>) {
+        self.put("", labels, value.into());
+    }
+
+    /// Adds what a histogram has.
+    pub fn histogram(&mut self, read: &Read) {
+        for (end, count) in &read.up_to {
+            let end = if end.is_finite() { end.to_string() } else { "+Inf".to_owned() };
+            self.put("_bucket", &[("le", &end)], *count as f64);
+        }
+        self.put("_sum", &[], read.sum.as_secs_f64());
+        self.put("_count", &[], read.up_to.last().map_or(0, |(_, count)| *count) as f64);
+    }
+
+    fn put(&mut self, suffix: &str, labels: &[(&'static str, &str)], value: f64) {
         self.text.push_str(self.name);
+        self.text.push_str(suffix);
         for (place, (name, text)) in labels.iter().enumerate() {
             self.text.push(if place == 0 { '{' } else { ',' });
             self.text.push_str(name);
@@ -71,7 +90,6 @@ impl Family<'_> {
             self.text.push('}');
         }
         self.text.push(' ');
-        let value = value.into();
         let _ = match value {
             _ if value.is_nan() => writeln!(self.text, "NaN"),
             _ if value.is_infinite() => writeln!(self.text, "{}Inf", if value > 0.0 { '+' } else { '-' }),

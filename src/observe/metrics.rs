@@ -60,6 +60,12 @@ pub fn put_progress(text: &mut Exposition, progress: &Progress) {
     text.family("kmerge_phase_seconds", Sort::Gauge, "For how long it has been doing that.")
         .sample(&[("phase", &now.phase)], now.elapsed.as_secs_f64());
 
+    if let Some(acknowledged) = progress.acknowledged() {
+        let help =
+            "From the sending of a batch to the answer that it is stored; of one that was sent again, the last time.";
+        text.family("kmerge_acknowledgement_seconds", Sort::Histogram, help).histogram(&acknowledged.read());
+    }
+
     let mut family = text.family(
         "kmerge_partition_wait_seconds_total",
         Sort::Counter,
@@ -76,6 +82,7 @@ mod tests {
     use super::super::exposition::strict;
     use super::*;
     use crate::base::place::TopicPartition;
+    use std::time::Duration;
 
     #[test]
     fn a_jobs_metrics_are_what_its_progress_says() {
@@ -86,7 +93,12 @@ mod tests {
             put_progress(&mut text, progress);
             strict::read(&text.finish()).unwrap()
         };
-        assert!(read(&progress).iter().any(|family| family.name == "kmerge_build_info"), "before it begins");
+        let before = read(&progress);
+        assert!(before.iter().any(|family| family.name == "kmerge_build_info"), "before it begins");
+        assert!(before.iter().all(|family| family.kind != "histogram"), "nobody writes");
+        for ms in [3, 3, 40, 90_000] {
+            progress.acknowledgements().add(Duration::from_millis(ms));
+        }
         progress.begin("merge", 10);
         progress.add(4, 40);
         progress.waiting_for(Some(&TopicPartition::new("in", 3)));
@@ -96,6 +108,13 @@ mod tests {
             let family = read.iter().find(|family| family.name == name).unwrap();
             family.samples.iter().map(|sample| (sample.labels.clone(), sample.value)).next().unwrap()
         };
+        let acknowledged = read.iter().find(|family| family.name == "kmerge_acknowledgement_seconds").unwrap();
+        let sample = |suffix: &str, le: &str| {
+            let mut found = acknowledged.samples.iter().filter(|one| one.suffix == suffix);
+            found.find(|one| one.labels.iter().all(|(_, value)| value == le)).unwrap().value
+        };
+        assert_eq!((sample("_bucket", "0.002"), sample("_bucket", "0.005"), sample("_bucket", "30")), (0.0, 2.0, 3.0));
+        assert_eq!((sample("_bucket", "+Inf"), sample("_count", ""), sample("_sum", "")), (4.0, 4.0, 90.046));
         let phase = vec![("phase".to_owned(), "merge".to_owned())];
         assert_eq!(value("kmerge_records_total"), (phase.clone(), 4.0));
         assert_eq!(value("kmerge_bytes_total"), (phase.clone(), 40.0));

@@ -3,6 +3,7 @@
 pub mod exposition;
 pub mod histogram;
 pub mod http;
+pub mod latencies;
 pub mod metrics;
 pub mod phase;
 pub mod plot;

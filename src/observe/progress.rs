@@ -1,10 +1,11 @@
 //! How far a job is: counters that the job moves and a terminal, a log or Prometheus reads.
 
+use super::latencies::Latencies;
 use super::stages::Stages;
 use crate::base::place::TopicPartition;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Shared by a job and whoever shows it. Clones share the counters.
@@ -21,6 +22,7 @@ struct Inner {
     phase: Mutex<Phases>,
     waiting: Mutex<Waiting>,
     stages: Stages,
+    acknowledgements: OnceLock<Latencies>,
 }
 
 /// The phase, and what the ones before it did.
@@ -95,6 +97,16 @@ impl Progress {
             *waiting.before.entry(before).or_default() += now.saturating_duration_since(since);
         }
         waiting.now = who.map(|who| (who.clone(), now));
+    }
+
+    /// How long batches take until they are acknowledged; to be asked by who writes some.
+    pub fn acknowledgements(&self) -> &Latencies {
+        self.inner.acknowledgements.get_or_init(Latencies::default)
+    }
+
+    /// The same, if anybody writes batches.
+    pub fn acknowledged(&self) -> Option<&Latencies> {
+        self.inner.acknowledgements.get()
     }
 
     /// Reads the counters.

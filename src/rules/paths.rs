@@ -13,6 +13,9 @@ pub(super) type PathId = u32;
 /// The whole document.
 pub(super) const ROOT: PathId = 0;
 
+/// More fields than any rules name that were written by hand. They are kept in order, which takes longer the more there are.
+const FIELDS_MAX: usize = 10_000;
+
 /// Every field that a rule names, and what they are in.
 #[derive(Debug)]
 pub(super) struct Paths {
@@ -41,6 +44,9 @@ impl Paths {
     pub(super) fn field(&mut self, text: &str) -> Result<PathId, String> {
         if text.is_empty() {
             return Err("a field is a name or a JSON pointer; this is empty".to_owned());
+        }
+        if self.nodes.len() > FIELDS_MAX {
+            return Err(format!("the rules name more than {FIELDS_MAX} fields"));
         }
         if !text.starts_with('/') {
             return Ok(self.child_or_new(ROOT, text, visible(text)));
@@ -148,6 +154,15 @@ mod tests {
         assert!(paths.is_entered(name) && !paths.is_entered(inner));
         assert!(paths.is_within(inner, name) && !paths.is_within(name, inner));
         assert_eq!(paths.child(ROOT, b"devicf"), None);
+    }
+
+    #[test]
+    fn more_fields_than_anybody_names_are_refused() {
+        let mut paths = Paths::new();
+        for number in 0..FIELDS_MAX {
+            paths.field(&number.to_string()).unwrap();
+        }
+        assert!(paths.field("one more").unwrap_err().contains("10000"));
     }
 
     #[test]

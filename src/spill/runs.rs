@@ -9,6 +9,10 @@ use super::{Entries, Merge, SpillError};
 
 /// How many runs are merged at once. Files are open meanwhile, and each has a buffer.
 pub(super) const FAN_IN: usize = 32;
+/// Those who put runs aside at the same time have about so many files of one size open together, and each may have at least
+/// the fewer: a process often may open 1024.
+const OPEN_TOGETHER: usize = 128;
+const FAN_IN_MIN: usize = 4;
 /// A buffer's size, within what there is memory for: less makes seeking dear, more gains nothing.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
 
@@ -18,18 +22,26 @@ pub struct Runs {
     scratch: Scratch,
     runs: Vec<Run>,
     buffer_bytes: usize,
+    /// So many of one size become one.
+    fan_in: usize,
 }
 
 impl Runs {
     /// None yet. So many bytes may be taken while runs are written and merged; half of that is for entries longer than a buffer.
     pub fn new(scratch: Scratch, memory_bytes: usize) -> Self {
         let buffer_bytes = (memory_bytes / 2 / (FAN_IN + 1)).clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end());
-        Self { scratch, runs: Vec::new(), buffer_bytes }
+        Self { scratch, runs: Vec::new(), buffer_bytes, fan_in: FAN_IN }
+    }
+
+    /// The same where so many put runs aside beside each other: the more there are, the fewer files each has.
+    pub fn one_of(mut self, sharers: usize) -> Self {
+        self.fan_in = (OPEN_TOGETHER / sharers.max(1)).clamp(FAN_IN_MIN, FAN_IN);
+        self
     }
 
     /// None yet, in the same place.
     pub fn none(&self) -> Self {
-        Self { scratch: self.scratch.clone(), runs: Vec::new(), buffer_bytes: self.buffer_bytes }
+        Self { scratch: self.scratch.clone(), runs: Vec::new(), ..*self }
     }
 
     /// The largest entry with which merging stays within the memory: each run that is merged holds one.
@@ -59,7 +71,7 @@ impl Runs {
     }
 
     fn has_many(&self, level: u32) -> bool {
-        self.runs.iter().filter(|run| run.level == level).count() >= FAN_IN
+        self.runs.iter().filter(|run| run.level == level).count() >= self.fan_in
     }
 
     /// Merges runs of one size as long as there are many. To be called when the memory is free.
@@ -97,5 +109,13 @@ impl Runs {
         let mut merge = Merge::new(readers.collect());
         self.runs.push(run::write(&self.scratch, self.buffer_bytes, level, &mut merge, stop)?);
         Ok(())
+    }
+}
+
+/// For tests: how many files are open.
+#[cfg(test)]
+impl Runs {
+    pub(super) fn open_files(&self) -> usize {
+        self.runs.len()
     }
 }

@@ -124,6 +124,29 @@ fn entries_come_out_in_order_whatever_runs_they_were_in_and_no_name_is_left() {
 }
 
 #[test]
+fn the_more_put_runs_aside_beside_each_other_the_fewer_files_each_has_open() {
+    let mut random = random();
+    let folder = Folder::new("shared");
+    for (sharers, open_max) in [(1, 31 + 3), (4, 31 + 3), (16, 7 + 7 + 1), (64, 3 + 3 + 3)] {
+        let mut runs = Runs::new(Scratch::new(folder.path()), 0).one_of(sharers);
+        let (mut open, mut expected) = (0, Vec::new());
+        for _ in 0..100 {
+            let some = pairs(&mut random, 2);
+            expected.extend(some.clone());
+            let mut one = Listed::new(some);
+            runs.add(&mut one, GO_ON).unwrap();
+            runs.settle(GO_ON).unwrap();
+            open = runs.open_files().max(open);
+        }
+        assert!(open <= open_max, "{open} files of each of {sharers}");
+        let mut found = all(runs.into_entries(GO_ON).unwrap()).unwrap();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn of_equal_keys_those_of_the_first_source_come_first() {
     let of =
         |values: &[&str]| Listed::new(values.iter().map(|value| (b"k".to_vec(), value.as_bytes().to_vec())).collect());

@@ -46,6 +46,7 @@ def main(url, dashboard, prefix):
         f'transactional_id="kmerge-torture-{prefix}"}})': lambda v: v > 0,
         f'sum(kafka_topic_partition_current_offset{{topic="{prefix}-in"}})': lambda v: v >= 20000,
         'sum(rate(kmerge_records_total{phase="generate"}[10s]))': lambda v: 100 < v < 600,
+        "histogram_quantile(0.99, sum by (le) (rate(kmerge_acknowledgement_seconds_bucket[10s])))": lambda v: 0 < v <= 30,
         "min(kmerge_monitor_up)": lambda v: v == 1,
         "kmerge_monitor_not_known": lambda v: v == 0,
     }

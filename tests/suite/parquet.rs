@@ -64,7 +64,7 @@ impl Place {
             .filter(|one| one["type"] == "json")
             .map(|one| one["name"].as_str().unwrap())
             .collect();
-        for name in self.names().iter().filter(|name| *name != "_schema.json") {
+        for name in self.names().iter().filter(|name| !name.starts_with('_')) {
             let stem = name.strip_suffix(".parquet").unwrap_or_else(|| panic!("{name} is left over"));
             let numbers: Vec<&str> = stem.rsplitn(4, '-').collect();
             let rows = rows_of(&Path::new(&self.folder()).join(name));
@@ -278,11 +278,31 @@ on_both_brokers! {
         shell.args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "bash"]).arg(limited.get_program()).args(limited.get_args());
         shell.env("KMERGE_BROKERS", &cluster.brokers).stdin(Stdio::null());
         run(shell).await.fails(1, &["File too large", "nothing of the transaction is committed"]);
-        assert_eq!(place.names(), ["_schema.json"]);
+        assert_eq!(place.names(), ["_schema.json".to_owned(), format!("_topic-{from}.json")]);
         let offsets = cluster.client().await.group_offsets(&group).await.unwrap();
         assert!(offsets.values().all(|one| one.offset <= 0), "{offsets:?}");
         let report = cluster.run(&args).await.ok().json();
         assert_eq!((&report["in"], &report["out"], place.rows().len()), (&20_000.into(), &20_000.into(), 20_000));
+    }
+
+    async fn a_topic_that_was_deleted_and_created_anew_loses_no_file_and_goes_to_another_folder(cluster: &Cluster) {
+        let (from, place) = (cluster.topic("anew", 1).await, Place::new(RULES));
+        let (group, rules, folder) = (cluster.group("anew"), place.rules(), place.folder());
+        let generate = async || cluster.run(&["generate", "logins", &from, "--records", "500", "--seed", "4"]).await.ok();
+        let clean = async |folder: &str, group: &str| {
+            cluster.run(&["clean", "--from", &from, "--parquet", folder, "--rules", &rules, "--group", group, "--strict", "--exit", "--output", "json"]).await
+        };
+        generate().await;
+        clean(&folder, &group).await.ok();
+        let (names, rows) = (place.names(), place.rows());
+        cluster.run(&["topic", "delete", &from]).await.ok();
+        cluster.run(&["topic", "create", &from, "--partitions", "1", "--config", "retention.ms=-1"]).await.ok();
+        generate().await;
+        clean(&folder, &group).await.fails(1, &[&from, "created anew", "Nothing was removed", "give another folder"]);
+        assert_eq!((place.names(), place.rows()), (names, rows));
+        let other = Place::new(RULES);
+        clean(&other.folder(), &cluster.group("anew-again")).await.ok();
+        assert_eq!(other.rows().len(), 500);
     }
 
     async fn a_topic_several_times_as_large_as_the_memory_becomes_files_within_the_memory_and_32_mib(cluster: &Cluster) {

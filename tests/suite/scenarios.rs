@@ -23,10 +23,14 @@ fn script(name: &str) -> Command {
 /// Runs a script. Without `cluster` it starts one of its own.
 async fn scenario(name: &str, cluster: Option<&Cluster>) -> Outcome {
     let mut command = script(name);
-    if let Some(cluster) = cluster {
-        command.env("KAFKA_BOOTSTRAP_SERVERS", &cluster.brokers).env("SCENARIO_PREFIX", cluster.name(""));
-    }
-    crate::support::run(command).await
+    let Some(cluster) = cluster else { return crate::support::run(command).await };
+    let prefix = cluster.name("");
+    command.env("KAFKA_BOOTSTRAP_SERVERS", &cluster.brokers).env("SCENARIO_PREFIX", &prefix);
+    let ended = crate::support::run(command).await;
+    let groups = cluster.client().await.groups().await.unwrap();
+    let left: Vec<_> = groups.iter().filter(|group| group.group.starts_with(&prefix)).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    ended
 }
 
 #[tokio::test]

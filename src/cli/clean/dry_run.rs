@@ -1,10 +1,9 @@
-//! `kmerge clean --dry-run`: records before and after, with what differs in colour on a terminal.
+//! `kmerge clean --dry-run`: records before and after, with what differs in colour on a terminal, and what insights count of them.
 
 use crate::cli::context::Context;
 use kmerge::base::text::visible;
 use kmerge::jobs::clean::{Fate, Seen, preview};
 use kmerge::rules::Rules;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
@@ -22,15 +21,18 @@ pub async fn run(
     memory_bytes: usize,
     cx: &Context,
 ) -> anyhow::Result<()> {
-    let seen = preview(from, rules, count, memory_bytes, &cx.job()?).await?;
+    let looked = preview(from, rules, count, memory_bytes, &cx.job()?).await?;
+    let seen = &looked.seen;
     let coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text: String = seen.iter().map(|seen| show(seen, coloured)).collect();
-    let records: Vec<Value> = seen.iter().map(Seen::to_json).collect();
+    let mut text: String = seen.iter().map(|seen| show(seen, coloured)).collect();
+    for line in looked.insights() {
+        let _ = writeln!(text, "insight {line}");
+    }
     let mut fates: BTreeMap<&str, usize> = BTreeMap::new();
-    for one in &seen {
+    for one in seen {
         *fates.entry(one.fate.name()).or_default() += 1;
     }
-    cx.print(&text, &json!({ "records": records }))?;
+    cx.print(&text, &looked.to_json())?;
     let fates: Vec<String> = fates.iter().map(|(fate, count)| format!("{count} {fate}")).collect();
     cx.say(&match fates.is_empty() {
         true => "no records".to_owned(),

@@ -93,7 +93,9 @@ What to know:
     3339 text, milliseconds), time_us and json (anything, nested values too, as JSON text). Behind _rest stand _topic, \
     _partition, _offset and _timestamp, unless [parquet] says metadata = false. Keys and headers do not go to files.
   - A folder belongs to one group, all of whose instances write to it. Where the group was set back, or its offsets were \
-    forgotten, so that records would come to be in two files, the job ends and says so.
+    forgotten, so that records would come to be in two files, the job ends and says so. So it does where a topic was deleted and \
+    created anew: the topic's id is kept in DIR/_topic-NAME.json (a folder of an older version takes the id as it is when it is \
+    written to next).
   - Duplicates are told, and groups are made, within an input partition: equal keys are expected in one. What is held of a \
     partition is read again from its log when it changes hands, or after a crash.
   - [[group_by]] makes one record of a group in a window: with members = true the records themselves (members_max, 10000 if \
@@ -197,7 +199,7 @@ pub struct CleanArgs {
     #[arg(long, requires = "exit")]
     close_windows: bool,
 
-    /// Only show what the rules make of the first records.
+    /// Only show what the rules make of the first records, and what insights count of them.
     #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,

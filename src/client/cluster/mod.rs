@@ -23,6 +23,7 @@ use super::retry::{Backoff, Retry};
 use super::transport::{TcpTransport, Transport};
 use crate::base::place::TopicPartition;
 use crate::base::text::did_you_mean;
+use crate::observe::latencies::Latencies;
 use crate::wire::metadata::Metadata;
 use crate::wire::{Api, ErrorCode, Uuid};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Cluster {
     shared: Arc<Shared>,
+    /// How long batches take that are written through this.
+    acknowledgements: Latencies,
 }
 
 #[derive(Debug)]
@@ -117,7 +120,18 @@ impl Cluster {
         };
         let lanes = lanes::Lanes::with(node, connection);
         let (known, asking) = (Mutex::new(known), tokio::sync::Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { transport, bootstrap, timeout, known, asking, lanes }) })
+        let shared = Arc::new(Shared { transport, bootstrap, timeout, known, asking, lanes });
+        Ok(Self { shared, acknowledgements: Latencies::default() })
+    }
+
+    /// The same, which tells there how long batches take until they are acknowledged.
+    pub fn timing(self, acknowledgements: &Latencies) -> Self {
+        Self { acknowledgements: acknowledgements.clone(), ..self }
+    }
+
+    /// A batch was acknowledged so long after it was sent.
+    pub(super) fn acknowledged(&self, after: Duration) {
+        self.acknowledgements.add(after);
     }
 
     /// How long one operation may take.

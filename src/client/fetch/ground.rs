@@ -3,6 +3,9 @@
 //! A reader passes them without a word, so whoever only sees records does not know how far it is: behind the last one of a
 //! transaction there is its marker. A group that stood before it would look as if something were left to read for ever, and,
 //! once retention had taken the marker, as if something were lost.
+//!
+//! Data ends where its last batch does, whose last records may be compacted away: whoever has read a batch stands behind the
+//! last offset that its header covers.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -185,6 +185,25 @@ impl Flight {
         self.entries.iter().position(|entry| entry.state == State::Sent)
     }
 
+    /// The batches whose answers are still to come where so many do; the last one that came may have ended it all.
+    pub(super) fn last_awaited(&self, count: usize) -> Vec<usize> {
+        let sent = self.entries.iter().enumerate().filter(|(_, entry)| entry.state == State::Sent);
+        let sent: Vec<usize> = sent.map(|(index, _)| index).collect();
+        sent[sent.len().saturating_sub(count)..].to_vec()
+    }
+
+    /// It has ended, and this batch is stored whatever became of those before it.
+    pub(super) fn landed_apart(&mut self, index: usize) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.state = State::Landed;
+        }
+    }
+
+    /// Whether this batch is stored, though one before it may not be.
+    pub(super) fn has_landed(&self, index: usize) -> bool {
+        self.entries.get(index).is_some_and(|entry| entry.state == State::Landed)
+    }
+
     /// How many answers are awaited.
     pub(super) fn awaited(&self) -> usize {
         self.entries.iter().filter(|entry| entry.state == State::Sent).count()

@@ -323,9 +323,17 @@ impl PartitionWriter {
         while !self.stopped && result.is_ok() && !self.pending.is_empty() {
             result = self.await_answer().await;
         }
-        self.hear_out().await;
+        self.hear_the_rest().await;
         self.stopped = true;
         result
+    }
+
+    /// Of a writer that has fallen silent: what is stored behind a batch of which that is not known. With each its place among
+    /// all that [`Self::landed`] has not told.
+    pub fn landed_apart(&mut self) -> Vec<(usize, Landed)> {
+        let held = std::mem::take(&mut self.held).into_iter().enumerate();
+        let apart = held.filter(|(index, held)| held.told.is_some() && self.flight.has_landed(*index));
+        apart.map(|(index, held)| (index, held.landed(-1))).collect()
     }
 
     fn still_writes(&self) -> Result<(), ClientError> {

@@ -3,6 +3,7 @@
 use super::{Identity, Outgoing, PartitionWriter};
 use crate::batch::{Batch, BatchHeader, BatchMut};
 use crate::client::error::ClientError;
+use tokio::time::Instant;
 
 /// The attribute bits of batches that only brokers and transactions write.
 const TRANSACTIONAL_AND_CONTROL: i16 = 0x30;
@@ -14,6 +15,8 @@ pub(super) struct Held {
     pub(super) len: usize,
     pub(super) records: u32,
     pub(super) header: BatchHeader,
+    /// When it was sent last.
+    pub(super) sent: Option<Instant>,
     /// What the broker has answered, if it took it.
     pub(super) told: Option<Told>,
 }
@@ -104,7 +107,7 @@ impl PartitionWriter {
             batch.sign(id, epoch, self.sequence_next, self.transaction.is_some());
             header = Batch::read(&bytes).map_or(header, |signed| signed.header);
         }
-        Ok(Held { bytes, len, records, header, told: None })
+        Ok(Held { bytes, len, records, header, sent: None, told: None })
     }
 }
 

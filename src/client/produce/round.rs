@@ -71,6 +71,9 @@ impl PartitionWriter {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
+                if let Some(held) = self.held.get_mut(index) {
+                    held.sent = Some(Instant::now());
+                }
                 Ok(true)
             }
             Err(CallError::NotSent { .. }) => Ok(false),
@@ -141,6 +144,9 @@ impl PartitionWriter {
             && let Some(held) = self.held.get_mut(index)
         {
             held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
+            if let Some(sent) = held.sent {
+                self.cluster.acknowledged(sent.elapsed());
+            }
         }
         if let Answer::Refused(code) = said {
             let what = self.show_batch(0, self.flight.next());
@@ -241,6 +247,27 @@ impl PartitionWriter {
         let connection = self.cluster.connection(leader.node, Lane::Produce, deadline).await?;
         self.connection = Some((leader, connection.clone()));
         Ok((leader, connection))
+    }
+
+    /// Waits for what is on its way, after which nothing more is sent, and notes which batches are stored.
+    pub(super) async fn hear_the_rest(&mut self) {
+        let awaited = self.flight.last_awaited(self.pending.len());
+        let topic_id =
+            self.connection.as_ref().map(|(leader, connection)| (leader.topic_id, connection.broker().clone()));
+        for index in awaited {
+            let Some(pending) = self.pending.pop_front() else { break };
+            // Each has its deadline.
+            let (Ok(answer), Some((topic_id, broker))) = (pending.await, &topic_id) else { continue };
+            let Ok(response) = answer.read() else { continue };
+            if let Ok((Answer::Stored(base_offset), _)) = read_answer(self.partition(), *topic_id, broker, &response)
+                && base_offset >= 0
+                && let Some(held) = self.held.get_mut(index)
+            {
+                held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
+                self.flight.landed_apart(index);
+            }
+        }
+        self.hear_out().await;
     }
 
     /// Waits for what is on its way and listens to none of it, so that nothing of ours is under way when the caller goes on.

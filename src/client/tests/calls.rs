@@ -105,7 +105,7 @@ async fn fault_60_an_answer_with_another_correlation_id_is_not_believed() {
         other => Some(other),
     })
     .await;
-    let (step, error) = attempt(connect(&fake, SHORT).await);
+    let (step, error) = attempt(connect(&fake, LONG).await);
     assert!(matches!(error, CallError::Correlation { expected: 1, got: 0x41 }), "{step}: {error:?}");
 }
 

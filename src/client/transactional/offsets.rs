@@ -6,6 +6,7 @@ use super::way::{TXN_OFFSETS_EXPLICIT, TXN_OFFSETS_IMPLICIT};
 use super::{TransactionalProducer, Trouble};
 use crate::base::place::TopicPartition;
 use crate::client::GroupOffset;
+use crate::client::address::Address;
 use crate::client::cluster::{Ask, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
@@ -15,7 +16,10 @@ use crate::wire::ErrorCode;
 use crate::wire::add_offsets_to_txn::{AddOffsetsToTxn, AddOffsetsToTxnRequest};
 use crate::wire::find_coordinator::key_type;
 use crate::wire::txn_offset_commit::{TxnOffsetCommit, TxnOffsetCommitRequest};
-use crate::wire::txn_offset_commit::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
+use crate::wire::txn_offset_commit::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic, TxnOffsetCommitResponse,
+};
+use std::collections::HashMap;
 
 impl TransactionalProducer {
     /// Lets `group` stand at these offsets, with what is noted beside them, once the open transaction is committed.
@@ -82,17 +86,7 @@ impl TransactionalProducer {
         let answer = self.cluster.call_as::<TxnOffsetCommit>(Ask::Node(node), need, &request, deadline).await?;
         let broker = answer.broker();
         let response = answer.read().map_err(|error| call_error::<TxnOffsetCommit>(broker, error))?;
-        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-        for told in partitions {
-            ErrorCode::check(told.error_code).map_err(|code| ClientError::Refused {
-                broker: broker.clone(),
-                api: "TxnOffsetCommit",
-                what: format!("group {}", group.group),
-                code,
-                message: way_out(group, code).map(str::to_owned),
-            })?;
-        }
-        Ok(())
+        outcome(broker, group, offsets, &response)
     }
 
     /// On the explicit way a transaction is told which groups it moves.
@@ -113,6 +107,35 @@ impl TransactionalProducer {
     }
 }
 
+/// What an answer says of these offsets. One that does not speak of all of them says nothing of the others.
+fn outcome(
+    broker: &Address,
+    group: &Membership,
+    offsets: &[(TopicPartition, GroupOffset)],
+    response: &TxnOffsetCommitResponse,
+) -> Result<(), ClientError> {
+    let told = response.topics.iter().flat_map(|topic| topic.partitions.iter().map(|one| (&*topic.name, one)));
+    let told: HashMap<_, _> = told.map(|(topic, one)| ((topic, one.partition_index), one.error_code)).collect();
+    for (partition, _) in offsets {
+        let Some(code) = told.get(&(&*partition.topic, partition.partition)) else {
+            return Err(ClientError::Protocol {
+                broker: broker.clone(),
+                api: "TxnOffsetCommit",
+                expected: partition.to_string(),
+                got: "an answer without it".to_owned(),
+            });
+        };
+        ErrorCode::check(*code).map_err(|code| ClientError::Refused {
+            broker: broker.clone(),
+            api: "TxnOffsetCommit",
+            what: format!("group {}", group.group),
+            code,
+            message: way_out(group, code).map(str::to_owned),
+        })?;
+    }
+    Ok(())
+}
+
 fn is_about_the_member(code: ErrorCode) -> bool {
     use ErrorCode as E;
     let classic = matches!(code, E::IllegalGeneration | E::UnknownMemberId | E::RebalanceInProgress);
@@ -129,5 +152,45 @@ fn way_out(group: &Membership, code: ErrorCode) -> Option<&'static str> {
         }
         ErrorCode::GroupAuthorizationFailed => Some("moving the group's offsets needs the right READ on it"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::txn_offset_commit::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
+
+    #[test]
+    fn only_an_answer_that_speaks_of_every_partition_says_that_all_offsets_are_taken() {
+        let offset =
+            |partition| (TopicPartition::new("t", partition), GroupOffset { offset: 7, metadata: String::new() });
+        let asked = [offset(0), offset(3)];
+        let response = |topic: &str, told: &[(i32, ErrorCode)]| TxnOffsetCommitResponse {
+            topics: vec![TxnOffsetCommitResponseTopic {
+                name: topic.to_owned(),
+                partitions: told
+                    .iter()
+                    .map(|(index, code)| TxnOffsetCommitResponsePartition {
+                        partition_index: *index,
+                        error_code: code.code(),
+                    })
+                    .collect(),
+            }],
+            ..Default::default()
+        };
+        let broker: Address = Address::parse("localhost:9092").unwrap();
+        let group = Membership::only_a_name("g");
+        let says = |response: TxnOffsetCommitResponse| outcome(&broker, &group, &asked, &response);
+        says(response("t", &[(3, ErrorCode::None), (0, ErrorCode::None)])).unwrap();
+        for lacks in [
+            TxnOffsetCommitResponse::default(),
+            response("t", &[(0, ErrorCode::None)]),
+            response("u", &[(0, ErrorCode::None), (3, ErrorCode::None)]),
+        ] {
+            let error = says(lacks).unwrap_err().to_string();
+            assert!(error.contains("without it") && error.contains("TxnOffsetCommit"), "{error}");
+        }
+        let refused = says(response("t", &[(0, ErrorCode::None), (3, ErrorCode::IllegalGeneration)])).unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::IllegalGeneration));
     }
 }

@@ -21,6 +21,8 @@ const OTHERS: &str = "(others)";
 /// So many values tell whether they come again.
 const SAMPLE: usize = 2000;
 const NONE: u32 = u32::MAX;
+/// A column keeps room for so many values from one row group to the next.
+const KEPT_VALUES: usize = 1 << 10;
 
 /// The values of a column that are there, and at which rows: 1 in `levels` where one is, 0 where none is.
 #[derive(Debug)]
@@ -84,6 +86,14 @@ impl Filler {
         }
         self.columns.iter_mut().chain([&mut self.rest]).for_each(|one| one.levels.resize(rows.len(), 0));
         Ok(())
+    }
+
+    /// Gives back what the rows have taken, but for what a few take: there are many files, and each has columns.
+    pub(super) fn let_go(&mut self) {
+        self.filled_mut().for_each(|one| {
+            one.clear();
+            one.shrink();
+        });
     }
 
     /// The columns.
@@ -193,6 +203,30 @@ impl Filling {
                 texts.ends.clear();
             }
         }
+    }
+
+    fn shrink(&mut self) {
+        self.levels.shrink_to(KEPT_VALUES);
+        match &mut self.values {
+            Values::Ints(values) => values.shrink_to(KEPT_VALUES),
+            Values::Doubles(values) => values.shrink_to(KEPT_VALUES),
+            Values::Bools(values) => values.shrink_to(KEPT_VALUES),
+            Values::Texts(texts) => {
+                texts.bytes.shrink_to(8 * KEPT_VALUES);
+                texts.ends.shrink_to(KEPT_VALUES);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        let values = match &self.values {
+            Values::Ints(values) => values.capacity() * 8,
+            Values::Doubles(values) => values.capacity() * 8,
+            Values::Bools(values) => values.capacity(),
+            Values::Texts(texts) => texts.bytes.capacity() + texts.ends.capacity() * 8,
+        };
+        values + self.levels.capacity() * 2
     }
 
     /// Takes a value that is not null, if it fits.
@@ -318,5 +352,30 @@ fn time(member: &Member<'_>, kind: Kind) -> Option<i64> {
         }
         Kind::Time if time.nanos == 0 => Some(time.epoch_ms),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::Column;
+    use super::*;
+
+    #[test]
+    fn what_rows_have_taken_is_given_back_once_they_are_written() {
+        let kinds = [Kind::Int, Kind::Float, Kind::Bool, Kind::String, Kind::Json];
+        let columns = kinds.iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind: *kind });
+        let mut filler = Filler::new(&Schema::new(columns.collect(), true).unwrap());
+        let mut rows = Rows::default();
+        for offset in 0..50_000 {
+            let text = "x".repeat(20);
+            rows.push(format!(r#"{{"0":1,"1":1.5,"2":true,"3":"{text}","4":[1],"5":"{text}"}}"#).as_bytes(), offset, 0);
+        }
+        let bytes = |filler: &mut Filler| filler.filled_mut().map(|one| one.bytes()).sum::<usize>();
+        for _ in 0..2 {
+            filler.fill(&rows).unwrap();
+            assert!(bytes(&mut filler) > 1 << 20);
+            filler.let_go();
+            assert!(bytes(&mut filler) < 200 << 10, "{}", bytes(&mut filler));
+        }
     }
 }

@@ -47,13 +47,17 @@ impl Rows {
         self.text.len() + self.len() * Self::overhead(columns)
     }
 
-    /// Forgets them, and keeps what they took for the next ones, up to `bytes` of text.
+    /// Forgets them, and keeps what they took for the next ones, up to `bytes` of text, and as much of the rest.
     pub fn clear(&mut self, bytes: usize) {
         self.text.clear();
         self.text.shrink_to(bytes);
+        let words = bytes / (3 * size_of::<i64>());
         self.ends.clear();
-        self.offsets.clear();
-        self.timestamps.clear();
+        self.ends.shrink_to(words);
+        for numbers in [&mut self.offsets, &mut self.timestamps] {
+            numbers.clear();
+            numbers.shrink_to(words);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {

@@ -97,6 +97,7 @@ impl<W: Write + Send> ParquetFile<W> {
         let file = self.to.file(&self.schema, self.codec, &self.filler)?;
         let has_metadata = self.schema.has_metadata();
         let written = group(file, &mut self.filler, has_metadata.then_some(&self.of), rows);
+        self.filler.let_go();
         written.map_err(|error| fault(file, error))?;
         self.totals.rows += rows.len() as u64;
         Ok(())

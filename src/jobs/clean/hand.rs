@@ -170,10 +170,12 @@ impl Hand {
 
     /// Goes on with what the last record has closed, once batches are sent; `true` says that batches are to be sent again.
     pub(super) fn go_on(&mut self, lane: &mut Lane) -> Result<bool, JobError> {
+        let offset = lane.position.saturating_sub(1);
+        if self.send_closed(lane, offset)? {
+            return Ok(true);
+        }
         match (&mut self.desk, &mut lane.counting) {
-            (Some(desk), Some(counting)) => {
-                desk.close(counting, &mut self.outbox, (&lane.partition, lane.position.saturating_sub(1)))
-            }
+            (Some(desk), Some(counting)) => desk.close(counting, &mut self.outbox, (&lane.partition, offset)),
             _ => Ok(false),
         }
     }
@@ -183,13 +185,15 @@ impl Hand {
         self.desk.as_mut().map(Desk::take).unwrap_or_default()
     }
 
-    /// Sends the groups whose windows the record at `offset` has closed; `true` says that batches are to be sent.
+    /// Sends the groups whose windows the record at `offset` has closed; `true` says that batches are to be sent, and
+    /// [`Self::go_on`] asked, before the next ones: a record may close as many as there are.
     fn send_closed(&mut self, lane: &mut Lane, offset: i64) -> Result<bool, JobError> {
-        let mut is_full = false;
         while let Some(closed) = lane.held.take_closed() {
-            is_full |= self.send_group(lane, closed, offset)?;
+            if self.send_group(lane, closed, offset)? {
+                return Ok(true);
+            }
         }
-        Ok(is_full)
+        Ok(false)
     }
 
     pub(super) fn send_group(&mut self, lane: &mut Lane, mut closed: Closed, offset: i64) -> Result<bool, JobError> {

@@ -121,7 +121,12 @@ impl Lane {
     /// There is nothing more: it is read up to `end`.
     pub(super) fn ends_at(&mut self, end: i64) {
         self.feed = None;
-        self.position = self.position.max(end);
+        self.passes(end);
+    }
+
+    /// All records before this offset were cleaned: what lies between the last one and there is compacted away.
+    pub(super) fn passes(&mut self, offset: i64) {
+        self.position = self.position.max(offset);
         if !self.is_remembering() {
             self.settle();
         }

@@ -46,7 +46,7 @@ mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
 pub use files::ParquetSettings;
-pub use preview::{Fate, InGroup, Seen, preview};
+pub use preview::{Fate, InGroup, Preview, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};
 
@@ -194,7 +194,7 @@ pub async fn run(settings: &CleanSettings, cx: &JobContext) -> (CleanReport, Res
 async fn open<'a>(settings: &'a CleanSettings, cx: &'a JobContext) -> Result<Work<'a>, JobError> {
     settings.check()?;
     cx.progress.begin("look", 0);
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     let reader = topics::find_lookups(&cluster, settings, cx).await?;
     let mut looked = topics::look(&cluster, settings).await?;
     // Before anything is taken that others wait for.

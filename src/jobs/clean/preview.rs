@@ -1,10 +1,11 @@
-//! The first records of the input, before and after: nothing is written, and no group is joined.
+//! The first records of the input, before and after, and what insights count of them: nothing is written, and no group is joined.
 
 use super::dead::UNDECODABLE;
 use super::held::{Full, Held, Went};
+use super::insights::{Board, Counting, Kept, Recent, Shown};
 use super::lookups::TopicReader;
 use super::tally::Note;
-use crate::base::place::Place;
+use crate::base::place::{Place, TopicPartition};
 use crate::base::time::show_epoch_ms;
 use crate::client::{Cluster, OffsetAt, ReadOptions};
 use crate::jobs::JobContext;
@@ -12,9 +13,11 @@ use crate::jobs::cursor::RecordCursor;
 use crate::jobs::error::JobError;
 use crate::jobs::range::partitions_of;
 use crate::observe::progress::Progress;
+use crate::rules::insight::Insights;
 use crate::rules::{Cleaner, Incoming, Rules, Verdict};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What a batch may take unfolded, and what is remembered; a look is not worth more.
 const MEMORY_BYTES: usize = 8 << 20;
@@ -43,6 +46,14 @@ pub struct InGroup {
     pub window_start: String,
     /// Whether it is late: the window is closed.
     pub late: bool,
+}
+
+/// What was looked at.
+#[derive(Debug)]
+pub struct Preview {
+    /// The records, in order.
+    pub seen: Vec<Seen>,
+    insights: Vec<Shown>,
 }
 
 /// What becomes of a record.
@@ -98,7 +109,7 @@ pub async fn preview(
     count: usize,
     memory_bytes: usize,
     cx: &JobContext,
-) -> Result<Vec<Seen>, JobError> {
+) -> Result<Preview, JobError> {
     tokio::select! {
         biased;
         signal = cx.shutdown.wait() => Err(JobError::Interrupted(signal)),
@@ -112,7 +123,7 @@ async fn look(
     count: usize,
     memory_bytes: usize,
     cx: &JobContext,
-) -> Result<Vec<Seen>, JobError> {
+) -> Result<Preview, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let partitions = partitions_of(&cluster, from, &[]).await?;
     let lookups = match TopicReader::find(&cluster, rules, (memory_bytes, memory_bytes), cx).await? {
@@ -123,12 +134,13 @@ async fn look(
     let starts = cluster.offsets(&partitions, OffsetAt::Earliest).await?;
     let ends = cluster.offsets(&partitions, OffsetAt::LastStable).await?;
     let mut cleaner = Cleaner::new(rules.clone());
-    let (mut seen, mut out) = (Vec::new(), Vec::new());
+    let (mut seen, mut out, mut counted) = (Vec::new(), Vec::new(), Counted::default());
     for (partition, (start, end)) in partitions.into_iter().zip(starts.into_iter().zip(ends)) {
         if seen.len() >= count {
             break;
         }
         let mut held = Held::new(rules, MEMORY_BYTES, &Note::default());
+        let mut insights = Insights::new(rules, start, MEMORY_BYTES);
         let options = ReadOptions { fetch_bytes_max: 256 << 10, ..ReadOptions::default() };
         let source = cluster.reader(partition.clone(), start..end.max(start), options);
         let mut cursor = RecordCursor::new(source, MEMORY_BYTES, cx.shutdown.clone(), Progress::default());
@@ -139,16 +151,58 @@ async fn look(
                 let fate = fate(rules, &cleaner, verdict, &out, &mut held, record.offset);
                 let at = partition.at(record.offset);
                 let before = record.value.map(|value| String::from_utf8_lossy(value).into_owned());
-                fate.map(|(fate, groups)| Seen { at: at.clone(), before, fate, groups })
-                    .map_err(|full| JobError::Refused(format!("{at}: {full}")))
+                let full = |full: &dyn std::fmt::Display| JobError::Refused(format!("{at}: {full}"));
+                let (fate, groups) = fate.map_err(|error| full(&error))?;
+                if let Fate::Kept(_) = fate {
+                    insights.count(cleaner.noted()).map_err(|error| full(&error))?;
+                    std::iter::from_fn(|| insights.next_closed()).for_each(|closed| counted.closed.add(&closed));
+                }
+                Ok::<_, JobError>(Seen { at, before, fate, groups })
             });
             match next.await? {
                 Some(one) => seen.push(one?),
                 None => break,
             }
         }
+        counted.partitions.push((partition, insights, start));
     }
-    Ok(seen)
+    Ok(Preview { seen, insights: counted.shown(rules) })
+}
+
+/// What insights have counted, partition by partition.
+#[derive(Default)]
+struct Counted {
+    partitions: Vec<(TopicPartition, Insights, i64)>,
+    closed: Recent,
+}
+
+impl Counted {
+    fn shown(self, rules: &Arc<Rules>) -> Vec<Shown> {
+        let mut board = Board::new(rules);
+        board.have_closed(&self.closed);
+        let now = Instant::now();
+        let partitions = self.partitions.into_iter();
+        let partitions: Vec<(TopicPartition, Counting)> = partitions
+            .map(|(one, insights, start)| (one, Counting::new(insights, Kept::nothing(start), now)))
+            .collect();
+        board.stands(partitions.iter().map(|(one, counting)| (one, counting)));
+        board.shown()
+    }
+}
+
+impl Preview {
+    /// What insights have counted of the records, in lines.
+    pub fn insights(&self) -> Vec<String> {
+        self.insights.iter().flat_map(Shown::lines).collect()
+    }
+
+    /// As one JSON object.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "records": self.seen.iter().map(Seen::to_json).collect::<Vec<_>>(),
+            "insights": self.insights.iter().map(Shown::to_json).collect::<Vec<_>>(),
+        })
+    }
 }
 
 fn fate(

@@ -9,6 +9,7 @@ use crate::client::group::{GroupEvent, NotCommitted, Start};
 use crate::client::transactional::TransactionalProducer;
 use crate::jobs::error::JobError;
 use crate::wire::ErrorCode;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// So often the job begins again after doubts with nothing committed between them.
@@ -19,6 +20,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 impl Work<'_> {
     /// Goes on after a doubt, without `gone`.
     pub(super) async fn recover(&mut self, doubt: ClientError, gone: &[TopicPartition]) -> Result<(), JobError> {
+        self.recover_with(doubt, gone, Vec::new()).await
+    }
+
+    /// The same with what has become ours and was not begun with.
+    pub(super) async fn recover_with(
+        &mut self,
+        doubt: ClientError,
+        gone: &[TopicPartition],
+        come: Vec<Start>,
+    ) -> Result<(), JobError> {
         tracing::info!("what was written since the last commit does not count ({doubt}): going on from what stands");
         self.done.doubts += 1;
         // Of a rebalance nobody need despair.
@@ -44,7 +55,9 @@ impl Work<'_> {
             return Err(error);
         }
         self.pen = Some(producer.spread(Self::write_options()));
-        let wanted = before.keys().filter(|one| !gone.contains(one)).cloned().collect();
+        let wanted: BTreeSet<&TopicPartition> =
+            before.keys().filter(|one| !gone.contains(one)).chain(come.iter().map(|start| &start.partition)).collect();
+        let wanted = wanted.into_iter().cloned().collect();
         let (starts, fresh) = self.look_again(wanted).await?;
         if let Some(in_doubt) = self.in_doubt.take() {
             let told = starts.iter().find_map(|start| before.get(&start.partition)?.tells(start));

@@ -10,7 +10,7 @@
 //! Where files are written, half of it is theirs; where rules look up in topics, half of what is left is for those; and the rest is
 //! divided so.
 
-use super::files::{Shelf, beside};
+use super::files::{Shelf, beside, ids_of};
 use super::insights::{Desk, Store};
 use super::lookups::{Looking, TopicReader, memory as lookup_memory};
 use super::outbox::{Outbox, Topic, Topics};
@@ -84,7 +84,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         desk,
         store,
         lookups: None,
-        files: open_files(settings).await?,
+        files: open_files(cluster, settings).await?,
         rows_bytes_max,
         made,
     };
@@ -116,11 +116,16 @@ pub(super) fn of_groups(rules: &Rules) -> (Vec<&str>, Vec<usize>) {
 }
 
 /// The folder, where files are written.
-async fn open_files(settings: &CleanSettings) -> Result<Option<Arc<Shelf>>, JobError> {
+async fn open_files(cluster: &Cluster, settings: &CleanSettings) -> Result<Option<Arc<Shelf>>, JobError> {
     let Some(parquet) = settings.parquet.clone() else { return Ok(None) };
     let (rules, group) = (settings.rules.clone(), settings.group.group.to_string());
     let topics = settings.from.clone();
-    beside(move || Shelf::open(&parquet, &rules, &group, &topics)).await.map(Some)
+    let ids = ids_of(cluster, topics.iter().map(String::as_str), cluster.timeout()).await?;
+    let open = beside(move || {
+        let shelf = Shelf::open(&parquet, &rules, &group, &topics)?;
+        shelf.is_of_topics(&ids).map(|()| shelf)
+    });
+    open.await.map(Some)
 }
 
 /// What reading takes, half of `memory`, and the share of each partition. All that there is is so many times as much.

@@ -10,7 +10,7 @@ use super::recover::void;
 use super::report::{CleanReport, Done};
 use super::topics::Looked;
 use crate::base::place::TopicPartition;
-use crate::client::group::{GroupEvent, GroupMember};
+use crate::client::group::{GroupEvent, GroupMember, Start};
 use crate::client::transactional::{SpreadWriter, TransactionalProducer, Trouble};
 use crate::client::{ClientError, Cluster, WriteOptions};
 use crate::jobs::JobContext;
@@ -239,7 +239,7 @@ impl<'a> Work<'a> {
                     tracing::info!("in the group, without a partition so far");
                 }
                 self.told.get_or_insert_with(Instant::now);
-                Ok(self.begin(starts).await?)
+                self.take_over(starts).await
             }
             GroupEvent::Revoked(gone) => {
                 tracing::info!(partitions = %show(&gone), "revoked");
@@ -264,6 +264,19 @@ impl<'a> Work<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Begins with what becomes ours. What insights have counted of it is waited for where others have that in an open transaction;
+    /// our own would time out meanwhile, so it is committed first.
+    async fn take_over(&mut self, starts: Vec<Start>) -> Result<(), Halt> {
+        if self.looked.store.is_some() && !starts.is_empty() {
+            match self.commit().await {
+                Ok(()) => self.counts_stand(),
+                Err(Halt::Doubt(doubt)) => return Ok(self.recover_with(doubt, &[], starts).await?),
+                Err(halt) => return Err(halt),
+            }
+        }
+        Ok(self.begin(starts).await?)
     }
 
     fn drop_lanes(&mut self, gone: &[TopicPartition]) {
@@ -294,6 +307,7 @@ impl<'a> Work<'a> {
             }
         }
         if let Some(lane) = self.lanes.get_mut(&feed.partition) {
+            lane.passes(feed.cursor.passed());
             self.waiting.push(lane.wait_for(feed));
         }
         Ok(())

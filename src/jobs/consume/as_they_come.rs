@@ -158,10 +158,16 @@ impl Reading<'_> {
         'window: while at < feed.window.len() {
             let batch = Batch::read(&feed.window[at..]).map_err(|error| self.broken(feed, error, shares))?;
             let (to, timestamp_type) = (at + batch.bytes().len(), batch.header.timestamp_type());
+            let behind = batch.header.last_offset().saturating_add(1).min(feed.end);
             reader.start(&batch).map_err(|error| self.broken(feed, error, shares))?;
             loop {
                 match self.print_batch(feed, reader, At { from: at, to, timestamp_type }, shares)? {
-                    Pause::BatchDone => break,
+                    Pause::BatchDone => {
+                        // Its last records may be compacted away.
+                        let position = &mut self.partitions[feed.index].position;
+                        *position = (*position).max(behind);
+                        break;
+                    }
                     Pause::RangeDone => break 'window,
                     Pause::Enough => {
                         stopped = Some(Stopped::Count);

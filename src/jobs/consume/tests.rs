@@ -3,6 +3,7 @@
 use super::super::testing::context;
 use super::*;
 use crate::broker::{Broker, BrokerConfig};
+use crate::client::group::{GroupOptions, Reset};
 use crate::keys::Order;
 use std::sync::{Arc, Mutex};
 
@@ -141,4 +142,38 @@ async fn nobody_who_reads_is_a_reason_to_stop_and_no_error() {
     drop(out);
     let (report, ended) = run(&settings(1 << 20), blocks, &cx).await;
     assert_eq!((report.stopped, ended.is_ok()), (Stopped::Closed, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_stands_behind_a_batch_whose_last_records_are_compacted_away() {
+    let broker = broker(1).await;
+    let mut writer = crate::batch::BatchWriter::new(crate::batch::Codec::None);
+    writer.push(0, None, Some(b"1"), crate::batch::Headers::EMPTY).unwrap();
+    writer.last_offset_delta(Some(9));
+    broker.append_raw(TOPIC, 0, writer.finish().unwrap()).unwrap();
+    let group = GroupOptions { reset: Reset::EarliestIfNew, ..GroupOptions::new("g", &[TOPIC.to_owned()]) };
+    let settings = ConsumeSettings { exit: false, group: Some(group), ..settings(1 << 20) };
+    let cx = JobContext { brokers: broker.addresses(), ..context() };
+    let (blocks, out) = blocks();
+    let shown = Text::default();
+    let mut text = shown.clone();
+    let writer = std::thread::spawn(move || out.write_to(&mut text));
+    let reading = tokio::spawn({
+        let cx = cx.clone();
+        async move { run(&settings, blocks, &cx).await }
+    });
+    let cluster = Cluster::connect(&broker.addresses(), cx.timeout).await.unwrap();
+    let (began, at) = (std::time::Instant::now(), crate::base::place::TopicPartition::new(TOPIC, 0));
+    loop {
+        let stands = cluster.group_offsets("g").await.unwrap().get(&at).map(|one| one.offset);
+        if stands == Some(10) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "stands at {stands:?}");
+        tokio::task::yield_now().await;
+    }
+    cx.shutdown.request(crate::base::shutdown::Signal::Terminate);
+    reading.await.unwrap().1.unwrap_err();
+    writer.join().unwrap().unwrap();
+    assert_eq!(*shown.0.lock().unwrap(), b"0:1\n");
 }

@@ -155,7 +155,7 @@ struct Looked {
 
 /// Finds the topic or makes it, sees that it is empty, and tells where each partition ends.
 async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<Looked, JobError> {
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     let new = new_topic(settings, settings.partitions.unwrap_or(PARTITIONS_DEFAULT));
     let (topic, created) = topic_or_new(&cluster, &new).await?;
     let count = topic.partitions.len() as u32;

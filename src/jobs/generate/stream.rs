@@ -121,7 +121,7 @@ pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamRep
 }
 
 async fn open(settings: &StreamSettings, cx: &JobContext) -> Result<(Pour, bool), JobError> {
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     let mut new = NewTopic::new(settings.topic.as_str(), settings.partitions as i32);
     new.replication_factor = settings.replication_factor.unwrap_or(new.replication_factor);
     let (_, created) = topic_or_new(&cluster, &new).await?;

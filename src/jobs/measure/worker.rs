@@ -74,7 +74,7 @@ impl Worker {
         Self {
             measurer: Measurer::new(&settings.measures, memory.table_bytes, memory.entry_bytes_max()),
             rules: Arc::clone(&settings.measures.rules),
-            runs: Runs::new(scratch.clone(), memory.table_bytes),
+            runs: Runs::new(scratch.clone(), memory.table_bytes).one_of(memory.workers),
             state_bytes: memory.state_bytes,
             strict: settings.strict,
             refused: None,

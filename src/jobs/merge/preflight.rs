@@ -95,7 +95,7 @@ pub(super) async fn prepare(settings: &MergeSettings, cx: &JobContext) -> Result
 /// Looks at the settings, the cluster and the topics; nothing here depends on what the output holds.
 pub(super) async fn look(settings: &MergeSettings, cx: &JobContext) -> Result<Looked, JobError> {
     check_settings(settings)?;
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     cluster.require(Need::READ).await?;
     cluster
         .require(if settings.delivery == Delivery::AtLeastOnce { Need::WRITE } else { Need::WRITE_IDEMPOTENT })

@@ -4,6 +4,9 @@
 //!  topics, groups ──▶ ends, starts, sizes ──▶ last stable offsets ──▶ whose transactions, how old the next records
 //! ```
 //!
+//! What is asked once for each group, record or transaction has a time when the look is over (`within`); all else is a number of
+//! questions that does not grow.
+//!
 //! Ends are asked for before last stable offsets: whatever ends in between, a partition is taken for held back only if it is.
 
 use super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Seen, Snapshot, TopicSeen};
@@ -16,6 +19,7 @@ use futures::StreamExt as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// Questions about groups, or about records, that are on their way at once.
 const AT_ONCE: usize = 8;
@@ -48,7 +52,7 @@ impl Problems {
 impl Monitor {
     pub(super) async fn snapshot(&mut self) -> Result<Snapshot, JobError> {
         let mut problems = Problems::default();
-        let cluster = &self.cluster;
+        let (cluster, over) = (&self.cluster, Instant::now() + self.look_time);
         let infos = cluster.topics().await?;
         let internal: HashSet<String> = infos.iter().filter(|one| one.internal).map(|one| one.name.clone()).collect();
         let infos: Vec<TopicInfo> =
@@ -65,7 +69,7 @@ impl Monitor {
         };
         let starts = cluster.offsets_as_told(&led, OffsetAt::Earliest);
         let ((ends, at, now_ms, stables), starts, sizes, (listed, groups)) =
-            tokio::join!(ends, starts, sizes, self.groups(&mut problems));
+            tokio::join!(ends, starts, sizes, self.groups(over, &mut problems));
 
         let mut seen: HashMap<TopicPartition, Seen> = HashMap::with_capacity(led.len());
         for (((partition, end), stable), start) in led.iter().zip(ends).zip(stables).zip(starts) {
@@ -82,10 +86,10 @@ impl Monitor {
             .zip(sizes)
             .filter_map(|(node, dirs)| Some((node, problems.note(&format!("sizes at broker {node}"), dirs)?)))
             .collect();
-        let held = self.holders(&seen).await;
+        let held = self.holders(over, &seen).await;
         let ids: HashMap<&str, Uuid> = infos.iter().map(|info| (info.name.as_str(), info.topic_id)).collect();
         let groups = self.positions(groups, &seen, &internal);
-        let groups = Self::timed(&self.cluster, groups, &mut self.times, &seen, &ids, &mut problems).await;
+        let groups = Self::timed((&self.cluster, over), groups, &mut self.times, &seen, &ids, &mut problems).await;
 
         let copies = copies(&sizes);
         let topics = infos.iter().map(|info| {
@@ -120,6 +124,7 @@ impl Monitor {
     /// The names of the groups that are looked at, if all are known, and their committed offsets, as far as those are.
     async fn groups(
         &self,
+        over: Instant,
         problems: &mut Problems,
     ) -> (Option<Vec<String>>, Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)>) {
         let (mut listed, failed): (Vec<GroupListed>, _) = self.cluster.groups_as_told().await;
@@ -129,8 +134,10 @@ impl Monitor {
             problems.note::<(), _>(&format!("groups at broker {node}"), Err(error));
         }
         let asked = listed.into_iter().map(|one| async move {
-            let (described, offsets) =
-                tokio::join!(self.cluster.group(&one.group), self.cluster.group_offsets(&one.group));
+            let (described, offsets) = tokio::join!(
+                within(over, self.cluster.group(&one.group)),
+                within(over, self.cluster.group_offsets(&one.group))
+            );
             (one, described, offsets)
         });
         let answers: Vec<_> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
@@ -182,7 +189,7 @@ impl Monitor {
 
     /// Finds out how old the records are that the groups read next.
     async fn timed(
-        cluster: &Cluster,
+        (cluster, over): (&Cluster, Instant),
         mut groups: Vec<GroupSeen>,
         known: &mut HashMap<At, i64>,
         seen: &HashMap<TopicPartition, Seen>,
@@ -200,7 +207,7 @@ impl Monitor {
         known.retain(|at, _| wanted.contains_key(at));
         let missing: Vec<(At, i64)> = wanted.into_iter().filter(|(at, _)| !known.contains_key(at)).collect();
         let asked = missing.into_iter().map(|(at, end)| async move {
-            let first = cluster.first_record_in(&at.1, at.2..end).await;
+            let first = within(over, cluster.first_record_in(&at.1, at.2..end)).await;
             (at, first)
         });
         let mut answers = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -223,12 +230,12 @@ impl Monitor {
     }
 
     /// Whose transactions hold readers back, of the partitions where they did so in the look before already.
-    async fn holders(&self, seen: &HashMap<TopicPartition, Seen>) -> HashMap<TopicPartition, Held> {
+    async fn holders(&self, over: Instant, seen: &HashMap<TopicPartition, Seen>) -> HashMap<TopicPartition, Held> {
         let held = seen.iter().filter_map(|(at, seen)| Some((at, seen.held_from()?.0)));
         let held = held.filter(|(at, from)| self.history.held_from(at) == Some(*from));
         let asked = held.map(|(at, from)| async move {
             // A broker need not tell, nor need we be allowed to ask.
-            let producer = self.cluster.open_transaction(at, from).await?;
+            let producer = timeout_at(over, self.cluster.open_transaction(at, from)).await.ok()??;
             Some((at.clone(), producer))
         });
         let found: Vec<Option<(TopicPartition, Producer)>> =
@@ -239,7 +246,7 @@ impl Monitor {
             let transaction = match transactions.get(&producer.id) {
                 Some(known) => known.clone(),
                 None => {
-                    let kept = self.cluster.transaction_of(producer.id).await.unwrap_or_else(|error: ClientError| {
+                    let kept = within(over, self.cluster.transaction_of(producer.id)).await.unwrap_or_else(|error| {
                         tracing::debug!(%error, producer = producer.id, "whose transaction it is is not told");
                         None
                     });
@@ -251,6 +258,14 @@ impl Monitor {
             holders.insert(at, Held { producer, transaction });
         }
         holders
+    }
+}
+
+/// The answer, or in words why there is none before the look is over.
+async fn within<T>(over: Instant, question: impl Future<Output = Result<T, ClientError>>) -> Result<T, String> {
+    match timeout_at(over, question).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("the look was over before that was told".to_owned()),
     }
 }
 

@@ -10,6 +10,8 @@
 //! Non-obvious:
 //! - One sick broker must not blind the look: each question is asked once, and what is not answered is a gap in the view,
 //!   with the reason beside it. Only where no broker answers there is no snapshot at all.
+//! - Nor must many questions: those about each group, record and transaction are asked a few at a time, and what is not answered
+//!   within [`LOOK_TIMEOUTS`] timeouts since the look began is such a gap as well.
 //! - Messages are counted by how the end of a partition moves. Transaction markers take offsets as well, so they count.
 //! - Bytes are counted by how the leader's log grows on its disk, compressed as it is. Where it shrank, where its start moved
 //!   (retention), or where another broker leads now, the growth is not known: a gap, never a negative rate.
@@ -74,10 +76,15 @@ impl MonitorSettings {
     }
 }
 
+/// A look is over after so many times that which a question may take: ends and last stable offsets are asked one after the other,
+/// once the topics are known.
+const LOOK_TIMEOUTS: u32 = 3;
+
 /// Looks at a cluster again and again.
 #[derive(Debug)]
 pub struct Monitor {
     cluster: Cluster,
+    look_time: Duration,
     settings: MonitorSettings,
     began: Instant,
     history: History,
@@ -93,7 +100,8 @@ impl Monitor {
         timeout: Duration,
     ) -> Result<Self, ClientError> {
         let cluster = Cluster::connect(brokers, timeout).await?;
-        Ok(Self { cluster, settings, began: Instant::now(), history: History::default(), times: HashMap::new() })
+        let (look_time, history) = (timeout.saturating_mul(LOOK_TIMEOUTS), History::default());
+        Ok(Self { cluster, look_time, settings, began: Instant::now(), history, times: HashMap::new() })
     }
 
     /// Takes a look. What is told of rates is since the look before; the first one tells none. Nor does it tell whose transactions

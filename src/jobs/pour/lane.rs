@@ -6,7 +6,7 @@ use crate::base::budget::Reserved;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_count;
 use crate::batch::BatchWriter;
-use crate::client::{ClientError, Cluster, PartitionWriter, WriteOptions};
+use crate::client::{ClientError, Cluster, Landed, PartitionWriter, WriteOptions};
 use crate::jobs::error::JobError;
 use crate::jobs::minutes::{Acknowledged, Book, Runs};
 use crate::ports::Outgoing;
@@ -66,6 +66,7 @@ impl Lane {
                     // What it still finds is what is known already.
                     let _ = writer.fall_silent().await;
                     self.count(&mut writer).await;
+                    self.count_apart(&mut writer).await;
                     error
                 }
             },
@@ -130,20 +131,38 @@ impl Lane {
 
     /// Lets go of what is stored for certain, and of its buffers.
     async fn count(&mut self, writer: &mut PartitionWriter) {
-        let (mut records, mut bytes, mut is_much) = (0, 0, false);
         // Batches land in the order in which they were sent.
-        while let Some(landed) = writer.landed() {
-            if let Some(batch) = self.outstanding.pop_front() {
-                records += batch.records;
-                bytes += batch.payload_bytes;
-                if let Some(book) = &self.book {
-                    let acknowledged = Acknowledged {
-                        base_offset: landed.base_offset,
-                        append_time_ms: landed.append_time_ms,
-                        max_timestamp: landed.max_timestamp,
-                    };
-                    is_much |= book.take(self.to.partition.partition, acknowledged, &batch.runs);
-                }
+        let next = |outstanding: &mut VecDeque<Outstanding>| Some((writer.landed()?, outstanding.pop_front()));
+        self.stored(next).await;
+    }
+
+    /// The same behind a batch that failed, once nothing more is sent.
+    async fn count_apart(&mut self, writer: &mut PartitionWriter) {
+        let mut apart = writer.landed_apart();
+        let next = |outstanding: &mut VecDeque<Outstanding>| {
+            // From the back, so that the places of the others stay.
+            let (index, landed) = apart.pop()?;
+            Some((landed, outstanding.remove(index)))
+        };
+        self.stored(next).await;
+    }
+
+    async fn stored(
+        &mut self,
+        mut next: impl FnMut(&mut VecDeque<Outstanding>) -> Option<(Landed, Option<Outstanding>)>,
+    ) {
+        let (mut records, mut bytes, mut is_much) = (0, 0, false);
+        while let Some((landed, batch)) = next(&mut self.outstanding) {
+            let Some(batch) = batch else { continue };
+            records += batch.records;
+            bytes += batch.payload_bytes;
+            if let Some(book) = &self.book {
+                let acknowledged = Acknowledged {
+                    base_offset: landed.base_offset,
+                    append_time_ms: landed.append_time_ms,
+                    max_timestamp: landed.max_timestamp,
+                };
+                is_much |= book.take(self.to.partition.partition, acknowledged, &batch.runs);
             }
             self.tally.buffers.give_back(landed.bytes);
         }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::base::shutdown::Signal;
 use crate::broker::{Broker, BrokerConfig, Fault, Rule};
-use crate::wire::ApiKey;
+use crate::observe::latencies::Latencies;
+use crate::wire::{ApiKey, ErrorCode};
 use futures::FutureExt as _;
 
 async fn broker(partitions: i32) -> (Broker, Cluster) {
@@ -43,11 +44,15 @@ async fn what_was_pushed_is_sent_within_its_linger_while_the_caller_waits_for_so
 #[tokio::test]
 async fn each_record_is_awaited_where_that_is_wanted() {
     let (broker, cluster) = broker(3).await;
+    let latencies = Latencies::default();
+    let cluster = cluster.timing(&latencies);
     let mut pour = pour(&cluster, PourSettings { linger: Duration::from_secs(3600), ..Default::default() }).await;
     for sent in 1..20 {
         pour.push_and_settle(&value(b"x")).await.unwrap();
         assert_eq!((0..3).map(|partition| end(&broker, partition)).sum::<i64>(), sent);
         assert_eq!(pour.counts().acknowledged, sent as u64);
+        // Each is a batch.
+        assert_eq!(latencies.read().up_to.last().map(|(_, count)| *count), Some(sent as u64));
     }
 }
 
@@ -135,4 +140,29 @@ async fn the_memory_that_is_named_as_needed_is_enough() {
     assert!(open(PourSettings { batch_bytes: 97 << 10, ..little }).await.is_ok());
     let error = open(PourSettings { memory_shares: None, ..little }).await.err().unwrap().to_string();
     assert!(!error.contains("--memory"), "it cannot be said: {error}");
+}
+
+#[tokio::test]
+async fn what_is_stored_behind_a_batch_that_failed_is_counted_and_in_the_ledger() {
+    let (broker, cluster) = broker(1).await;
+    let path = std::env::temp_dir().join(format!("kmerge-pour-{:016x}", rand::random::<u64>()));
+    // Each record is a batch.
+    let settings = PourSettings { batch_bytes: 200, linger: Duration::from_secs(3600), ..Default::default() };
+    let mut pour = pour(&cluster, settings).await;
+    pour.keep_ledger(Arc::new(LedgerFile::open(&path).unwrap()));
+    pour.push(&value(&[b'x'; 150])).await.unwrap();
+    pour.settle().await.unwrap();
+    // The second one is stored, and its writer is told that it never will be; the third one is on its way by then.
+    broker.faults().add(Rule::on(ApiKey::Produce), Fault::ErrorAfter(ErrorCode::InvalidRecord));
+    for _ in 0..2 {
+        pour.push(&value(&[b'x'; 150])).await.unwrap();
+    }
+    let poured = pour.finish(&Shutdown::default()).await;
+    assert_eq!((poured.counts, end(&broker, 0)), (Counts { sent: 3, acknowledged: 2, failed: 1 }, 3));
+    let lines = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (records, last) =
+        (lines.iter().map(|line| line["records"].as_u64().unwrap()).sum::<u64>(), &lines[0]["last_offset"]);
+    assert_eq!((records, last), (2, &2.into()), "{lines:?}");
 }

@@ -147,7 +147,7 @@ pub async fn run(
 }
 
 async fn look(settings: &ProduceSettings, cx: &JobContext) -> Result<(Cluster, bool), JobError> {
-    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
+    let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
     let Some((partitions, replicas)) = settings.create else {
         return match cluster.topic(&settings.topic).await {
             Ok(_) => Ok((cluster, false)),

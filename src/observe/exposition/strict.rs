@@ -13,6 +13,8 @@ pub(crate) struct Read {
 
 #[derive(Debug)]
 pub(crate) struct Sample {
+    /// Of a histogram: what stands behind the family's name.
+    pub(crate) suffix: String,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) value: f64,
 }
@@ -42,7 +44,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Read>, String> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let family = families.last_mut().ok_or(wrong("a type before any help"))?;
             let kind = rest.strip_prefix(&format!("{} ", family.name)).ok_or(wrong("the type of something else"))?;
-            if typed || !["counter", "gauge"].contains(&kind) {
+            if typed || !["counter", "gauge", "histogram"].contains(&kind) {
                 return Err(wrong("a type twice, or no such type"));
             }
             if (kind == "counter") != family.name.ends_with("_total") {
@@ -52,21 +54,48 @@ pub(crate) fn read(text: &str) -> Result<Vec<Read>, String> {
             typed = true;
         } else {
             let family = families.last_mut().filter(|_| typed).ok_or(wrong("a sample without help and type"))?;
-            let sample = sample(line, &family.name).ok_or(wrong("no sample of this family"))?;
+            let is_histogram = family.kind == "histogram";
+            let sample = sample(line, &family.name, is_histogram).ok_or(wrong("no sample of this family"))?;
+            let le = sample.labels.iter().any(|(name, _)| name == "le");
+            if is_histogram && (le != (sample.suffix == "_bucket") || sample.value < 0.0) {
+                return Err(wrong("buckets, and only they, have an end, and nothing is below zero"));
+            }
             if family.kind == "counter" && sample.value < 0.0 {
                 return Err(wrong("a counter below zero"));
             }
-            if family.samples.iter().any(|other| other.labels == sample.labels) {
+            if family.samples.iter().any(|other| (&other.suffix, &other.labels) == (&sample.suffix, &sample.labels)) {
                 return Err(wrong("a sample twice"));
             }
             family.samples.push(sample);
         }
     }
+    for family in families.iter().filter(|family| family.kind == "histogram") {
+        is_histogram(family).ok_or(format!("{}: no histogram", family.name))?;
+    }
     Ok(families)
 }
 
-fn sample(line: &str, family: &str) -> Option<Sample> {
+/// Buckets by their ends, each with all that is in the ones before, the last one with all there is.
+fn is_histogram(family: &Read) -> Option<()> {
+    let of = |suffix: &'static str| family.samples.iter().filter(move |one| one.suffix == suffix);
+    let end = |one: &Sample| match one.labels.as_slice() {
+        [(_, le)] if le == "+Inf" => Some(f64::INFINITY),
+        [(_, le)] => le.parse::<f64>().ok(),
+        _ => None,
+    };
+    let buckets: Vec<(f64, f64)> = of("_bucket").map(|one| Some((end(one)?, one.value))).collect::<Option<_>>()?;
+    let (last, count) = (buckets.last()?, of("_count").next()?.value);
+    let grows = buckets.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1);
+    (grows && *last == (f64::INFINITY, count) && of("_sum").count() == 1).then_some(())
+}
+
+fn sample(line: &str, family: &str, is_histogram: bool) -> Option<Sample> {
     let mut rest = line.strip_prefix(family)?;
+    let mut suffix = "";
+    if is_histogram {
+        suffix = ["_bucket", "_sum", "_count"].into_iter().find(|suffix| rest.starts_with(suffix))?;
+        rest = &rest[suffix.len()..];
+    }
     let mut labels: Vec<(String, String)> = Vec::new();
     if let Some(mut inside) = rest.strip_prefix('{') {
         loop {
@@ -92,7 +121,7 @@ fn sample(line: &str, family: &str) -> Option<Sample> {
         "-Inf" => f64::NEG_INFINITY,
         number => number.parse().ok().filter(|_| number.chars().all(|c| c.is_ascii_digit() || "+-.e".contains(c)))?,
     };
-    Some(Sample { labels, value })
+    Some(Sample { suffix: suffix.to_owned(), labels, value })
 }
 
 fn is_name(name: &str, colons: bool) -> bool {

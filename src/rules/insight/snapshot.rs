@@ -129,19 +129,26 @@ impl Insights {
     }
 }
 
-/// Reads parts back, in whatever order they come: what counts is the last time that all came one behind the other.
+/// Reads parts back, in whatever order they come: what counts is the first time that all of one offset came one behind the other.
+/// Parts of other offsets are passed over, so that what was counted is in memory once, however often it was written.
 #[derive(Debug)]
 pub struct Restoring {
     rules: Arc<Rules>,
     bytes_max: usize,
+    at: i64,
+    found: Found,
+}
+
+#[derive(Debug)]
+enum Found {
+    Nothing,
     /// What is being read.
-    open: Option<Reading>,
-    whole: Option<(i64, Insights)>,
+    Open(Box<Reading>),
+    Whole(Insights),
 }
 
 #[derive(Debug)]
 struct Reading {
-    at: i64,
     next_part: usize,
     insights: Insights,
     /// Which insights were there.
@@ -158,9 +165,9 @@ enum TableOf {
 }
 
 impl Restoring {
-    /// Nothing is read yet.
-    pub fn new(rules: &Arc<Rules>, bytes_max: usize) -> Self {
-        Self { rules: Arc::clone(rules), bytes_max, open: None, whole: None }
+    /// Looks for what was counted of all that lies before the offset `at`.
+    pub fn new(rules: &Arc<Rules>, bytes_max: usize, at: i64) -> Self {
+        Self { rules: Arc::clone(rules), bytes_max, at, found: Found::Nothing }
     }
 
     /// Takes the next part.
@@ -170,9 +177,16 @@ impl Restoring {
             |name: &str| part.get(name).map(|raw| raw.get().as_bytes()).ok_or_else(|| form("a name is missing"));
         let (at, number, last): (i64, usize, bool) =
             (parsed(field("at")?)?, parsed(field("part")?)?, parsed(field("last")?)?);
-        let mut reading = match self.open.take() {
-            _ if number == 0 => Reading::new(at, &self.rules, self.bytes_max),
-            Some(open) if open.next_part == number && open.at == at => open,
+        if at != self.at {
+            return Ok(());
+        }
+        let mut reading = match std::mem::replace(&mut self.found, Found::Nothing) {
+            Found::Whole(insights) => {
+                self.found = Found::Whole(insights);
+                return Ok(());
+            }
+            Found::Open(open) if number > 0 && open.next_part == number => open,
+            _ if number == 0 => Box::new(Reading::new(at, &self.rules, self.bytes_max)),
             // Of parts that others have been written over.
             _ => return Ok(()),
         };
@@ -180,16 +194,16 @@ impl Restoring {
             reading.item(item.get().as_bytes())?;
         }
         reading.next_part += 1;
-        match last {
-            true => self.whole = Some((at, reading.end()?)),
-            false => self.open = Some(reading),
-        }
+        self.found = if last { Found::Whole(reading.end()?) } else { Found::Open(reading) };
         Ok(())
     }
 
-    /// What was counted of all that lies before this offset, if that was read whole.
-    pub fn counted_to(self, at: i64) -> Option<Insights> {
-        self.whole.filter(|(whole_at, _)| *whole_at == at).map(|(_, insights)| insights)
+    /// What was counted, if that was read whole.
+    pub fn into_found(self) -> Option<Insights> {
+        match self.found {
+            Found::Whole(insights) => Some(insights),
+            Found::Nothing | Found::Open(_) => None,
+        }
     }
 }
 
@@ -206,7 +220,7 @@ impl Reading {
         // What is new among the insights counts from here on.
         let insights = Insights::new(rules, at, bytes_max);
         let found = vec![false; insights.counters.len()];
-        Self { at, next_part: 0, insights, found, counter: None, table: None }
+        Self { next_part: 0, insights, found, counter: None, table: None }
     }
 
     fn item(&mut self, json: &[u8]) -> Result<(), Broken> {

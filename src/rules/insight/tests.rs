@@ -113,9 +113,9 @@ fn written(insights: &Insights, at: i64) -> Vec<Part> {
 }
 
 fn read_back(rules: &Arc<Rules>, parts: &[Part], at: i64) -> Insights {
-    let mut restoring = Restoring::new(rules, 1 << 20);
+    let mut restoring = Restoring::new(rules, 1 << 20, at);
     parts.iter().for_each(|part| restoring.take(&part.json).unwrap());
-    restoring.counted_to(at).unwrap()
+    restoring.into_found().unwrap()
 }
 
 #[test]
@@ -261,9 +261,9 @@ fn what_is_written_out_comes_in_parts_and_only_whole_ones_in_order_count() {
     assert!(parts.len() > 3 && parts.iter().all(|part| part.json.len() < 30_000), "{}", parts.len());
     let older = written(&Insights::new(&rules, 5, 1 << 20), 70);
     let take = |all: &[&Part]| {
-        let mut restoring = Restoring::new(&rules, 1 << 24);
+        let mut restoring = Restoring::new(&rules, 1 << 24, 77);
         all.iter().for_each(|part| restoring.take(&part.json).unwrap());
-        restoring.counted_to(77).map(|insights| insights.total(0).records)
+        restoring.into_found().map(|insights| insights.total(0).records)
     };
     let all: Vec<&Part> = parts.iter().collect();
     assert_eq!(take(&all), Some(9_000));
@@ -272,8 +272,12 @@ fn what_is_written_out_comes_in_parts_and_only_whole_ones_in_order_count() {
     assert_eq!(take(&[&[&older[0]][..], &all[..]].concat()), Some(9_000));
     assert_eq!(take(&[&all[..1], &all[2..]].concat()), None);
     assert_eq!(take(&all[..all.len() - 1]), None);
-    let mut small = Restoring::new(&rules, 100_000);
+    let mut small = Restoring::new(&rules, 100_000, 77);
     assert!(all.iter().any(|part| matches!(small.take(&part.json), Err(Broken::Full(_)))));
+    // What was counted up to elsewhere takes no room beside what is looked for.
+    let mut other = Restoring::new(&rules, 100_000, 70);
+    all.iter().copied().chain(&older).chain(all.iter().copied()).for_each(|part| other.take(&part.json).unwrap());
+    assert_eq!(other.into_found().map(|insights| insights.total(0).records), Some(0));
 }
 
 #[test]
@@ -301,8 +305,8 @@ fn what_was_not_written_by_us_is_no_count() {
     };
     let part = |items: &str| format!(r#"{{"at":1,"part":0,"last":true,"items":[{},{items}]}}"#, head("95"));
     let take = |json: &str| {
-        let mut restoring = Restoring::new(&rules, 1 << 20);
-        restoring.take(json.as_bytes()).map(|()| restoring.counted_to(1).is_some())
+        let mut restoring = Restoring::new(&rules, 1 << 20, 1);
+        restoring.take(json.as_bytes()).map(|()| restoring.into_found().is_some())
     };
     assert_eq!(
         take(&part(r#"{"table":"total","records":3,"other":0},["x",3],{"table":90,"records":1,"other":1}"#)),

@@ -74,8 +74,10 @@ impl Cells {
         })
     }
 
-    /// Appends a line of CSV (RFC 4180). An empty text has quotation marks, and no value has none.
+    /// Appends a line of CSV (RFC 4180). An empty text has quotation marks, and no value has none, but where it would leave an empty
+    /// line, which readers pass over.
     pub fn put_csv(&self, out: &mut String) {
+        let before = out.len();
         for (index, cell) in self.iter().enumerate() {
             out.push_str(if index == 0 { "" } else { "," });
             match cell {
@@ -84,6 +86,9 @@ impl Cells {
                 Cell::Text("") => out.push_str("\"\""),
                 Cell::Text(text) => put_csv_field(out, text),
             }
+        }
+        if out.len() == before {
+            out.push_str("\"\"");
         }
         out.push('\n');
     }
@@ -180,6 +185,19 @@ mod tests {
         let shown: Vec<String> = cells.iter().map(Cell::show).collect();
         assert_eq!(shown, ["a,\"b\"\\n\u{e9}", "-", "", "{\"a\":[1,2]}", "-1.5", "plain"]);
         assert_eq!(csv_heads(&names), "t,n,e,o,-,\"\"\"p\"\n");
+    }
+
+    #[test]
+    fn a_row_of_one_column_is_read_back_as_a_row_though_it_has_no_value() {
+        let mut cells = Cells::default();
+        cells.nothing();
+        let mut text = csv_heads(&["n".to_owned()]);
+        cells.put_csv(&mut text);
+        assert_eq!(text, "n\n\"\"\n");
+        cells.nothing();
+        let mut csv = String::new();
+        cells.put_csv(&mut csv);
+        assert_eq!(csv, ",\n");
     }
 
     #[test]

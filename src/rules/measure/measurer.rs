@@ -180,11 +180,18 @@ impl Measurer {
     }
 
     fn add_row(&mut self) -> Result<(), TableFull> {
-        if !self.table.has_room(&self.row, &self.plan) {
-            return Err(if self.table.is_empty() { self.too_large() } else { TableFull::Take });
-        }
-        if self.row.entry_bytes() > self.entry_bytes_max {
+        if self.row.entry_bytes(&self.plan) > self.entry_bytes_max {
             return Err(self.too_large());
+        }
+        if !self.table.has_room(&self.row, &self.plan) {
+            if !self.table.is_empty() {
+                return Err(TableFull::Take);
+            }
+            // The room of one that was emptied is shared out as the rows before had it.
+            self.table = Table::new(self.table_bytes);
+            if !self.table.has_room(&self.row, &self.plan) {
+                return Err(self.too_large());
+            }
         }
         self.table.add(&self.row, &self.plan);
         self.counts.rows += 1;
@@ -192,7 +199,7 @@ impl Measurer {
     }
 
     fn too_large(&self) -> TableFull {
-        TableFull::TooLarge { bytes: self.row.entry_bytes() }
+        TableFull::TooLarge { bytes: self.row.entry_bytes(&self.plan) }
     }
 
     /// Takes the table out. An empty one takes its place.

@@ -77,9 +77,18 @@ impl Row {
         self.values_bytes
     }
 
-    /// The most that one entry takes of it: its key, and a value.
-    pub(super) fn entry_bytes(&self) -> usize {
-        self.key.len() + self.picks.from(self.keys).map(bytes_of).max().unwrap_or_default()
+    /// The most that an entry may come to by rows like this one: the group's own, where each smallest and largest value may be
+    /// as long as the longest here, or that of a value.
+    pub(super) fn entry_bytes(&self, plan: &MeasurePlan) -> usize {
+        let (mut kept, mut kept_bytes, mut bytes) = (0_usize, 0, 0);
+        for (value, aggregate) in self.values(plan).zip(&plan.aggregates) {
+            let value_bytes = bytes_of(value);
+            bytes = value_bytes.max(bytes);
+            if matches!(aggregate.kind, AggregateKind::Min | AggregateKind::Max) {
+                (kept, kept_bytes) = (kept + 1, value_bytes.max(kept_bytes));
+            }
+        }
+        self.key.len() + (kept * kept_bytes).max(bytes)
     }
 }
 

@@ -314,6 +314,69 @@ fn a_row_that_no_table_can_hold_is_told_with_its_size() {
 }
 
 #[test]
+fn what_fits_into_a_new_table_fits_into_one_that_was_emptied() {
+    let measures = Measures::parse("[measure]\nby = \"k\"\naggregates = { n = \"count\" }\n").unwrap();
+    let row = |key: &str| format!("{{\"k\":\"{key}\"}}");
+    let look = |measurer: &mut Measurer, value: &str| {
+        measurer.look(&Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 });
+        measurer.add()
+    };
+    let mut fitted = 0;
+    // Whether the room of an emptied table is kept, and who has it then, depends on where the table was full.
+    for table_bytes in (50_000..150_000).step_by(5_000) {
+        let new = || Measurer::new(&measures, table_bytes, 1 << 20);
+        for tenths in 3..10 {
+            let long = row(&"x".repeat(table_bytes / 10 * tenths));
+            let mut measurer = new();
+            let mut groups = 0;
+            while look(&mut measurer, &row(&groups.to_string())).is_ok() {
+                groups += 1;
+            }
+            assert!(groups > 100, "{groups}");
+            let emptied = measurer.take().sorted().emptied();
+            measurer.put_back(emptied);
+            let fits = look(&mut new(), &long);
+            assert_eq!(look(&mut measurer, &long), fits, "{tenths} tenths of {table_bytes}");
+            fitted += usize::from(fits.is_ok());
+        }
+    }
+    assert!(fitted > 50, "{fitted}");
+}
+
+#[test]
+fn no_entry_takes_more_than_it_may_by_several_values_that_are_kept_of_different_rows() {
+    let text =
+        "[measure]\naggregates = { n = \"count\", a = { min = \"v\" }, b = { max = \"v\" }, c = { min = \"w\" } }\n";
+    let measures = Measures::parse(text).unwrap();
+    let mut random = StdRng::seed_from_u64(11);
+    let (mut taken, mut refused) = (0, 0);
+    let mut measurer = Measurer::new(&measures, 1 << 20, 3_000);
+    for _ in 0..500 {
+        let mut text = || {
+            let first = char::from(random.random_range(b'a'..=b'z'));
+            format!("{first}{}", "x".repeat(random.random_range(0..1_500)))
+        };
+        let value = format!("{{\"v\":\"{}\",\"w\":\"{}\"}}", text(), text());
+        measurer.look(&Incoming { value: Some(value.as_bytes()), timestamp_ms: 0 });
+        match measurer.add() {
+            Ok(()) => taken += 1,
+            Err(TableFull::TooLarge { bytes }) => {
+                assert!(bytes > 3_000, "{bytes}");
+                refused += 1;
+            }
+            Err(full) => panic!("{full:?}"),
+        }
+    }
+    assert!(taken > 50 && refused > 50, "{taken} {refused}");
+    let mut sorted = measurer.take().sorted();
+    while sorted.advance() {
+        // Beside the texts there are the count, and what says how long they are.
+        let bytes = sorted.key().len() + sorted.value().len();
+        assert!(bytes <= 3_000 + 100, "{bytes}");
+    }
+}
+
+#[test]
 fn entries_that_no_table_has_written_are_refused() {
     let measures = Measures::parse(PLAN).unwrap();
     let mut measurer = Measurer::new(&measures, 1 << 20, 10_000);

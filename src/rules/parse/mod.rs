@@ -29,6 +29,10 @@ pub(super) use measure::measures;
 /// Larger than any file that was written by hand.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
+/// More rules, or insights, than anybody reads through. Each is looked up among those before.
+const RULES_MAX: usize = 10_000;
+const INSIGHTS_MAX: usize = 1000;
+
 /// Conditions and values are followed no deeper: dotted names in tables in tables lead deeper than the parser's own limit.
 const DEPTH_MAX: usize = 100;
 
@@ -56,6 +60,14 @@ pub(super) fn rules(text: &str) -> Result<Rules, Vec<RuleError>> {
     let is_empty = rules.is_empty() && group_bys.is_empty() && insights.is_empty() && !top.has("parquet");
     if is_empty && errors.len() == 0 {
         errors.add(0, "", "no rules: each begins with [[rule]], with [[group_by]] or with [[insight]]");
+    }
+    let all = [
+        ("[[rule]] and [[group_by]]", rules.len() + group_bys.len(), RULES_MAX),
+        ("[[insight]]", insights.len(), INSIGHTS_MAX),
+    ];
+    if let Some((what, count, most)) = all.into_iter().find(|(_, count, most)| count > most) {
+        errors.add(0, "", format!("{count} {what}, where {most} are the most"));
+        return Err(errors.into_sorted());
     }
     for (index, section) in rules.into_iter().enumerate() {
         rule(index, section, &mut read, &mut paths);
@@ -131,7 +143,7 @@ fn rule(index: usize, section: Section<'_>, read: &mut Read, paths: &mut Paths) 
 fn name(section: &Section<'_>, default: String, label: &str, taken: &[String]) -> String {
     match section.text("name") {
         Some("") => section.wrong("name", "a name has to stand here"),
-        Some(name) if taken.iter().any(|other| *other == visible(name)) => {
+        Some(name) if taken.contains(&visible(name)) => {
             section.wrong("name", format!("another rule is called {}", excerpt(name.as_bytes())));
         }
         Some(name) => return visible(name),

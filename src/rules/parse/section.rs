@@ -8,6 +8,7 @@ use crate::rules::change::Json;
 use crate::rules::paths::{PathId, Paths};
 use crate::rules::seen::Number;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
 
 /// More than anybody reads at once; each has its place counted from the top of the file.
@@ -218,8 +219,9 @@ impl<'a> Section<'a> {
             return Vec::new();
         }
         let fields: Vec<PathId> = texts.iter().filter_map(|text| self.field_of(name, text, paths)).collect();
-        if let Some(twice) = fields.iter().enumerate().find(|(at, field)| fields[..*at].contains(field)) {
-            self.wrong(name, format!("{} stands here twice", paths.shown(*twice.1)));
+        let mut before = HashSet::with_capacity(fields.len());
+        if let Some(twice) = fields.iter().find(|field| !before.insert(**field)) {
+            self.wrong(name, format!("{} stands here twice", paths.shown(*twice)));
         }
         fields
     }

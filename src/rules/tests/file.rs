@@ -247,3 +247,21 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn more_rules_insights_or_fields_than_anybody_reads_through_are_refused_at_once() {
+    let many = |text: &str, count: usize| (0..count).map(|at| text.replace('#', &at.to_string())).collect::<String>();
+    let fields = |count: usize| (0..count).map(|at| format!("\"f{at}\",")).collect::<String>();
+    for (text, part) in [
+        (
+            many("[[rule]]\ndrop = { field = \"f#\" }\n", 10_001),
+            "10001 [[rule]] and [[group_by]], where 10000 are the most",
+        ),
+        (many("[[insight]]\nfield = \"f#\"\n", 1001), "1001 [[insight]], where 1000 are the most"),
+        (format!("[[rule]]\ndrop = {{ field = [{}] }}\n", fields(100_000)), "more than 10000 fields"),
+    ] {
+        let errors = Rules::parse(&text).unwrap_err();
+        assert!(errors[0].to_string().contains(part), "{}", errors[0]);
+    }
+    assert_eq!(rules(&format!("[[rule]]\ndrop = {{ field = [{}] }}\n", fields(9_000))).len(), 1);
+}

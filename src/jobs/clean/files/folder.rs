@@ -75,7 +75,13 @@ pub(super) fn publish(folder: &Path, finished: Vec<Finished>) -> Result<Written,
     };
     match all() {
         Ok(()) => Ok(written),
+        // The transaction was voided under us, and others are at work: a name that we have given may by now be that of a file
+        // which an heir has written and committed. What is ours yet is beyond what is committed, and whoever takes its
+        // partition removes it.
+        Err(Unpublished::Gone) => Err(Unpublished::Gone),
         Err(error) => {
+            // A moment ago the coordinator took the offsets from us. For one of these to be an heir's, our transaction would
+            // have to have timed out since and the heir to have committed one of its own, while this disk failed.
             for path in &renamed {
                 // What is left is beyond what is committed, and removed with the partition's next start.
                 let _ = fs::remove_file(path);
@@ -94,29 +100,52 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
 /// Removes what of these partitions is not whole, or beyond the offset that they are gone on with at. Gives the names that are
 /// gone. Where there is more than a crash can have left, or a file from before that offset to behind it, nothing is removed.
 pub(super) fn clear(folder: &Path, starts: &[(TopicPartition, i64)]) -> Result<Vec<String>, JobError> {
+    clear_with(folder, starts, |path| fs::remove_file(path))
+}
+
+/// Who had the partition before, and is late, may still give a file its name, also while the folder is listed, so that neither
+/// name is seen. So it is looked until nothing is left to remove, and at least twice: had the last look missed a file that was
+/// renamed meanwhile, the one before would have seen its first name, and that would be gone.
+fn clear_with(
+    folder: &Path,
+    starts: &[(TopicPartition, i64)],
+    mut remove: impl FnMut(&Path) -> io::Result<()>,
+) -> Result<Vec<String>, JobError> {
+    let mut gone = Vec::new();
+    for looks in 1.. {
+        let names = list(folder)?;
+        let mut left = Vec::new();
+        for (of, offset) in starts {
+            left.extend(left_over(folder, &names, of, *offset)?);
+        }
+        if left.is_empty() && looks > 1 {
+            break;
+        }
+        for name in left {
+            let path = folder.join(&name);
+            match remove(&path) {
+                Ok(()) => gone.push(name),
+                // Removed or renamed by whoever wrote it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unwritable(&path, &error)),
+            }
+        }
+    }
+    if !gone.is_empty() {
+        // Else a crash could bring back what others have written again by then.
+        sync(folder).map_err(|error| unwritable(folder, &error))?;
+    }
+    Ok(gone)
+}
+
+fn list(folder: &Path) -> Result<Vec<String>, JobError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| unwritable(folder, &error))? {
         let entry = entry.map_err(|error| unwritable(folder, &error))?;
         // What is no UTF-8 is none of ours.
         names.extend(entry.file_name().into_string());
     }
-    let mut left = Vec::new();
-    for (of, offset) in starts {
-        left.extend(left_over(folder, &names, of, *offset)?);
-    }
-    for name in &left {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&path, &error)),
-            // Removed by whoever wrote it.
-            Ok(()) | Err(_) => {}
-        }
-    }
-    if !left.is_empty() {
-        // Else a crash could bring back what others have written again by then.
-        sync(folder).map_err(|error| unwritable(folder, &error))?;
-    }
-    Ok(left)
+    Ok(names)
 }
 
 fn left_over(folder: &Path, names: &[String], of: &TopicPartition, offset: i64) -> Result<Vec<String>, JobError> {
@@ -198,6 +227,23 @@ mod tests {
         let folder = Folder::new();
         folder.put("t-0-0-9.parquet");
         assert_eq!(clear(folder.path(), &[(of(0), 10)]).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_gets_its_name_while_it_is_looked_for_is_removed_by_that_name() {
+        for offsets in ["0-4", "0-99"] {
+            let folder = Folder::new();
+            let (temporary, whole) = (".t-0-0-0123456789abcdef.tmp", format!("t-0-{offsets}.parquet"));
+            folder.put(temporary);
+            let late = std::cell::Cell::new(true);
+            let cleared = clear_with(folder.path(), &[(of(0), 0)], |path| {
+                if late.replace(false) {
+                    fs::rename(folder.path().join(temporary), folder.path().join(&whole)).unwrap();
+                }
+                fs::remove_file(path)
+            });
+            assert_eq!((cleared.unwrap(), folder.names().len()), (vec![whole], 0));
+        }
     }
 
     #[test]

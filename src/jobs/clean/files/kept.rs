@@ -56,32 +56,52 @@ impl Kept {
 /// What is kept in this folder, if anything is.
 pub(super) fn read(folder: &Path) -> Result<Option<Kept>, JobError> {
     let path = folder.join(NAME);
-    let wrong = |what: String| {
-        JobError::Refused(format!(
-            "{}: {what}. It says what the files there have in common: put it right",
-            path.display()
-        ))
-    };
-    let file = match File::open(&path) {
+    match read_whole(&path)? {
+        Some(text) => Kept::parse(&text).map(Some).map_err(|what| wrong(&path, &what)),
+        None => Ok(None),
+    }
+}
+
+/// The text of a file that says something of the others in its folder, if it is there.
+pub(super) fn read_whole(path: &Path) -> Result<Option<String>, JobError> {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(wrong(error.to_string())),
+        Err(error) => return Err(wrong(path, &error.to_string())),
     };
     let mut text = String::new();
     let read = file.take(BYTES_MAX + 1).read_to_string(&mut text);
-    read.map_err(|error| wrong(error.to_string()))?;
+    read.map_err(|error| wrong(path, &error.to_string()))?;
     if text.len() as u64 > BYTES_MAX {
-        return Err(wrong("larger than any schema (16 MiB)".to_owned()));
+        return Err(wrong(path, "larger than any schema (16 MiB)"));
     }
-    Kept::parse(&text).map(Some).map_err(wrong)
+    Ok(Some(text))
+}
+
+/// It says what it does not say as we write it.
+pub(super) fn wrong(path: &Path, what: &str) -> JobError {
+    JobError::Refused(format!("{}: {what}. It says what the files there have in common: put it right", path.display()))
 }
 
 /// Keeps this, unless something is kept already; gives what is.
 pub(super) fn keep(folder: &Path, mine: &Kept) -> Result<Kept, JobError> {
-    let (path, whole) = (folder.join(NAME), folder.join(format!(".{NAME}-{:016x}.tmp", rand::random::<u64>())));
+    match put_whole(folder, NAME, &mine.text())? {
+        true => Ok(mine.clone()),
+        false => read(folder)?.ok_or_else(|| gone(&folder.join(NAME))),
+    }
+}
+
+/// It was there a moment ago.
+pub(super) fn gone(path: &Path) -> JobError {
+    JobError::Refused(format!("{}: it was there, and is gone: start again", path.display()))
+}
+
+/// Makes a file that appears whole or not at all; `false` where there is one.
+pub(super) fn put_whole(folder: &Path, name: &str, text: &str) -> Result<bool, JobError> {
+    let (path, whole) = (folder.join(name), folder.join(format!(".{name}-{:016x}.tmp", rand::random::<u64>())));
     let made = || -> io::Result<bool> {
         let mut file = File::create_new(&whole)?;
-        file.write_all(mine.text().as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         // Unlike a rename it fails where there is one.
         match fs::hard_link(&whole, &path) {
@@ -92,11 +112,7 @@ pub(super) fn keep(folder: &Path, mine: &Kept) -> Result<Kept, JobError> {
     };
     let made = made();
     let _ = fs::remove_file(&whole);
-    match made.map_err(|error| unwritable(&path, &error))? {
-        true => Ok(mine.clone()),
-        false => read(folder)?
-            .ok_or_else(|| JobError::Refused(format!("{}: it was there, and is gone: start again", path.display()))),
-    }
+    made.map_err(|error| unwritable(&path, &error))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@
 //! - A file is renamed only once its group's coordinator has taken the offsets from us, as member and generation. From then on
 //!   nobody is told where the partition stands until the transaction is decided. Whoever then takes the partition removes our
 //!   temporary names first: should we wake up so late that the transaction was voided under us, there is nothing left to rename.
+//! - Offsets say nothing of a topic that was deleted and created anew: beside its files stands its id (`topic_ids.rs`), which is
+//!   compared before anything is removed.
 //! - What needs a disk or much time runs beside the task that cleans, which meanwhile waits for it.
 
 // Names, and the folder under them.
@@ -25,6 +27,8 @@ mod names;
 mod folder;
 
 mod kept;
+
+mod topic_ids;
 
 // A file from its first row to its name.
 mod open;
@@ -35,11 +39,12 @@ mod work;
 pub(super) mod tests;
 
 pub(super) use open::OpenFile;
-pub(super) use work::beside;
+pub(super) use work::{beside, ids_of};
 
 use crate::formats::parquet::{Codec, Column, Rows, Schema, Totals, add_name, infer};
 use crate::jobs::error::JobError;
 use crate::rules::Rules;
+use crate::wire::Uuid;
 use kept::Kept;
 use std::collections::BTreeMap;
 use std::io;
@@ -154,6 +159,11 @@ impl Shelf {
         }
         let (known, metadata, group) = (rules.known_columns(), table.metadata, group.to_owned());
         Ok(Arc::new(Self { folder: folder.clone(), codec: settings.codec, group, known, metadata, schema }))
+    }
+
+    /// Refuses topics that are others than those whose files are there.
+    pub(super) fn is_of_topics(&self, topics: &[(String, Uuid)]) -> Result<(), JobError> {
+        topic_ids::check(&self.folder, topics)
     }
 
     /// The columns. Where nobody has said them, these rows do, unless another instance was faster: then what that one has kept

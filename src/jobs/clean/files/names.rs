@@ -51,6 +51,11 @@ pub(super) fn whole(of: &TopicPartition, offsets: &RangeInclusive<i64>) -> Strin
     format!("{}{}-{}.parquet", prefix(of), offsets.start(), offsets.end())
 }
 
+/// The name of the file that says which topic it is. Begins with an underscore, so that readers of whole folders pass it over.
+pub(super) fn of_topic(topic: &str) -> String {
+    format!("_topic-{}.json", escaped(topic))
+}
+
 /// A name for what is being written, which nobody else has.
 pub(super) fn temporary(of: &TopicPartition, first: i64) -> String {
     format!(".{}{first}-{:016x}.tmp", prefix(of), rand::random::<u64>())

@@ -128,6 +128,19 @@ fn who_was_too_slow_finds_nothing_to_rename_once_another_has_taken_the_partition
 }
 
 #[test]
+fn who_was_too_slow_for_one_partition_leaves_others_to_whoever_takes_them() {
+    let folder = Folder::new();
+    let shelf = shelf(&folder);
+    let slow = vec![finished(&shelf, 0, 0..5), finished(&shelf, 1, 0..5)];
+    folder::clear(folder.path(), &[(TopicPartition::new("t", 1), 0)]).unwrap();
+    assert!(matches!(folder::publish(folder.path(), slow), Err(Unpublished::Gone)));
+    // A name that is given may be an heir's by now.
+    assert_eq!(folder.names(), ["_schema.json", "t-0-0-4.parquet"]);
+    folder::clear(folder.path(), &[(TopicPartition::new("t", 0), 0)]).unwrap();
+    assert_eq!(folder.names(), ["_schema.json"]);
+}
+
+#[test]
 fn columns_that_were_kept_hold_for_whoever_comes_later_and_for_no_other_group() {
     let folder = Folder::new();
     let shelf = shelf(&folder);

@@ -4,16 +4,30 @@ use super::folder::{self, Unpublished};
 use super::open::Finished;
 use super::{OpenFile, Written};
 use crate::client::group::Start;
+use crate::client::{ClientError, Cluster};
 use crate::jobs::clean::tally::Tally;
 use crate::jobs::clean::work::{Halt, Work};
 use crate::jobs::error::JobError;
+use crate::wire::Uuid;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// After so long it is asked again for a topic that a broker does not know.
+const NOT_KNOWN_YET: Duration = Duration::from_millis(100);
 
 impl Work<'_> {
     /// Removes what a crash or a doubt has left of partitions that are ours now.
     pub(in crate::jobs::clean) async fn clear_files(&self, starts: &[Start]) -> Result<(), JobError> {
         let Some(shelf) = self.looked.files.clone().filter(|_| !starts.is_empty()) else { return Ok(()) };
         let starts: Vec<_> = starts.iter().map(|start| (start.partition.clone(), start.offset)).collect();
-        let gone = beside(move || folder::clear(&shelf.folder, &starts)).await?;
+        let topics: BTreeSet<&str> = starts.iter().map(|(partition, _)| &*partition.topic).collect();
+        let topics = ids_of(&self.cluster, topics, self.cx.timeout).await?;
+        let gone = beside(move || {
+            shelf.is_of_topics(&topics)?;
+            folder::clear(&shelf.folder, &starts)
+        });
+        let gone = gone.await?;
         if !gone.is_empty() {
             tracing::info!(files = gone.join(", "), "removed: their records are not committed, and are written again");
         }
@@ -81,6 +95,28 @@ impl Work<'_> {
             Unpublished::Job(error) => Halt::Job(error),
         })
     }
+}
+
+/// The ids of these topics, as they are now.
+pub(in crate::jobs::clean) async fn ids_of(
+    cluster: &Cluster,
+    topics: impl IntoIterator<Item = &str>,
+    timeout: Duration,
+) -> Result<Vec<(String, Uuid)>, JobError> {
+    let mut ids = Vec::new();
+    for topic in topics {
+        let asked = Instant::now();
+        let id = loop {
+            match cluster.topic(topic).await {
+                Ok(found) => break found.topic_id,
+                // It was there a moment ago; a broker that has just started may not know all topics yet.
+                Err(ClientError::UnknownTopic { .. }) if asked.elapsed() < timeout => sleep(NOT_KNOWN_YET).await,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        ids.push((topic.to_owned(), id));
+    }
+    Ok(ids)
 }
 
 /// Does what takes its time where nobody else has to wait for it.

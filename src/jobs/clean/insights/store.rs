@@ -119,7 +119,7 @@ impl Store {
         let range = written.stands_from.max(earliest).min(end)..end;
         let source = cluster.reader(partition.clone(), range, share.read_options());
         let mut records = RecordCursor::new(source, share.window_bytes, cx.shutdown.clone(), Progress::default());
-        let (mut restoring, ours) = (Restoring::new(rules, bytes_max), Self::key_before_part(group, input));
+        let (mut restoring, ours) = (Restoring::new(rules, bytes_max, written.at), Self::key_before_part(group, input));
         loop {
             let taken = records.next_with(|record| match record.key {
                 Some(key) if key.starts_with(ours.as_bytes()) => restoring.take(record.value.unwrap_or_default()),
@@ -132,8 +132,9 @@ impl Store {
                 Some(Err(Broken::Form(what))) => return Ok(Err(format!("{partition}: {what}"))),
             }
         }
-        let found = restoring.counted_to(written.at);
-        Ok(found.ok_or_else(|| format!("{partition} does not hold it, from offset {} on", written.stands_from)))
+        Ok(restoring
+            .into_found()
+            .ok_or_else(|| format!("{partition} does not hold it, from offset {} on", written.stands_from)))
     }
 }
 

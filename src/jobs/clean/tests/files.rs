@@ -2,10 +2,11 @@
 
 use super::super::ParquetSettings;
 use super::super::files::tests::Folder;
-use super::world::{PARTITIONS, RECORDS, World};
+use super::world::{LONG, PARTITIONS, RECORDS, World};
 use crate::base::kind::Kind;
 use crate::base::shutdown::Signal;
 use crate::broker::{Fault, Rule};
+use crate::client::Cluster;
 use crate::formats::parquet::Codec;
 use crate::formats::parquet::testing::rows_of;
 use crate::wire::ApiKey;
@@ -50,7 +51,7 @@ impl Job {
     /// The values of all files, by partition and offset; each once, and in the file of its partition and offsets.
     fn rows(&self, when: &str) -> BTreeMap<(i64, i64), String> {
         let mut all = BTreeMap::new();
-        for name in self.folder.names().iter().filter(|name| *name != "_schema.json") {
+        for name in self.folder.names().iter().filter(|name| !name.starts_with('_')) {
             let numbers = name.strip_prefix("in-").and_then(|rest| rest.strip_suffix(".parquet"));
             let numbers: Vec<i64> = numbers
                 .unwrap_or_else(|| panic!("{when}: {name} is left"))
@@ -89,7 +90,7 @@ async fn every_clean_record_is_in_one_file_beside_the_topic_or_instead_of_it() {
         job.is_whole("once").await;
         assert_eq!(report.tally(), job.world.tally);
         let json = report.to_json();
-        let files = job.folder.names().len() as u64 - 1;
+        let files = job.folder.names().iter().filter(|name| name.ends_with(".parquet")).count() as u64;
         assert!(files >= u64::try_from(PARTITIONS).unwrap());
         assert_eq!((&json["parquet"]["files"], &json["parquet"]["rows"]), (&files.into(), &json["out"]), "{json}");
         job.more(RECORDS);
@@ -174,6 +175,35 @@ async fn a_group_that_was_set_back_is_told_and_loses_no_file() {
 }
 
 #[tokio::test]
+async fn a_topic_that_was_created_anew_is_told_by_its_id_and_loses_no_file() {
+    for keeps_ids in [true, false] {
+        let mut job = Job::new(false).await;
+        // One file of each partition, as a crash may leave it.
+        let parquet = job.world.settings.parquet.as_mut().unwrap();
+        (parquet.interval, job.world.settings.transaction_timeout) =
+            (Duration::from_secs(60), Duration::from_secs(600));
+        job.world.start().ended().await.1.unwrap();
+        let (ids, before) = (job.folder.path().join("_topic-in.json"), job.rows("before"));
+        if !keeps_ids {
+            // As of a version that did not; the next start does.
+            std::fs::remove_file(&ids).unwrap();
+            job.world.start().ended().await.1.unwrap();
+        }
+        let old = std::fs::read_to_string(&ids).unwrap();
+        let cluster = Cluster::connect(&job.world.broker.addresses(), LONG).await.unwrap();
+        cluster.delete_topic("in").await.unwrap();
+        job.world.broker.create_topic("in", PARTITIONS, &[("retention.ms", "-1")]).unwrap();
+        let new = cluster.topic("in").await.unwrap().topic_id.to_string();
+        let error = job.world.start().ended().await.1.unwrap_err();
+        assert_eq!(error.kind(), Kind::Failed);
+        let error = error.to_string();
+        assert!(error.contains(&new) && error.contains("another folder"), "{error}");
+        assert!(!old.contains(&new) && old.split('"').any(|id| id.len() == 22 && error.contains(id)), "{error}");
+        assert_eq!(job.rows("after"), before);
+    }
+}
+
+#[tokio::test]
 async fn a_disk_that_does_not_take_a_file_ends_the_job_and_nothing_is_committed_or_left() {
     let mut job = Job::new(true).await;
     let settings = job.world.settings.parquet.as_mut().unwrap();
@@ -187,7 +217,7 @@ async fn a_disk_that_does_not_take_a_file_ends_the_job_and_nothing_is_committed_
     let error = run.ended().await.1.unwrap_err();
     assert_eq!(error.kind(), Kind::Failed);
     assert!(error.to_string().contains("in-1-0-39.parquet"), "{error}");
-    assert_eq!(job.folder.names(), ["_schema.json", "in-1-0-39.parquet"]);
+    assert_eq!(job.folder.names(), ["_schema.json", "_topic-in.json", "in-1-0-39.parquet"]);
     assert!(job.world.seen().await.is_empty());
     // Once there is room, the same command goes on.
     std::fs::remove_dir(&in_the_way).unwrap();

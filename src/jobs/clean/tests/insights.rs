@@ -342,3 +342,30 @@ async fn where_the_offset_was_moved_or_what_was_kept_is_gone_counting_begins_ane
     let insight = &report.to_json()["insights"][0];
     assert_eq!((&insight["records"], since(insight)), (&json!(0), vec![records; 3]), "{insight}");
 }
+
+#[tokio::test]
+async fn a_preview_counts_what_goes_out_of_the_records_that_it_shows() {
+    let world = counting(World::new().await, ALWAYS);
+    for records in [0, 1, RECORDS, RECORDS + 10] {
+        let from = [String::from("in")];
+        let seen =
+            super::super::preview(&from, &world.settings.rules, records as usize, 16 << 20, &world.context()).await;
+        let seen = seen.unwrap();
+        assert_eq!(seen.seen.len(), records as usize);
+        let mut devices = Counts::new();
+        // The second partition begins where the first one has no more.
+        for (device, _) in (0..i64::from(records)).filter_map(|number| out(number % i64::from(RECORDS))) {
+            add(&mut devices, json!(device));
+        }
+        let json = seen.to_json();
+        assert_eq!(counts(&json["insights"][0]["values"]), devices, "{records}: {json}");
+        let closed = windows(i64::from(records.min(RECORDS))).pop_last().map(|(_, window)| window);
+        let window = &json["insights"][1]["window"];
+        assert_eq!(
+            window["values"].is_array().then(|| counts(&window["values"])).is_some(),
+            closed.is_some(),
+            "{json}"
+        );
+        assert_eq!(seen.insights().len(), 2 + usize::from(closed.is_some()), "{:?}", seen.insights());
+    }
+}

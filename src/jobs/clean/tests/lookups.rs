@@ -180,6 +180,7 @@ async fn a_dry_run_looks_up_as_well() {
     let (from, rules) = (["in".to_owned()], &world.settings.rules);
     let seen = preview(&from, rules, 5, 16 << 20, &world.context()).await.unwrap();
     let kept: Vec<String> = seen
+        .seen
         .into_iter()
         .map(|one| match one.fate {
             Fate::Kept(after) => after,

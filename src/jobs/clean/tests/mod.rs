@@ -15,9 +15,11 @@ mod files;
 mod lookups;
 
 // Something goes wrong at every request in turn.
+mod closing;
 mod doubts;
 mod grouped;
 mod groups;
 
 // What is counted of what went out.
 mod insights;
+mod taking;

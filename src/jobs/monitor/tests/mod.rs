@@ -2,6 +2,7 @@
 
 mod history;
 mod metrics;
+mod over;
 
 use super::{MonitorSettings, Snapshot};
 
