@@ -7,13 +7,18 @@ use super::output::{write_json_with, write_pieces};
 use super::part::PartArgs;
 use clap::{ArgGroup, Args};
 use kmerge::base::units::parse_size;
-use kmerge::jobs::reconcile::{self, COLUMNS, ReconcileReport, ReconcileSettings, With};
+use kmerge::jobs::reconcile::{self, COLUMNS, Ledgers, ReconcileReport, ReconcileSettings, With};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
   kmerge reconcile orders --ledger orders.ledger
       against what produce and generate noted with --ledger; several files are one: a.ledger,b.ledger
+  kmerge reconcile clean-logins --ledger-topic ledgers
+      against what clean noted in a topic, in the transactions of the records themselves
+  kmerge reconcile logins --parquet logins/
+      has every record become a row of the files? Where rules filter or refuse some, ask the ledger of clean instead:
+  kmerge reconcile logins --parquet logins/ --ledger-topic ledgers
   kmerge reconcile orders-copy --against orders
   kmerge reconcile data-output --against data-input --ignore-partitions
       a topic with other partitions: minutes over all of them
@@ -35,7 +40,12 @@ What to know:
     are not compared. With --against no @TIME bounds what is compared: where records are out of the order of their times, those of one \
     minute lie on both sides of it, in each topic others.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
-    left out. Lines add up. A line that a crash has torn is named and passed over.
+    left out. Lines add up. A line that a crash has torn is named and passed over. In a topic the newest line of each key counts, \
+    and what is none is named by its offset.
+  - With --parquet TOPIC is the one that was read, since rows have its partitions, offsets and times (_partition, _offset, _timestamp). A \
+    file that is not whole, or does not hold what its name says, is named and counts for nothing, and nothing is equal then. \
+    Just before a commit there may be a file whose records are not committed: reconcile when the cleaners are done, or up to an \
+    --end. A ledger of clean says with \"files_of\" which rows went to the files of which group.
   - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
     that a ledger names), so 262,144 in 64MiB; with --against up \
     to twice that while both topics are counted. One more is refused.";
@@ -44,7 +54,7 @@ What to know:
 #[derive(Debug, Args)]
 #[command(
     after_long_help = EXAMPLES,
-    group(ArgGroup::new("with").args(["ledger", "against", "group"]).required(true)),
+    group(ArgGroup::new("with").args(["ledger", "ledger_topic", "parquet", "against", "group"]).required(true).multiple(true)),
     mut_arg("start", |arg| arg.help(
         "Where to start: an offset, earliest, @TIME (not with --against), or TOPIC:PARTITION=OFFSET,... (with --against: of both \
          topics)"
@@ -59,12 +69,21 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     ledger: Vec<PathBuf>,
 
+    /// The same in a topic, as produce --ledger-topic notes it.
+    #[arg(long, value_name = "TOPIC", value_delimiter = ',')]
+    ledger_topic: Vec<String>,
+
+    /// The files that clean --parquet has written there should hold a row of each record of the topic; with --ledger or
+    /// --ledger-topic, of each that the ledger of clean says went there.
+    #[arg(long, value_name = "DIR")]
+    parquet: Option<PathBuf>,
+
     /// The topic should hold what this one holds.
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["ledger", "ledger_topic", "parquet", "group"])]
     against: Option<String>,
 
     /// This group should have read what the topic holds: records below its committed offsets.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ledger", "ledger_topic", "parquet"])]
     group: Option<String>,
 
     /// With --against: compare minutes over all partitions.
@@ -98,7 +117,7 @@ impl ReconcileArgs {
         // clap does not ask for what cannot stand beside what is there.
         if self.ignore_partitions && self.against.is_none() {
             return Err(UsageError::new(
-                "--ignore-partitions goes with --against: a ledger and a group tell partitions",
+                "--ignore-partitions goes with --against: a ledger, files and a group tell partitions",
             )
             .into());
         }
@@ -109,7 +128,13 @@ impl ReconcileArgs {
             (Some(name), _) => With::Topic { name, ignore_partitions: self.ignore_partitions },
             (None, Some(name)) => With::Group(name),
             // clap has seen to it that one is there.
-            (None, None) => With::Ledgers(self.ledger),
+            (None, None) => {
+                let ledgers = Ledgers { files: self.ledger, topics: self.ledger_topic };
+                match self.parquet {
+                    None => With::Ledgers(ledgers),
+                    Some(folder) => With::Files { folder, ledgers: (ledgers != Ledgers::default()).then_some(ledgers) },
+                }
+            }
         };
         Ok(ReconcileSettings {
             topic: self.topic,

@@ -81,5 +81,5 @@ pub use membership::Membership;
 pub use metadata::{BrokerInfo, PartitionInfo, TopicInfo};
 pub use need::Need;
 pub use offsets::OffsetAt;
-pub use produce::{Acks, Delivery, PartitionWriter, WriteOptions};
+pub use produce::{Acks, Delivery, Landed, PartitionWriter, WriteOptions};
 pub use record_times::FirstRecord;

@@ -8,6 +8,7 @@ pub mod rules;
 use super::codec::CodecArg;
 use super::context::Context;
 use super::exit::UsageError;
+use super::ledger::LedgerArgs;
 use super::membership::MembershipArgs;
 use super::metrics::MetricsArgs;
 use clap::{Args, Subcommand};
@@ -181,7 +182,7 @@ pub struct CleanArgs {
     close_windows: bool,
 
     /// Only show what the rules make of the first records.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
+    #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "ledger", "ledger_topic", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
@@ -191,6 +192,9 @@ pub struct CleanArgs {
 
     #[command(flatten)]
     membership: MembershipArgs,
+
+    #[command(flatten)]
+    ledger: LedgerArgs,
 
     /// How batches are compressed.
     #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
@@ -319,6 +323,7 @@ impl CleanArgs {
             group,
             exit: self.exit,
             close_windows: self.close_windows,
+            ledger: self.ledger.to(),
             codec: self.compression.codec(),
             batch_bytes: self.batch_bytes,
             memory_bytes: self.memory,

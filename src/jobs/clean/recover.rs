@@ -46,10 +46,13 @@ impl Work<'_> {
         self.pen = Some(producer.spread(Self::write_options()));
         let wanted = before.keys().filter(|one| !gone.contains(one)).cloned().collect();
         let (starts, fresh) = self.look_again(wanted).await?;
+        let mut stands = false;
         if let Some(in_doubt) = self.in_doubt.take() {
             let told = starts.iter().find_map(|start| before.get(&start.partition)?.tells(start));
+            stands = told == Some(true);
             self.judge(in_doubt, told);
         }
+        self.settle_accounts(stands).await?;
         // What they take is free before it is taken again.
         drop(before);
         self.begin(starts.into_iter().chain(fresh).collect()).await

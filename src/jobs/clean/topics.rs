@@ -9,6 +9,7 @@
 //!
 //! Where files are written, half of it is theirs, and the rest is divided so.
 
+use super::accounts::{self, Accounts};
 use super::files::{Shelf, beside};
 use super::insights::{Desk, Store};
 use super::outbox::{Outbox, Topic, Topics};
@@ -39,6 +40,8 @@ pub(super) struct Looked {
     /// Where files go, and what rows may take that are not written yet.
     pub(super) files: Option<Arc<Shelf>>,
     pub(super) rows_bytes_max: usize,
+    /// The ledger, where one is kept.
+    pub(super) accounts: Option<Accounts>,
     /// Topics that were made just now.
     pub(super) made: Vec<String>,
 }
@@ -54,6 +57,8 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     let memory = settings.memory_bytes - files_bytes;
     let (reading_bytes, share) = reading(memory, if settings.parquet.is_some() { 2 } else { 1 }, planned)?;
     let mut made = Vec::new();
+    // Before anything is made: without it nothing is to be written.
+    let ledger = accounts::open(cluster, settings).await?;
     let result = match &settings.to {
         Some(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
         None => None,
@@ -67,7 +72,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         beside.push(topic(cluster, settings, name, inputs, &mut made).await?);
     }
     let (desk, store) = Desk::open(cluster, settings, inputs, &mut beside, &mut made).await?.unzip();
-    let outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
+    let mut outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
     let looked = Looked {
         reading: ByteBudget::new(reading_bytes),
         share,
@@ -78,6 +83,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         store,
         files: open_files(settings).await?,
         rows_bytes_max,
+        accounts: Accounts::new(ledger, cluster, settings, &mut outbox).await?,
         made,
     };
     Ok((looked, outbox))
@@ -101,7 +107,11 @@ async fn open_files(settings: &CleanSettings) -> Result<Option<Arc<Shelf>>, JobE
     let Some(parquet) = settings.parquet.clone() else { return Ok(None) };
     let (rules, group) = (settings.rules.clone(), settings.group.group.to_string());
     let topics = settings.from.clone();
-    beside(move || Shelf::open(&parquet, &rules, &group, &topics)).await.map(Some)
+    let shelf = beside(move || Shelf::open(&parquet, &rules, &group, &topics)).await?;
+    if settings.ledger.is_some() {
+        shelf.count_minutes();
+    }
+    Ok(Some(shelf))
 }
 
 /// What reading takes, half of `memory`, and the share of each partition. All that there is is so many times as much.

@@ -76,6 +76,11 @@ pub(super) fn read(folder: &Path) -> Result<Option<Kept>, JobError> {
     Kept::parse(&text).map(Some).map_err(wrong)
 }
 
+/// The group that writes a folder, if one does.
+pub(in crate::jobs) fn group_of_folder(folder: &Path) -> Result<Option<String>, JobError> {
+    Ok(read(folder)?.map(|kept| kept.group))
+}
+
 /// Keeps this, unless something is kept already; gives what is.
 pub(super) fn keep(folder: &Path, mine: &Kept) -> Result<Kept, JobError> {
     let (path, whole) = (folder.join(NAME), folder.join(format!(".{NAME}-{:016x}.tmp", rand::random::<u64>())));

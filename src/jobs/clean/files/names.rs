@@ -67,6 +67,16 @@ pub(super) fn read(name: &str, prefix: &str) -> Option<Found> {
     Some(Found::Whole(offset(first)?..=offset(last)?))
 }
 
+/// The partition and the offsets of a whole file, by its name, if it is one of this topic.
+pub(in crate::jobs) fn file_of(name: &str, topic: &str) -> Option<(i32, RangeInclusive<i64>)> {
+    let (partition, _) = name.strip_prefix(escaped(topic).as_str())?.strip_prefix('-')?.split_once('-')?;
+    let partition = i32::try_from(offset(partition)?).ok()?;
+    match read(name, &prefix(&TopicPartition::new(topic, partition)))? {
+        Found::Whole(offsets) => Some((partition, offsets)),
+        Found::Temporary => None,
+    }
+}
+
 /// Digits and nothing else, so that no other partition's name is taken for one of these.
 fn offset(text: &str) -> Option<i64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
