@@ -17,7 +17,8 @@ Examples:
   kmerge reconcile clean-logins --ledger-topic ledgers
       against what clean noted in a topic, in the transactions of the records themselves
   kmerge reconcile logins --parquet logins/
-      has every record become a row of the files? Where rules filter or refuse some, ask the ledger of clean instead:
+      has every record become a row of the files? With --group, every one that the group has committed, which can be asked \
+      while cleaners are at work. Where rules filter or refuse some, ask the ledger of clean:
   kmerge reconcile logins --parquet logins/ --ledger-topic ledgers
   kmerge reconcile orders-copy --against orders
   kmerge reconcile data-output --against data-input --ignore-partitions
@@ -44,11 +45,11 @@ What to know:
     and what is none is named by its offset.
   - With --parquet TOPIC is the one that was read, since rows have its partitions, offsets and times (_partition, _offset, _timestamp). A \
     file that is not whole, or does not hold what its name says, is named and counts for nothing, and nothing is equal then. \
-    Just before a commit there may be a file whose records are not committed: reconcile when the cleaners are done, or up to an \
-    --end. A ledger of clean says with \"files_of\" which rows went to the files of which group.
+    Just before a commit there may be a file whose records are not committed: reconcile when the cleaners are done, up to an --end, or \
+    with --group. A ledger of clean says with \"files_of\" which rows went to the files of which group.
   - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
     that a ledger names), so 262,144 in 64MiB; with --against up \
-    to twice that while both topics are counted. One more is refused.";
+    to twice that while both topics are counted. While a ledger's topic is read each key of it takes as much as two minutes. One more is refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
 #[derive(Debug, Args)]
@@ -82,8 +83,9 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "TOPIC", conflicts_with_all = ["ledger", "ledger_topic", "parquet", "group"])]
     against: Option<String>,
 
-    /// This group should have read what the topic holds: records below its committed offsets.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["ledger", "ledger_topic", "parquet"])]
+    /// This group should have read what the topic holds: records below its committed offsets. With --parquet: only these are
+    /// compared.
+    #[arg(long, value_name = "NAME")]
     group: Option<String>,
 
     /// With --against: compare minutes over all partitions.
@@ -121,20 +123,27 @@ impl ReconcileArgs {
             )
             .into());
         }
+        if self.group.is_some() && self.parquet.is_none() && (!self.ledger.is_empty() || !self.ledger_topic.is_empty())
+        {
+            return Err(UsageError::new(
+                "--group cannot be used with --ledger or --ledger-topic, unless there is --parquet",
+            )
+            .into());
+        }
+        let ledgers = Ledgers { files: self.ledger, topics: self.ledger_topic };
         let with = match (self.against, self.group) {
             (Some(name), _) if name == self.topic => {
                 return Err(UsageError::new(format!("--against {name}: that is the topic itself")).into());
             }
             (Some(name), _) => With::Topic { name, ignore_partitions: self.ignore_partitions },
+            (None, committed_by) if self.parquet.is_some() => With::Files {
+                folder: self.parquet.unwrap_or_default(),
+                ledgers: (ledgers != Ledgers::default()).then_some(ledgers),
+                committed_by,
+            },
             (None, Some(name)) => With::Group(name),
             // clap has seen to it that one is there.
-            (None, None) => {
-                let ledgers = Ledgers { files: self.ledger, topics: self.ledger_topic };
-                match self.parquet {
-                    None => With::Ledgers(ledgers),
-                    Some(folder) => With::Files { folder, ledgers: (ledgers != Ledgers::default()).then_some(ledgers) },
-                }
-            }
+            (None, None) => With::Ledgers(ledgers),
         };
         Ok(ReconcileSettings {
             topic: self.topic,

@@ -37,6 +37,8 @@ Examples:
       only into groups, to the topics that [[group_by]] names, up to the ends as they are now
   kmerge clean --from logins --to clean-logins --rules rules.toml --insights-to popular --report-interval 30s
       what [[insight]] counts, each 30 seconds in the log and in a topic
+  kmerge clean --from logins --to clean-logins --rules rules.toml --ledger-topic ledgers
+      what is committed, by topic, partition and minute; kmerge reconcile clean-logins --ledger-topic ledgers holds it against the topic
 
 A rule file:
   [[rule]]
@@ -90,6 +92,12 @@ What to know:
     is counted by field: nothing vanishes, but that null and missing are one. Types are int, float, bool, string, time (RFC \
     3339 text, milliseconds), time_us and json (anything, nested values too, as JSON text). Behind _rest stand _topic, \
     _partition, _offset and _timestamp, unless [parquet] says metadata = false. Keys and headers do not go to files.
+  - A ledger has what is committed to the result topic, the dead letters, the topics of groups and --insights-to, by partition and \
+    minute of the record's time as it is stored; and which rows went to the files of this group (\"files_of\"), by those of the \
+    records that they were. --ledger-topic notes it in the transactions themselves: whoever is killed when, it has what is committed \
+    and nothing else. --ledger appends to the file once a transaction is known to stand, so an instance that is killed just \
+    then leaves out what it committed last, which kmerge reconcile shows as more than was noted. Where the ledger cannot be \
+    written the job ends with status 1; what is committed by then stands, and is said to be lacking.
   - A folder belongs to one group, all of whose instances write to it. Where the group was set back, or its offsets were \
     forgotten, so that records would come to be in two files, the job ends and says so.
   - Duplicates are told, and groups are made, within an input partition: equal keys are expected in one. What is held of a \

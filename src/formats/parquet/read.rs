@@ -192,3 +192,105 @@ impl Typed for Int64Type {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Codec, Column as Member, Kind, ParquetFile, Rows, Schema};
+    use super::*;
+    use crate::base::place::TopicPartition;
+    use std::io::Write as _;
+    use std::path::PathBuf;
+
+    /// A file that is gone with the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(bytes: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("kmerge-origins-{:016x}.parquet", rand::random::<u64>()));
+            File::create_new(&path).unwrap().write_all(bytes).unwrap();
+            Self(path)
+        }
+
+        fn read(&self) -> Result<Vec<Origin>, Unread<()>> {
+            let mut found = Vec::new();
+            let file = File::open(&self.0).unwrap();
+            origins(file, 1 << 20, |origin| {
+                found.push(origin);
+                ControlFlow::Continue(())
+            })
+            .map(|()| found)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn file(codec: Codec, metadata: bool, rows: i64) -> Vec<u8> {
+        let schema = Schema::new(vec![Member { name: "a".to_owned(), kind: Kind::Int }], metadata).unwrap();
+        let mut bytes = Vec::new();
+        let mut file = ParquetFile::begin(&mut bytes, &schema, codec, &TopicPartition::new("t", 3));
+        for group in 0..2 {
+            let mut of_group = Rows::default();
+            for row in 0..rows {
+                let offset = group * rows + row;
+                of_group.push(
+                    format!("{{\"a\":{row}}}").as_bytes(),
+                    offset * 2,
+                    if offset % 3 == 0 { -1 } else { offset },
+                );
+            }
+            file.write(&of_group).unwrap();
+        }
+        file.finish(|_| Ok(())).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn every_row_says_where_its_record_stood_and_when() {
+        for codec in [Codec::Snappy, Codec::Lz4, Codec::Gzip, Codec::None] {
+            let found = Scratch::new(&file(codec, true, 10_000)).read().unwrap();
+            assert_eq!(found.len(), 20_000);
+            for (row, origin) in found.into_iter().enumerate() {
+                let offset = row as i64;
+                let timestamp_ms = if offset % 3 == 0 { -1 } else { offset };
+                assert_eq!(origin, Origin { partition: 3, offset: offset * 2, timestamp_ms }, "{codec:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_it_or_is_none_is_told() {
+        let broken = |bytes: &[u8], part: &str| match Scratch::new(bytes).read() {
+            Err(Unread::Broken(why)) => assert!(why.contains(part), "{why}"),
+            other => panic!("{part}: {other:?}"),
+        };
+        let whole = file(Codec::Snappy, true, 100);
+        broken(&file(Codec::Snappy, false, 10), "metadata = false");
+        broken(b"", "too short");
+        broken(b"PAR1", "too short");
+        broken(&whole[..whole.len() / 2], "does not end");
+        broken(&[b"x".repeat(100), b"PAR1".to_vec()].concat(), "its footer claims");
+        let mut longer = whole.clone();
+        let at = longer.len() - 8;
+        longer[at..at + 4].copy_from_slice(&(1_u32 << 19).to_le_bytes());
+        assert!(matches!(Scratch::new(&longer).read(), Err(Unread::Broken(_))));
+    }
+
+    #[test]
+    fn whatever_byte_is_another_it_ends_and_never_gives_more_rows_than_there_are_bytes() {
+        let whole = file(Codec::Snappy, true, 40);
+        for at in 0..whole.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                // A page's values have no checksum, so some of it may be read.
+                if let Ok(found) = Scratch::new(&bytes).read() {
+                    assert!(found.len() <= bytes.len(), "byte {at}: {}", found.len());
+                }
+            }
+        }
+    }
+}

@@ -180,14 +180,16 @@ impl Outbox {
         if writer.is_empty() {
             slot.first = Some(record.from.at(record.offset));
         }
-        let before = writer.bytes() + slot.runs.heap_bytes();
+        let before = writer.bytes();
         let pushed = writer.push(record.timestamp, record.key, record.value, record.headers);
         pushed.map_err(|error| unwritable(record, &error))?;
+        self.filling_bytes += writer.bytes() - before;
         if counts_minutes {
+            let (before, runs) = (slot.runs.heap_bytes(), &mut slot.runs);
             let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
-            slot.runs.push(record.timestamp, bytes as u64);
+            runs.push(record.timestamp, bytes as u64);
+            self.filling_bytes += runs.heap_bytes() - before;
         }
-        self.filling_bytes += writer.bytes() + slot.runs.heap_bytes() - before;
         if self.filling_bytes > self.filling_bytes_max {
             // Many partitions at once: none may fill its batch.
             self.cut_all()?;

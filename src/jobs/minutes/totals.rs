@@ -113,3 +113,71 @@ fn close(topic: &Arc<str>, at: usize, writer: &mut BatchWriter) -> Result<(Topic
     writer.clear();
     Ok((TopicPartition::new(topic.clone(), i32::try_from(at).unwrap_or(0)), Outgoing { bytes, len, records }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, RecordReader};
+    use crate::jobs::minutes::Line;
+    use std::collections::HashMap;
+
+    fn counts(minutes: std::ops::Range<i64>, records: u64) -> Counts {
+        let mut counts = Counts::default();
+        for minute in minutes {
+            let counted = Counted { records, bytes: Some(records), first_offset: 0, last_offset: 9 };
+            counts.add((About::topic("t"), 0, Minute::of(minute * 60_000)), counted);
+        }
+        counts
+    }
+
+    /// What a reader has of it: the newest line of each key.
+    fn read(newest: &mut HashMap<Vec<u8>, Line>, totals: &mut Totals, mut counts: Counts) {
+        while !counts.is_empty() {
+            let batches = totals.add(&mut counts, 7).unwrap();
+            assert!(batches.iter().all(|(at, batch)| &*at.topic == "ledger" && batch.len <= BATCH_BYTES));
+            for (_, batch) in batches {
+                let batch = Batch::read(&batch.bytes[..batch.len]).unwrap();
+                let mut reader = RecordReader::new(0);
+                reader.start(&batch).unwrap();
+                while let Some(record) = reader.next(&batch).unwrap() {
+                    newest.insert(record.key.unwrap().to_vec(), Line::read(record.value.unwrap()).unwrap());
+                }
+            }
+        }
+    }
+
+    fn sum(newest: &HashMap<Vec<u8>, Line>) -> u64 {
+        newest.values().map(|line| line.records).sum()
+    }
+
+    #[test]
+    fn the_newest_record_of_a_key_says_all_that_it_has_come_to() {
+        let (mut totals, mut newest) = (Totals::new("ledger", 3, 1 << 20), HashMap::new());
+        read(&mut newest, &mut totals, counts(0..10, 5));
+        read(&mut newest, &mut totals, counts(5..15, 2));
+        assert_eq!((newest.len(), sum(&newest)), (15, 70));
+        let line = newest.values().find(|line| line.minute == Minute::of(5 * 60_000)).unwrap();
+        assert_eq!((line.records, line.bytes, &line.offsets), (7, Some(7), &Some(0..=9)));
+    }
+
+    #[test]
+    fn what_was_written_before_a_doubt_is_not_written_over_and_another_run_has_other_keys() {
+        let (mut totals, mut newest) = (Totals::new("ledger", 3, 1 << 20), HashMap::new());
+        read(&mut newest, &mut totals, counts(0..10, 5));
+        totals.begin_anew();
+        read(&mut newest, &mut totals, counts(0..10, 1));
+        assert_eq!((newest.len(), sum(&newest)), (20, 60));
+        read(&mut newest, &mut Totals::new("ledger", 3, 1 << 20), counts(0..10, 1));
+        assert_eq!((newest.len(), sum(&newest)), (30, 70));
+    }
+
+    #[test]
+    fn more_minutes_than_are_counted_on_go_on_under_other_keys_and_add_up() {
+        let (mut totals, mut newest) = (Totals::new("ledger", 1, 1 << 20), HashMap::new());
+        for _ in 0..3 {
+            read(&mut newest, &mut totals, counts(0..10_000, 2));
+            assert!(totals.totals.len() <= TOTALS_MAX, "{}", totals.totals.len());
+        }
+        assert_eq!(sum(&newest), 60_000);
+    }
+}

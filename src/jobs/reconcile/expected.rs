@@ -33,17 +33,14 @@ pub(super) async fn read(
         sheet,
         told: Told::default(),
     };
-    let mut newest = Newest::new(reading.sheet.room());
+    let mut newest = Newest::new(&reading.topic, reading.files_of.as_deref(), reading.sheet.room());
     let share = ReadShare::of("reconcile", settings.memory_bytes / 2, 0, 1)?;
     for topic in &ledgers.topics {
         reading.told.notes.extend(newest::note_of(topic, cluster).await?);
-        let (name, files_of) = (reading.topic.clone(), reading.files_of.clone());
-        let wanted = |line: &Line| line.topic == name && line.files_of == files_of;
-        let read = newest.read(topic, cluster, share, cx, wanted, |found| reading.take(found));
         tokio::select! {
             biased;
             signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
-            read = read => read?,
+            read = newest.read(topic, cluster, share, cx, |found| reading.take(found)) => read?,
         }
     }
     newest.drain(|line| reading.take(Found::Line(line)))?;

@@ -59,6 +59,8 @@ pub enum With {
         folder: PathBuf,
         /// The ledgers; the topic itself, if absent.
         ledgers: Option<Ledgers>,
+        /// Only what this group, which writes the files, has committed.
+        committed_by: Option<String>,
     },
     /// What this topic holds.
     Topic {
@@ -108,6 +110,13 @@ struct Stretch {
 }
 
 impl Stretch {
+    /// What lies behind the offset that is committed plays no part.
+    fn end_at_committed(&mut self, read: &[(TopicPartition, i64)]) {
+        let committed = read.iter().find(|(partition, _)| *partition == self.partition).map_or(0, |(_, to)| *to);
+        self.range.end = self.range.end.min(committed).max(self.range.start);
+        self.end = End::Offset;
+    }
+
     /// Nothing bounds it but what was asked for.
     fn forget_log(&mut self, settings: &ReconcileSettings) {
         self.is_worn = false;
@@ -157,8 +166,14 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
             extend(&mut stretches, settings, &cluster, &partitions).await?;
             Against::Ledgers(ledgers.clone())
         }
-        With::Files { folder, ledgers } => {
+        With::Files { folder, ledgers, committed_by } => {
             let group = folder::group(folder)?;
+            if let Some(name) = committed_by {
+                refuse_other_group(folder, &group, name)?;
+                // Before the files: those that the group has committed have had their names before.
+                let read = read_by(&cluster, name, &stretches, &mut notes).await?;
+                stretches.iter_mut().for_each(|stretch| stretch.end_at_committed(&read));
+            }
             if let Some(ledgers) = ledgers {
                 // Files outlive the log: what it has lost is there all the same.
                 stretches.iter_mut().for_each(|stretch| stretch.forget_log(settings));
@@ -175,7 +190,12 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
                 Some(_) => stretches.clear(),
                 None => extend(&mut stretches, settings, &cluster, &partitions).await?,
             }
-            Against::Files { folder: folder.clone(), group, ledgers: ledgers.clone() }
+            Against::Files {
+                folder: folder.clone(),
+                group,
+                ledgers: ledgers.clone(),
+                committed_only: committed_by.is_some(),
+            }
         }
         With::Topic { name, .. } => Against::Topic(name.clone()),
         With::Group(name) => {
@@ -229,6 +249,13 @@ async fn extend(
     let open = stretches.iter_mut().zip(ends).filter(|(stretch, _)| stretch.end != End::Offset);
     open.for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
     Ok(())
+}
+
+fn refuse_other_group(folder: &Path, group: &str, name: &str) -> Result<(), JobError> {
+    if group == name {
+        return Ok(());
+    }
+    Err(JobError::Usage(format!("--group {name}: the files in {} are those of the group {group}", folder.display())))
 }
 
 /// Counts the rows of a folder, where no task has to wait for the disk.

@@ -29,6 +29,8 @@ pub enum Against {
         group: String,
         /// The ledgers; the topic itself, if absent.
         ledgers: Option<Ledgers>,
+        /// Only what the group has committed.
+        committed_only: bool,
     },
     /// Another topic.
     Topic(String),
@@ -165,10 +167,11 @@ impl ReconcileReport {
         let (totals, usage) = (self.totals(), Usage::now());
         let against = match &self.against {
             Against::Ledgers(ledgers) => show_ledgers(ledgers),
-            Against::Files { folder, group, ledgers } => {
+            Against::Files { folder, group, ledgers, committed_only } => {
                 let mut against = ledgers.as_ref().map_or_else(|| json!({}), show_ledgers);
                 against["parquet"] = folder.to_string_lossy().into();
                 against["files_of"] = group.as_str().into();
+                against["committed_only"] = (*committed_only).into();
                 against["files"] = self.in_folder.files.into();
                 against["rows"] = self.in_folder.rows.into();
                 let broken = self.in_folder.broken.iter();

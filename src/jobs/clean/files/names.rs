@@ -87,6 +87,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_says_its_partition_to_who_knows_the_topic() {
+        for (topic, partition) in [("a", 1), ("a-1", 2), ("a-1-2", 3), ("..", 0), ("x/../y", 7)] {
+            let name = whole(&TopicPartition::new(topic, partition), &(3..=9));
+            for (other, _) in [("a", 1), ("a-1", 2), ("a-1-2", 3), ("..", 0), ("x/../y", 7)] {
+                assert_eq!(file_of(&name, other), (other == topic).then_some((partition, 3..=9)), "{name} {other}");
+            }
+        }
+        for name in ["a-1-3.parquet", "a--1-3-9.parquet", "a-99999999999-3-9.parquet", ".a-1-3-0123456789abcdef.tmp"] {
+            assert_eq!(file_of(name, "a"), None, "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_is_read_back_for_its_own_partition_only() {
         let all = [("a", 1), ("a", 11), ("a-1", 2), ("a-1-2", 3), ("a.b", 1), ("..", 0), ("x/../y", 7)];
         for (topic, partition) in all {
