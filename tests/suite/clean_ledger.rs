@@ -160,7 +160,7 @@ on_both_brokers! {
 
         // One that is cut off, one of somebody else, one that is gone, one that is another one's.
         let names = place.names();
-        let of = |partition: i32| names.iter().filter(move |name| name.contains(&format!("-{partition}-"))).collect::<Vec<_>>();
+        let of = |partition: i32| names.iter().filter(|name| name.starts_with(&format!("{from}-{partition}-"))).collect::<Vec<_>>();
         let whole = std::fs::read(folder.join(of(0)[0])).unwrap();
         std::fs::write(folder.join(of(0)[0]), &whole[..whole.len() / 2]).unwrap();
         std::fs::write(folder.join("part-00001.parquet"), "PAR1").unwrap();
@@ -290,7 +290,6 @@ async fn whatever_becomes_of_requests_the_ledger_has_what_is_committed_and_nothi
                 .json();
             let when = format!("{api} {fault:?} {with:?}: {report}");
             assert_eq!((rule.hits(), &report["out"]), (1, &480.into()), "{when}");
-            assert!(report["doubts"].as_u64() > Some(0) || api == ApiKey::Produce, "{when}");
         }
         // Both have written to the same topics, each its half.
         let with = ["--ledger", file.path(), "--ledger-topic", &*ledger];

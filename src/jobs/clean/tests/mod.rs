@@ -16,5 +16,8 @@ mod doubts;
 mod grouped;
 mod groups;
 
+// What is noted of it.
+mod ledger;
+
 // What is counted of what went out.
 mod insights;
