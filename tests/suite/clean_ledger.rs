@@ -83,7 +83,9 @@ on_both_brokers! {
     async fn results_dead_letters_groups_and_insights_are_noted_as_they_are_committed(cluster: &Cluster) {
         let (groups, insights, ledger) = (cluster.topic("groups", 2).await, cluster.topic("insights", 2).await, cluster.name("ledger"));
         let more = format!("[[group_by]]\nkey = \"device\"\nwindow = \"2m\"\nto = \"{groups}\"\nmembers = true\n\n[[insight]]\nfield = \"device\"\nwindow = \"1m\"\n");
-        let topics = Topics::new(cluster, "all", &format!("{RULES}\n{more}")).await;
+        // Records of one of them get the time of their append.
+        let dead = cluster.topic_with("stamps", 1, &[("message.timestamp.type", "LogAppendTime")]).await;
+        let topics = Topics { dead, ..Topics::new(cluster, "all", &format!("{RULES}\n{more}")).await };
         logins(cluster, &topics.from, 3, 2000).await;
         let (state, file) = (cluster.name("state"), Sample::new("ledger", ""));
         let sinks = ["--insights-to", &*insights, "--insights-state", &state, "--exit", "--commit-interval", "20ms"];

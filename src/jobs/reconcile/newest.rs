@@ -67,13 +67,13 @@ impl Newest {
             let source = cluster.reader(partition.clone(), start.min(end)..end, share.read_options());
             let mut records = share.cursor(Windows::start(source, share.fetch_bytes, None), cx);
             loop {
-                let taken = records.next_with(|record| self.take(record).map_err(|wrong| (wrong, record.offset)));
+                let taken = records.next_with(|record| (record.offset, self.take(record)));
                 match taken.await? {
                     None => break,
-                    Some(Ok(None)) => {}
-                    Some(Ok(Some(line))) => other(Found::Line(line))?,
-                    Some(Err((Wrong::Full(error), _))) => return Err(error),
-                    Some(Err((Wrong::NoLine(begins), offset))) => {
+                    Some((_, Ok(None))) => {}
+                    Some((_, Ok(Some(line)))) => other(Found::Line(line))?,
+                    Some((_, Err(Wrong::Full(error)))) => return Err(error),
+                    Some((offset, Err(Wrong::NoLine(begins)))) => {
                         let at = At::Offset { partition: partition.partition, offset };
                         other(Found::Unreadable(Unreadable { name: name.clone(), at, begins }))?;
                     }
