@@ -127,7 +127,8 @@ on_both_brokers! {
         tokio::join!(async { cluster.run(&load).await.ok() }, kills);
         let rest = [[&in_topic[..], &["--exit"]].concat(), [&in_file[..], &["--exit"]].concat()];
         let (one, two) = tokio::join!(cluster.run(&rest[0]), cluster.run(&rest[1]));
-        (one.ok(), two.ok());
+        one.ok();
+        two.ok();
         let written = committed(cluster, &topics.to).await.len();
         agrees(cluster, &topics.to, &["--ledger-topic", &ledger], written).await;
         let outcome = reconcile(cluster, &other, &["--ledger", file.path()]).await;
@@ -270,15 +271,15 @@ async fn a_ledger_on_a_full_disk_ends_the_cleaner_which_says_what_it_lacks_and_w
 async fn whatever_becomes_of_requests_the_ledger_has_what_is_committed_and_nothing_else() {
     let cluster = Cluster::embedded("clean-doubts").await;
     let faults = cluster.embedded.as_ref().unwrap().faults();
-    let mut number = 0;
-    for (api, after, fault) in [
+    let requests = [
         (ApiKey::EndTxn, 0, Fault::DropAfter),
         (ApiKey::EndTxn, 0, Fault::DropBefore),
         (ApiKey::EndTxn, 0, Fault::ErrorAfter(ErrorCode::UnknownServerError)),
         (ApiKey::TxnOffsetCommit, 0, Fault::Error(ErrorCode::InvalidTxnState)),
         (ApiKey::Produce, 1, Fault::Error(ErrorCode::InvalidProducerEpoch)),
         (ApiKey::Produce, 0, Fault::DropAfter),
-    ] {
+    ];
+    for (number, (api, after, fault)) in requests.into_iter().enumerate() {
         let topics = Topics::new(&cluster, &format!("doubt-{number}"), RULES).await;
         logins(&cluster, &topics.from, 3, 600).await;
         let (ledger, file) = (format!("ledger-{number}"), Sample::new("ledger", ""));
@@ -298,7 +299,6 @@ async fn whatever_becomes_of_requests_the_ledger_has_what_is_committed_and_nothi
         agrees(&cluster, &topics.to, &with, 960).await;
         agrees(&cluster, &topics.dead, &with, 120).await;
         assert_eq!(sum(&lines(&file), "records"), 540, "{api} {fault:?}");
-        number += 1;
     }
 }
 
