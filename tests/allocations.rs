@@ -17,6 +17,7 @@ use kmerge::formats::template::Template;
 use kmerge::jobs::JobContext;
 use kmerge::jobs::consume::{self, ConsumeSettings};
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
+use kmerge::jobs::minutes::LedgerTo;
 use kmerge::jobs::pace::Pace;
 use kmerge::jobs::pour::PourSettings;
 use kmerge::jobs::produce::{self, Format, Input, KeyFrom, Mode, ProduceSettings};
@@ -166,7 +167,7 @@ async fn produced(format: Format, key: Option<&str>, rows: u64) -> u64 {
         compare_records: None,
         batch_records: None,
         // Counting by minute costs none either.
-        ledger: key.map(|_| path.with_extension("ledger")),
+        ledger: key.map(|_| LedgerTo::File(path.with_extension("ledger"))),
         memory_bytes: 64 << 20,
         pour: PourSettings::default(),
     };
@@ -181,7 +182,7 @@ async fn produced(format: Format, key: Option<&str>, rows: u64) -> u64 {
     let before = allocations();
     let report = produce::run(&settings, &cx, &mut |_| ()).await.unwrap();
     let made = allocations() - before;
-    if let Some(ledger) = &settings.ledger {
+    if let Some(LedgerTo::File(ledger)) = &settings.ledger {
         std::fs::remove_file(ledger).unwrap();
     }
     std::fs::remove_file(path).unwrap();

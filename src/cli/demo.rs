@@ -115,6 +115,7 @@ impl DemoArgs {
             skew: None,
             batch_bytes: generate::BATCH_BYTES_DEFAULT,
             codec: Codec::None,
+            ledger: None,
         }
     }
 

@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod context;
 pub mod global;
+mod ledger;
 pub mod membership;
 pub mod metrics;
 pub mod order;

@@ -3,6 +3,7 @@
 use super::codec::CodecArg;
 use super::context::Context;
 use super::exit::UsageError;
+use super::ledger::LedgerArgs;
 use super::metrics::MetricsArgs;
 use super::output;
 use clap::{Args, ValueEnum};
@@ -15,7 +16,6 @@ use kmerge::jobs::produce::{
     self, BatchLine, Format, Input, KeyFrom, Mode, ProduceReport, ProduceSettings, TimeFrom, parse_time,
 };
 use kmerge::keys::Pointer;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -53,6 +53,8 @@ What to know:
   - --ledger notes what was acknowledged, by partition and minute of the record's time as it is stored, as JSON lines. Several \
     commands may append to one file. It is written every few seconds and at the end, also after Ctrl-C and failures; after kill -9 it lacks \
     the last few seconds. Where it cannot be written the run ends with status 1 and says how many acknowledged records it lacks.
+  - --ledger-topic notes the same in a topic, which is made compacted where it is missing: one record for each run, topic, partition \
+    and minute, whose newest value is a line of a ledger. Any number of commands may write there.
   - --memory bounds all of it; a record may take an eighth.";
 
 /// Write files, or what comes through a pipe, to a topic.
@@ -155,9 +157,8 @@ pub struct ProduceArgs {
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
     linger: Duration,
 
-    /// Note in this file what was acknowledged, by partition and minute, for kmerge reconcile.
-    #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 
     /// How much memory reading and writing may take; the program itself comes on top.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
@@ -300,7 +301,7 @@ impl ProduceArgs {
             },
             compare_records: self.compare.then_some(self.compare_records),
             batch_records: self.batch_records,
-            ledger: self.ledger,
+            ledger: self.ledger.to(),
             memory_bytes: self.memory,
             pour: PourSettings {
                 codec: self.compression.codec(),

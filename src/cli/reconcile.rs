@@ -7,13 +7,19 @@ use super::output::{write_json_with, write_pieces};
 use super::part::PartArgs;
 use clap::{ArgGroup, Args};
 use kmerge::base::units::parse_size;
-use kmerge::jobs::reconcile::{self, COLUMNS, ReconcileReport, ReconcileSettings, With};
+use kmerge::jobs::reconcile::{self, COLUMNS, Ledgers, ReconcileReport, ReconcileSettings, With};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
   kmerge reconcile orders --ledger orders.ledger
       against what produce and generate noted with --ledger; several files are one: a.ledger,b.ledger
+  kmerge reconcile clean-logins --ledger-topic ledgers
+      against what clean noted in a topic, in the transactions of the records themselves
+  kmerge reconcile logins --parquet logins/
+      has every record become a row of the files? With --group, every one that the group has committed, which can be asked \
+      while cleaners are at work. Where rules filter or refuse some, ask the ledger of clean:
+  kmerge reconcile logins --parquet logins/ --ledger-topic ledgers
   kmerge reconcile orders-copy --against orders
   kmerge reconcile data-output --against data-input --ignore-partitions
       a topic with other partitions: minutes over all of them
@@ -35,16 +41,21 @@ What to know:
     are not compared. With --against no @TIME bounds what is compared: where records are out of the order of their times, those of one \
     minute lie on both sides of it, in each topic others.
   - A line of a ledger: {\"topic\",\"partition\",\"minute\",\"records\",\"bytes\",\"first_offset\",\"last_offset\"}; bytes and offsets may be \
-    left out. Lines add up. A line that a crash has torn is named and passed over.
+    left out. Lines add up. A line that a crash has torn is named and passed over. In a topic the newest line of each key counts, \
+    and what is none is named by its offset.
+  - With --parquet TOPIC is the one that was read, since rows have its partitions, offsets and times (_partition, _offset, _timestamp). A \
+    file that is not whole, or does not hold what its name says, is named and counts for nothing, and nothing is equal then. \
+    Just before a commit there may be a file whose records are not committed: reconcile when the cleaners are done, up to an --end, or \
+    with --group. A ledger of clean says with \"files_of\" which rows went to the files of which group.
   - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
     that a ledger names), so 262,144 in 64MiB; with --against up \
-    to twice that while both topics are counted. One more is refused.";
+    to twice that while both topics are counted. While a ledger's topic is read each key of it takes as much as two minutes. One more is refused.";
 
 /// Compare a topic with what was written, with another topic, or with what a group has read, minute by minute.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = EXAMPLES,
-    group(ArgGroup::new("with").args(["ledger", "against", "group"]).required(true)),
+    group(ArgGroup::new("with").args(["ledger", "ledger_topic", "parquet", "against", "group"]).required(true).multiple(true)),
     mut_arg("start", |arg| arg.help(
         "Where to start: an offset, earliest, @TIME (not with --against), or TOPIC:PARTITION=OFFSET,... (with --against: of both \
          topics)"
@@ -59,11 +70,21 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     ledger: Vec<PathBuf>,
 
+    /// The same in a topic, as produce --ledger-topic notes it.
+    #[arg(long, value_name = "TOPIC", value_delimiter = ',')]
+    ledger_topic: Vec<String>,
+
+    /// The files that clean --parquet has written there should hold a row of each record of the topic; with --ledger or
+    /// --ledger-topic, of each that the ledger of clean says went there.
+    #[arg(long, value_name = "DIR")]
+    parquet: Option<PathBuf>,
+
     /// The topic should hold what this one holds.
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["ledger", "ledger_topic", "parquet", "group"])]
     against: Option<String>,
 
-    /// This group should have read what the topic holds: records below its committed offsets.
+    /// This group should have read what the topic holds: records below its committed offsets. With --parquet: only these are
+    /// compared.
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
 
@@ -98,18 +119,31 @@ impl ReconcileArgs {
         // clap does not ask for what cannot stand beside what is there.
         if self.ignore_partitions && self.against.is_none() {
             return Err(UsageError::new(
-                "--ignore-partitions goes with --against: a ledger and a group tell partitions",
+                "--ignore-partitions goes with --against: a ledger, files and a group tell partitions",
             )
             .into());
         }
+        if self.group.is_some() && self.parquet.is_none() && (!self.ledger.is_empty() || !self.ledger_topic.is_empty())
+        {
+            return Err(UsageError::new(
+                "--group cannot be used with --ledger or --ledger-topic, unless there is --parquet",
+            )
+            .into());
+        }
+        let ledgers = Ledgers { files: self.ledger, topics: self.ledger_topic };
         let with = match (self.against, self.group) {
             (Some(name), _) if name == self.topic => {
                 return Err(UsageError::new(format!("--against {name}: that is the topic itself")).into());
             }
             (Some(name), _) => With::Topic { name, ignore_partitions: self.ignore_partitions },
+            (None, committed_by) if self.parquet.is_some() => With::Files {
+                folder: self.parquet.unwrap_or_default(),
+                ledgers: (ledgers != Ledgers::default()).then_some(ledgers),
+                committed_by,
+            },
             (None, Some(name)) => With::Group(name),
             // clap has seen to it that one is there.
-            (None, None) => With::Ledgers(self.ledger),
+            (None, None) => With::Ledgers(ledgers),
         };
         Ok(ReconcileSettings {
             topic: self.topic,

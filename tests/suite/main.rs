@@ -34,6 +34,7 @@ mod produce_input;
 mod clean;
 mod clean_groups;
 mod clean_insights;
+mod clean_ledger;
 mod clean_lookups;
 mod parquet;
 
@@ -44,6 +45,7 @@ mod consume_follow;
 // The proof.
 mod check_verify;
 mod ledger;
+mod ledger_topic;
 mod reconcile;
 
 // What is in a topic, and what a cluster takes.

@@ -8,6 +8,7 @@ pub mod rules;
 use super::codec::CodecArg;
 use super::context::Context;
 use super::exit::UsageError;
+use super::ledger::LedgerArgs;
 use super::membership::MembershipArgs;
 use super::metrics::MetricsArgs;
 use clap::{Args, Subcommand};
@@ -36,6 +37,8 @@ Examples:
       only into groups, to the topics that [[group_by]] names, up to the ends as they are now
   kmerge clean --from logins --to clean-logins --rules rules.toml --insights-to popular --report-interval 30s
       what [[insight]] counts, each 30 seconds in the log and in a topic
+  kmerge clean --from logins --to clean-logins --rules rules.toml --ledger-topic ledgers
+      what is committed, by topic, partition and minute; kmerge reconcile clean-logins --ledger-topic ledgers holds it against the topic
 
 A rule file:
   [[rule]]
@@ -92,6 +95,12 @@ What to know:
     is counted by field: nothing vanishes, but that null and missing are one. Types are int, float, bool, string, time (RFC \
     3339 text, milliseconds), time_us and json (anything, nested values too, as JSON text). Behind _rest stand _topic, \
     _partition, _offset and _timestamp, unless [parquet] says metadata = false. Keys and headers do not go to files.
+  - A ledger has what is committed to the result topic, the dead letters, the topics of groups and --insights-to, by partition and \
+    minute of the record's time as it is stored; and which rows went to the files of this group (\"files_of\"), by those of the \
+    records that they were. --ledger-topic notes it in the transactions themselves: whoever is killed when, it has what is committed \
+    and nothing else. --ledger appends to the file once a transaction is known to stand, so an instance that is killed just \
+    then leaves out what it committed last, which kmerge reconcile shows as more than was noted. Where the ledger cannot be \
+    written the job ends with status 1; what is committed by then stands, and is said to be lacking.
   - A folder belongs to one group, all of whose instances write to it. Where the group was set back, or its offsets were \
     forgotten, so that records would come to be in two files, the job ends and says so. So it does where a topic was deleted and \
     created anew: the topic's id is kept in DIR/_topic-NAME.json (a folder of an older version takes the id as it is when it is \
@@ -200,7 +209,7 @@ pub struct CleanArgs {
     close_windows: bool,
 
     /// Only show what the rules make of the first records, and what insights count of them.
-    #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "group", "group_instance_id", "assignor", "reset",
+    #[arg(long, conflicts_with_all = ["exit", "strict", "parquet", "dead_letters", "insights_to", "insights_state", "ledger", "ledger_topic", "group", "group_instance_id", "assignor", "reset",
         "session_timeout", "metadata_max_age", "group_protocol"])]
     dry_run: bool,
 
@@ -210,6 +219,9 @@ pub struct CleanArgs {
 
     #[command(flatten)]
     membership: MembershipArgs,
+
+    #[command(flatten)]
+    ledger: LedgerArgs,
 
     /// How batches are compressed.
     #[arg(long, value_enum, default_value_t, value_name = "CODEC")]
@@ -338,6 +350,7 @@ impl CleanArgs {
             group,
             exit: self.exit,
             close_windows: self.close_windows,
+            ledger: self.ledger.to(),
             codec: self.compression.codec(),
             batch_bytes: self.batch_bytes,
             memory_bytes: self.memory,

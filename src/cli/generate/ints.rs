@@ -2,6 +2,7 @@
 
 use crate::cli::codec::CodecArg;
 use crate::cli::context::Context;
+use crate::cli::ledger::LedgerArgs;
 use clap::Args;
 use kmerge::base::units::parse_size;
 use kmerge::jobs::generate::{self, IntsSettings};
@@ -13,6 +14,8 @@ Examples:
   kmerge generate ints --to dense --records 10000000 --min 0 --max 4294967295 --seed 7
   kmerge generate ints --to skewed --partitions 4 --records 1000000 --skew 0.9
       nine of ten records in partition 0
+  kmerge generate ints --to data-input --ledger day.ledger && kmerge reconcile data-input --ledger day.ledger
+      what was acknowledged, by partition and minute, and whether that is what the topic holds
 
 What comes out: values drawn evenly from --min to --max, ascending in each partition, each record a value in ASCII digits \
 without key or headers, all with the time the command began. The same seed gives the same values in the same partitions, on \
@@ -58,6 +61,9 @@ pub struct IntsArgs {
     #[arg(long, value_name = "SHARE")]
     skew: Option<f64>,
 
+    #[command(flatten)]
+    ledger: LedgerArgs,
+
     /// The size that a batch stays below, before compression.
     #[arg(long, value_name = "SIZE", default_value_t = generate::BATCH_BYTES_DEFAULT, value_parser = parse_size)]
     batch_bytes: usize,
@@ -81,6 +87,7 @@ impl IntsArgs {
             skew: ints.skew,
             batch_bytes: ints.batch_bytes,
             codec: ints.compression.codec(),
+            ledger: ints.ledger.to(),
         };
         let shown = cx.show_progress();
         let made = generate::run(&settings, &job).await;

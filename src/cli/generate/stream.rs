@@ -2,6 +2,7 @@
 
 use crate::cli::codec::CodecArg;
 use crate::cli::context::Context;
+use crate::cli::ledger::LedgerArgs;
 use clap::{Args, ValueEnum};
 use kmerge::base::time::parse_rfc3339;
 use kmerge::base::units::{parse_duration, parse_share};
@@ -12,7 +13,6 @@ use kmerge::jobs::generate::stream::{self, Sort, StreamSettings};
 use kmerge::jobs::generate::{PARTITIONS_MAX, defects::Defects};
 use kmerge::jobs::pace::{Pace, parse_rate};
 use kmerge::jobs::pour::PourSettings;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const PARITY_EXAMPLES: &str = "\
@@ -87,9 +87,8 @@ struct StreamArgs {
     #[arg(long, value_name = "COUNT")]
     replication_factor: Option<i16>,
 
-    /// Note in this file what was acknowledged, by partition and minute, for kmerge reconcile (see kmerge produce --help).
-    #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 
     /// How long a record may wait for others to share its batch.
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
@@ -210,7 +209,7 @@ async fn run(sort: Sort, args: StreamArgs, cx: &Context) -> anyhow::Result<()> {
         pace: args.interval.or(args.rate).unwrap_or(Pace::FREE),
         start_ms: args.start_time,
         seed: args.seed,
-        ledger: args.ledger,
+        ledger: args.ledger.to(),
         pour: PourSettings { codec: args.compression.codec(), linger: args.linger, ..PourSettings::default() },
     };
     let job = cx.job()?;

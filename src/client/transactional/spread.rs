@@ -17,7 +17,7 @@ use super::{TransactionalProducer, Trouble};
 use crate::base::place::TopicPartition;
 use crate::client::GroupOffset;
 use crate::client::membership::Membership;
-use crate::client::produce::{Outgoing, PartitionWriter, Transactional, WriteOptions};
+use crate::client::produce::{Landed, Outgoing, PartitionWriter, Transactional, WriteOptions};
 use std::collections::BTreeMap;
 
 /// See the module's head.
@@ -54,6 +54,11 @@ impl SpreadWriter {
     /// The buffer of a batch that is stored, to be filled again.
     pub fn spare(&mut self) -> Option<Vec<u8>> {
         self.lanes.values_mut().find_map(PartitionWriter::spare)
+    }
+
+    /// The next batch that is stored, and where; each is told once, those of a partition in the order in which they were appended.
+    pub fn landed(&mut self) -> Option<(&TopicPartition, Landed)> {
+        self.lanes.iter_mut().find_map(|(partition, lane)| Some((partition, lane.landed()?)))
     }
 
     /// What the batches take that are not known to be stored.

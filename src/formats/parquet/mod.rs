@@ -35,6 +35,9 @@ mod fill;
 
 mod write;
 
+// Looked at.
+mod read;
+
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -44,5 +47,6 @@ mod tests;
 pub use columns::{Column, Kind, Schema, SchemaError};
 pub use fill::add_name;
 pub use infer::infer;
+pub use read::{Origin, Unread, origins};
 pub use rows::Rows;
 pub use write::{Codec, Fault, ParquetFile, Totals};

@@ -66,12 +66,13 @@ impl Rows {
         texts.zip(&self.offsets).map(|(json, offset)| Row { json, offset: *offset })
     }
 
-    pub(super) fn offsets(&self) -> &[i64] {
+    /// Where records stood.
+    pub fn offsets(&self) -> &[i64] {
         &self.offsets
     }
 
     /// Negative, where a record has none.
-    pub(super) fn timestamps(&self) -> &[i64] {
+    pub fn timestamps(&self) -> &[i64] {
         &self.timestamps
     }
 }

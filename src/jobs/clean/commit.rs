@@ -3,6 +3,7 @@
 //! Everything is acknowledged before the offsets are, and the offsets before the transaction ends. From the question that ends it
 //! until its answer it is in doubt; whatever goes wrong before voids it.
 
+use super::accounts::Accounts;
 use super::files::Written;
 use super::insights::Recent;
 use super::lane::Lane;
@@ -27,17 +28,15 @@ pub(super) struct InDoubt {
 impl Work<'_> {
     /// Sends the batches that are full.
     pub(super) async fn send(&mut self) -> Result<(), Halt> {
-        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
-        for (partition, batch) in self.hand.outbox.take_full() {
-            self.pace.wrote(batch.len);
-            pen.append(&partition, batch).await?;
+        for full in self.hand.outbox.take_full() {
+            self.send_one(full).await?;
         }
-        if pen.held_bytes() > self.looked.held_bytes_max {
+        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
+        let noted = self.accounts.as_ref().map_or(0, Accounts::held_bytes);
+        if pen.held_bytes() + noted > self.looked.held_bytes_max {
             pen.flush().await?;
         }
-        while let Some(buffer) = pen.spare() {
-            self.hand.outbox.give_back(buffer);
-        }
+        self.take_landed();
         Ok(())
     }
 
@@ -67,6 +66,8 @@ impl Work<'_> {
         if stored != expected {
             return Err(unequal(stored, expected, tally).into());
         }
+        self.note().await?;
+        let Some(pen) = &mut self.pen else { return Err(JobError::OutputClosed.into()) };
         let Some(membership) = self.member.membership_in(offsets.iter().map(|(one, _)| one)) else {
             return Err(Halt::Doubt(self.not_ours()));
         };
@@ -87,6 +88,7 @@ impl Work<'_> {
         self.lanes.values_mut().for_each(Lane::stands);
         self.done.stands(&self.lanes);
         self.fruitless = 0;
+        self.noted().await?;
         self.pace.cost(began.elapsed());
         Ok(())
     }

@@ -20,9 +20,12 @@
 //! - Nothing vanishes: what is read goes out, or is filtered, or is a duplicate, or is refused, and one of these only. What is
 //!   offered to groups is in one that went out, in an open one, or was late. That is checked before each commit against what the
 //!   rules have counted, what is held, and what the brokers have acknowledged.
+//! - With a ledger what is committed is noted by topic, partition and minute: in a topic within the transaction, in a file once it
+//!   stands (`accounts.rs`).
 //! - With a name for the instance, a restart takes the transactional id of the one before and so voids what that had left open
 //!   at once. Without one the id is drawn, and what was left open times out: until then nobody goes on with its partitions.
 
+mod accounts;
 mod begin;
 mod close;
 mod commit;
@@ -46,6 +49,7 @@ mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
 pub use files::ParquetSettings;
+pub(in crate::jobs) use files::{file_of, group_of_folder};
 pub use preview::{Fate, InGroup, Preview, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};
@@ -53,6 +57,7 @@ pub use tally::{GroupTally, Tally};
 use super::JobContext;
 use super::commit_pace::{self, CommitPace};
 use super::error::JobError;
+use super::minutes::LedgerTo;
 use crate::batch::Codec;
 use crate::client::Cluster;
 use crate::client::group::GroupOptions;
@@ -99,6 +104,8 @@ pub struct CleanSettings {
     pub exit: bool,
     /// Then close the windows that are still open.
     pub close_windows: bool,
+    /// What is committed is noted there, by topic, partition and minute.
+    pub ledger: Option<LedgerTo>,
     /// How batches are compressed.
     pub codec: Codec,
     /// The size that a batch of several records stays below, before compression.
@@ -152,6 +159,9 @@ impl CleanSettings {
             written.push(("--insights-state", &self.insights_state));
             written.extend(self.insights_to.iter().map(|topic| ("--insights-to", topic.as_str())));
         }
+        if let Some(LedgerTo::Topic(topic)) = &self.ledger {
+            written.push(("--ledger-topic", topic));
+        }
         for topic in self.rules.lookup_topics() {
             let name = topic.name();
             let read = self.from.iter().any(|from| from == name).then_some("--from");
@@ -169,7 +179,7 @@ impl CleanSettings {
             }
             if let Some((other, _)) = written[..index].iter().find(|(_, before)| before == topic) {
                 return Err(JobError::Usage(format!(
-                    "{other} and {flag} are both {topic}: results, groups, refused records and insights each need a topic of their own"
+                    "{other} and {flag} are both {topic}: results, groups, refused records, insights and the ledger each need a topic of their own"
                 )));
             }
         }

@@ -7,6 +7,7 @@
 use crate::base::place::{Place, TopicPartition};
 use crate::batch::{BatchError, BatchWriter, Codec, HEADER_BYTES, Headers};
 use crate::jobs::error::JobError;
+use crate::jobs::minutes::Runs;
 use crate::jobs::pool::Pool;
 use crate::jobs::pour::partition_of_key;
 use crate::ports::Outgoing;
@@ -54,12 +55,14 @@ pub(super) struct Topic {
 struct Slot {
     partition: TopicPartition,
     writer: Option<BatchWriter>,
+    /// Its records by minute, where a ledger is kept.
+    runs: Runs,
     /// The record of the input that is first in the batch.
     first: Option<Place>,
 }
 
-/// A batch that is full, and where it goes.
-pub(super) type Full = (TopicPartition, Outgoing);
+/// A batch that is full, where it goes, and its records by minute, where a ledger is kept.
+pub(super) type Full = (TopicPartition, Outgoing, Runs);
 
 /// A record on its way out.
 pub(super) struct Leaving<'a> {
@@ -83,6 +86,7 @@ pub(super) struct Outbox {
     filling_bytes_max: usize,
     writers: Pool<BatchWriter>,
     spares: Pool<Vec<u8>>,
+    counts_minutes: bool,
 }
 
 impl Topic {
@@ -91,7 +95,7 @@ impl Topic {
         let name: std::sync::Arc<str> = name.into();
         let slot = |index| {
             let partition = TopicPartition::new(name.clone(), index);
-            Slot { partition, writer: None, first: None }
+            Slot { partition, writer: None, runs: Runs::default(), first: None }
         };
         let slots = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(slot).collect();
         // Not the whole of what the topic takes: compression may make a batch longer.
@@ -126,7 +130,26 @@ impl Outbox {
         let spare_bytes_max = batch_bytes.saturating_mul(4);
         let (writers, spares) = (Pool::new(bytes_max / 8, spare_bytes_max), Pool::new(bytes_max / 8, spare_bytes_max));
         let filling_bytes_max = bytes_max - bytes_max / 4;
-        Self { topics, codec, full: Vec::new(), filling_bytes: 0, filling_bytes_max, writers, spares }
+        Self {
+            topics,
+            codec,
+            full: Vec::new(),
+            filling_bytes: 0,
+            filling_bytes_max,
+            writers,
+            spares,
+            counts_minutes: false,
+        }
+    }
+
+    /// The names of the topics that are written.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().flatten().filter_map(|topic| topic.slots.first()).map(|slot| &*slot.partition.topic)
+    }
+
+    /// Counts the records of batches by minute from now on.
+    pub(super) fn count_minutes(&mut self) {
+        self.counts_minutes = true;
     }
 
     /// Whether there is a result topic.
@@ -149,7 +172,7 @@ impl Outbox {
         if topic.slots.get(at).and_then(|slot| slot.writer.as_ref()).is_some_and(is_full) {
             self.cut(to, at)?;
         }
-        let codec = self.codec;
+        let (codec, counts_minutes) = (self.codec, self.counts_minutes);
         let slot = self.topics.get_mut(to).and_then(Option::as_mut).and_then(|topic| topic.slots.get_mut(at));
         let Some(slot) = slot else { return Err(nowhere(record)) };
         let writers = &self.writers;
@@ -161,6 +184,12 @@ impl Outbox {
         let pushed = writer.push(record.timestamp, record.key, record.value, record.headers);
         pushed.map_err(|error| unwritable(record, &error))?;
         self.filling_bytes += writer.bytes() - before;
+        if counts_minutes {
+            let (before, runs) = (slot.runs.heap_bytes(), &mut slot.runs);
+            let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+            runs.push(record.timestamp, bytes as u64);
+            self.filling_bytes += runs.heap_bytes() - before;
+        }
         if self.filling_bytes > self.filling_bytes_max {
             // Many partitions at once: none may fill its batch.
             self.cut_all()?;
@@ -183,7 +212,8 @@ impl Outbox {
         let Some(Some(topic)) = self.topics.get_mut(to) else { return Ok(()) };
         let Some(slot) = topic.slots.get_mut(at) else { return Ok(()) };
         let Some(mut writer) = slot.writer.take_if(|writer| !writer.is_empty()) else { return Ok(()) };
-        self.filling_bytes = self.filling_bytes.saturating_sub(writer.bytes() - HEADER_BYTES);
+        let runs = std::mem::take(&mut slot.runs);
+        self.filling_bytes = self.filling_bytes.saturating_sub(writer.bytes() - HEADER_BYTES + runs.heap_bytes());
         let records = writer.record_count() as u32;
         let mut bytes = self.spares.take().unwrap_or_default();
         let uncompressed = writer.bytes();
@@ -199,7 +229,7 @@ impl Outbox {
         }
         writer.clear();
         self.writers.give_back(writer);
-        self.full.push((slot.partition.clone(), Outgoing { bytes, len, records }));
+        self.full.push((slot.partition.clone(), Outgoing { bytes, len, records }, runs));
         Ok(())
     }
 
@@ -216,7 +246,7 @@ impl Outbox {
     /// Forgets everything that was not sent.
     pub(super) fn clear(&mut self) {
         for slot in self.topics.iter_mut().flatten().flat_map(|topic| &mut topic.slots) {
-            (slot.writer, slot.first) = (None, None);
+            (slot.writer, slot.runs, slot.first) = (None, Runs::default(), None);
         }
         self.full.clear();
         self.filling_bytes = 0;
@@ -264,7 +294,7 @@ mod tests {
         outbox.push(to, &Leaving { timestamp: 7, key, value: Some(value), headers, from: &from, offset })
     }
 
-    fn values((partition, batch): &Full) -> (String, Vec<String>) {
+    fn values((partition, batch, _): &Full) -> (String, Vec<String>) {
         let batch = Batch::read(&batch.bytes[..batch.len]).unwrap();
         let (mut reader, mut values) = (RecordReader::new(0), Vec::new());
         reader.start(&batch).unwrap();
@@ -333,10 +363,10 @@ mod tests {
             let from = TopicPartition::new("in", offset % 500);
             let (value, headers, offset) = (Some(&[b'x'; 1900][..]), Headers::EMPTY, offset.into());
             outbox.push(To::Result, &Leaving { timestamp: 7, key: None, value, headers, from: &from, offset }).unwrap();
-            outbox.take_full().into_iter().for_each(|(_, batch)| outbox.give_back(batch.bytes));
+            outbox.take_full().into_iter().for_each(|(_, batch, _)| outbox.give_back(batch.bytes));
         }
         outbox.cut_all().unwrap();
-        outbox.take_full().into_iter().for_each(|(_, batch)| outbox.give_back(batch.bytes));
+        outbox.take_full().into_iter().for_each(|(_, batch, _)| outbox.give_back(batch.bytes));
         let writers: usize = std::iter::from_fn(|| outbox.writers.take()).map(|one| one.capacity_bytes()).sum();
         let spares: usize = std::iter::from_fn(|| outbox.spares.take()).map(|one| one.capacity()).sum();
         assert!(writers > 0 && writers <= bytes_max / 8 && spares > 0 && spares <= bytes_max / 8, "{writers} {spares}");

@@ -59,10 +59,13 @@ impl Work<'_> {
             before.keys().filter(|one| !gone.contains(one)).chain(come.iter().map(|start| &start.partition)).collect();
         let wanted = wanted.into_iter().cloned().collect();
         let (starts, fresh) = self.look_again(wanted).await?;
+        let mut stands = false;
         if let Some(in_doubt) = self.in_doubt.take() {
             let told = starts.iter().find_map(|start| before.get(&start.partition)?.tells(start));
+            stands = told == Some(true);
             self.judge(in_doubt, told);
         }
+        self.settle_accounts(stands).await?;
         // What they take is free before it is taken again.
         drop(before);
         self.begin(starts.into_iter().chain(fresh).collect()).await

@@ -10,6 +10,7 @@
 //! Where files are written, half of it is theirs; where rules look up in topics, half of what is left is for those; and the rest is
 //! divided so.
 
+use super::accounts::{self, Accounts};
 use super::files::{Shelf, beside, ids_of};
 use super::insights::{Desk, Store};
 use super::lookups::{Looking, TopicReader, memory as lookup_memory};
@@ -44,6 +45,8 @@ pub(super) struct Looked {
     /// Where files go, and what rows may take that are not written yet.
     pub(super) files: Option<Arc<Shelf>>,
     pub(super) rows_bytes_max: usize,
+    /// The ledger, where one is kept.
+    pub(super) accounts: Option<Accounts>,
     /// Topics that were made just now.
     pub(super) made: Vec<String>,
 }
@@ -61,6 +64,8 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
     let halved = u32::from(settings.parquet.is_some()) + u32::from(lookups_bytes > 0);
     let (reading_bytes, share) = reading(memory, 1 << halved, planned)?;
     let mut made = Vec::new();
+    // Before anything is made: without it nothing is to be written.
+    let ledger = accounts::open(cluster, settings).await?;
     let result = match &settings.to {
         Some(name) => Some(topic(cluster, settings, name, inputs, &mut made).await?),
         None => None,
@@ -74,7 +79,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         beside.push(topic(cluster, settings, name, inputs, &mut made).await?);
     }
     let (desk, store) = Desk::open(cluster, settings, inputs, &mut beside, &mut made).await?.unzip();
-    let outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
+    let mut outbox = Outbox::new(Topics { result, dead, beside }, settings.codec, memory / 8);
     let looked = Looked {
         reading: ByteBudget::new(reading_bytes),
         share,
@@ -86,6 +91,7 @@ pub(super) async fn look(cluster: &Cluster, settings: &CleanSettings) -> Result<
         lookups: None,
         files: open_files(cluster, settings).await?,
         rows_bytes_max,
+        accounts: Accounts::new(ledger, cluster, settings, &mut outbox).await?,
         made,
     };
     Ok((looked, outbox))
@@ -121,11 +127,16 @@ async fn open_files(cluster: &Cluster, settings: &CleanSettings) -> Result<Optio
     let (rules, group) = (settings.rules.clone(), settings.group.group.to_string());
     let topics = settings.from.clone();
     let ids = ids_of(cluster, topics.iter().map(String::as_str), cluster.timeout()).await?;
+    let counts_minutes = settings.ledger.is_some();
     let open = beside(move || {
         let shelf = Shelf::open(&parquet, &rules, &group, &topics)?;
         shelf.is_of_topics(&ids).map(|()| shelf)
     });
-    open.await.map(Some)
+    let shelf = open.await?;
+    if counts_minutes {
+        shelf.count_minutes();
+    }
+    Ok(Some(shelf))
 }
 
 /// What reading takes, half of `memory`, and the share of each partition. All that there is is so many times as much.

@@ -1,6 +1,7 @@
 //! A cleaner at work: what is at hand is cleaned, what is due is committed, what the group says is heeded.
 
 use super::CleanSettings;
+use super::accounts::Accounts;
 use super::commit::InDoubt;
 use super::hand::Hand;
 use super::lane::{Arrived, Feed, Lane};
@@ -74,6 +75,8 @@ pub(super) struct Work<'a> {
     pub(super) pace: CommitPace,
     pub(super) fruitless: u32,
     pub(super) in_doubt: Option<InDoubt>,
+    /// The ledger, where one is kept.
+    pub(super) accounts: Option<Accounts>,
     pub(super) done: Done,
     next_telling: Instant,
 }
@@ -117,6 +120,7 @@ impl<'a> Work<'a> {
             pace,
             fruitless: 0,
             in_doubt: None,
+            accounts: looked.accounts.take(),
             done: Done::new(&settings.rules, looked.made.clone()),
             looked,
             next_telling: Instant::now() + settings.report_interval,
@@ -148,6 +152,10 @@ impl<'a> Work<'a> {
             void(&mut pen.into_producer().await).await;
         }
         self.done.tell();
+        let ended = match (ended, self.close_accounts().await) {
+            (Ok(()), Err(error)) => Err(error),
+            (ended, _) => ended,
+        };
         let left = tokio::time::timeout(LAST_COMMIT_WITHIN, self.member.leave()).await;
         let ended = match (ended, left) {
             (Ok(()), Ok(Err(error))) => Err(error.into()),
@@ -302,7 +310,7 @@ impl<'a> Work<'a> {
             {
                 self.send().await?;
             }
-            if self.write_rows().await? {
+            if self.write_rows().await? || self.has_much_to_note() {
                 self.commit().await?;
             }
         }

@@ -9,6 +9,8 @@
 
 pub mod ints;
 
+mod noting;
+
 // At a pace, for as long as it is wanted.
 pub mod stream;
 
@@ -27,6 +29,7 @@ pub mod random;
 
 use super::JobContext;
 use super::error::JobError;
+use super::minutes::{Book, Ledger, LedgerTo};
 use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::base::units::{show_count, show_size};
@@ -35,15 +38,20 @@ use crate::client::{Cluster, NewTopic, OffsetAt, WriteOptions};
 use crate::jobs::made::topic_or_new;
 use crate::jobs::merge::message_bytes_max;
 use crate::jobs::outlet::{Cut, Outlet};
-use futures::stream::{StreamExt as _, TryStreamExt as _};
+use futures::stream::StreamExt as _;
 use ints::{SortedInts, share_out};
+use noting::Noting;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// Partitions written at the same time.
 const PARTITIONS_AT_ONCE: usize = 16;
+/// When one partition has failed, so long is waited for what is on its way to others.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Kafka's own limit is higher; this one keeps a slip of the fingers from costing a cluster its health.
 pub const PARTITIONS_MAX: u32 = 10_000;
 
@@ -68,6 +76,8 @@ pub struct IntsSettings {
     pub batch_bytes: usize,
     /// How batches are compressed.
     pub codec: Codec,
+    /// What is acknowledged is noted there, by partition and minute.
+    pub ledger: Option<LedgerTo>,
 }
 
 /// The usual batch: enough records to make requests rare, few enough to be read in little memory by any client.
@@ -100,7 +110,7 @@ pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateRep
     let began = Instant::now();
     check_settings(settings)?;
     cx.progress.begin("look", 0);
-    let Looked { created, ends, bytes_max, cluster } = tokio::select! {
+    let Looked { created, ends, bytes_max, cluster, book } = tokio::select! {
         biased;
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         looked = look(settings, cx) => looked?,
@@ -110,14 +120,19 @@ pub async fn run(settings: &IntsSettings, cx: &JobContext) -> Result<GenerateRep
     let now_ms = now_ms();
     let counts = share_out(settings.records, partitions, settings.skew);
     let cut = Cut { batch_bytes: settings.batch_bytes, bytes_max, codec: settings.codec };
+    let stopped = AtomicBool::new(false);
+    let with = With { cluster: &cluster, book: book.as_ref(), cut, stopped: &stopped, cx };
     let fills = counts.into_iter().zip(ends).zip(0..).map(|((count, end), partition)| {
         let values = SortedInts::new(settings.seed, partition, settings.range.clone(), count);
         let to = TopicPartition::new(settings.topic.as_str(), partition as i32);
-        fill(&cluster, to, end, values, now_ms, cut, cx)
+        fill(&with, to, end, values, now_ms)
     });
-    let written: Result<Vec<u64>, JobError> =
-        futures::stream::iter(fills).buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await;
-    let records = written.map_err(|error| half_made(error, &settings.topic, cx))?.into_iter().sum();
+    let written = all(futures::stream::iter(fills).buffer_unordered(PARTITIONS_AT_ONCE), &stopped).await;
+    let written = written.map_err(|error| half_made(error, &settings.topic, cx));
+    let records = match &book {
+        Some(book) => noting::close(book, written).await?,
+        None => written?,
+    };
     Ok(GenerateReport {
         topic: settings.topic.clone(),
         created,
@@ -151,11 +166,18 @@ struct Looked {
     /// The largest batch it takes.
     bytes_max: usize,
     cluster: Cluster,
+    /// What is acknowledged, where a ledger is kept.
+    book: Option<Arc<Book>>,
 }
 
 /// Finds the topic or makes it, sees that it is empty, and tells where each partition ends.
 async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<Looked, JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
+    // Before anything is made: without it nothing is to be written.
+    let ledger = match &settings.ledger {
+        Some(to) => Some(Ledger::open(to, &[&settings.topic], &cluster).await?),
+        None => None,
+    };
     let new = new_topic(settings, settings.partitions.unwrap_or(PARTITIONS_DEFAULT));
     let (topic, created) = topic_or_new(&cluster, &new).await?;
     let count = topic.partitions.len() as u32;
@@ -178,8 +200,12 @@ async fn look(settings: &IntsSettings, cx: &JobContext) -> Result<Looked, JobErr
             partitions[at], settings.topic
         )));
     }
-    let bytes_max = message_bytes_max(&cluster.topic_configs(&settings.topic).await?);
-    Ok(Looked { created, ends: latest, bytes_max, cluster })
+    let configs = cluster.topic_configs(&settings.topic).await?;
+    let book = ledger.map(|ledger| {
+        let stamps = configs.get("message.timestamp.type").is_some_and(|by| by == "LogAppendTime");
+        Arc::new(Book::new(settings.topic.as_str(), Arc::new(ledger), stamps))
+    });
+    Ok(Looked { created, ends: latest, bytes_max: message_bytes_max(&configs), cluster, book })
 }
 
 fn new_topic(settings: &IntsSettings, partitions: u32) -> NewTopic {
@@ -190,23 +216,57 @@ fn new_topic(settings: &IntsSettings, partitions: u32) -> NewTopic {
     topic
 }
 
+/// What all partitions are written with.
+struct With<'a> {
+    cluster: &'a Cluster,
+    book: Option<&'a Arc<Book>>,
+    cut: Cut,
+    /// One of them has failed, so none goes on.
+    stopped: &'a AtomicBool,
+    cx: &'a JobContext,
+}
+
+/// Adds up what partitions have written. Once one has failed the others stop where they are, so that it is known of what they
+/// have sent whether it is stored; not at any price.
+async fn all(
+    mut fills: impl futures::Stream<Item = Result<u64, JobError>> + Unpin,
+    stopped: &AtomicBool,
+) -> Result<u64, JobError> {
+    let mut records = 0;
+    let error = loop {
+        match fills.next().await {
+            None => return Ok(records),
+            Some(Ok(more)) => records += more,
+            Some(Err(error)) => break error,
+        }
+    };
+    stopped.store(true, Relaxed);
+    let rest = async { while fills.next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+    Err(error)
+}
+
 /// Writes one partition.
 async fn fill(
-    cluster: &Cluster,
+    with: &With<'_>,
     to: TopicPartition,
     end: i64,
     values: SortedInts,
     timestamp_ms: i64,
-    cut: Cut,
-    cx: &JobContext,
 ) -> Result<u64, JobError> {
-    let sink = cluster.writer(to, end, WriteOptions::default()).await?;
-    let mut outlet = Outlet::new(sink, cut, cx.progress.clone());
+    let cx = with.cx;
+    if with.stopped.load(Relaxed) {
+        return Ok(0);
+    }
+    let writer = with.cluster.writer(to, end, WriteOptions::default()).await?;
+    let mut outlet = Outlet::new(Noting::new(writer, with.book.cloned()), with.cut, cx.progress.clone());
     let mut text = String::new();
     for value in values {
         text.clear();
         let _ = write!(text, "{value}");
         let pushed = match outlet.push_value(timestamp_ms, text.as_bytes()).await {
+            // Why, whoever has failed tells.
+            Ok(true) if with.stopped.load(Relaxed) => Err(JobError::OutputClosed),
             Ok(true) => cx.shutdown.requested().map_or(Ok(()), |signal| Err(JobError::Interrupted(signal))),
             pushed => pushed.map(|_| ()),
         };

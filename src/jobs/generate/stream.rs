@@ -17,11 +17,10 @@ use crate::client::{Cluster, NewTopic};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::made::topic_or_new;
-use crate::jobs::minutes::LedgerFile;
+use crate::jobs::minutes::{Ledger, LedgerTo};
 use crate::jobs::pace::Pace;
 use crate::jobs::pour::{Pour, PourRecord, PourSettings, Poured};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -64,7 +63,7 @@ pub struct StreamSettings {
     /// The same seed gives the same records.
     pub seed: u64,
     /// What is acknowledged is noted there, by partition and minute.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<LedgerTo>,
     /// How they are written.
     pub pour: PourSettings,
 }
@@ -89,16 +88,12 @@ pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamRep
         Sort::Logins(logins) => Box::new(Logins::new(logins, settings.seed)?),
         Sort::Events(events) => Box::new(Events::new(events, settings.seed)?),
     };
-    let ledger = settings.ledger.as_deref().map(LedgerFile::open).transpose()?;
     cx.progress.begin("look", 0);
     let (mut pour, created) = tokio::select! {
         biased;
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         opened = open(settings, cx) => opened?,
     };
-    if let Some(file) = ledger {
-        pour.keep_ledger(Arc::new(file));
-    }
     let partitions = pour.partitions();
     cx.progress.begin("generate", settings.records.unwrap_or(0));
     let began = Instant::now();
@@ -122,10 +117,19 @@ pub async fn run(settings: &StreamSettings, cx: &JobContext) -> Result<StreamRep
 
 async fn open(settings: &StreamSettings, cx: &JobContext) -> Result<(Pour, bool), JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
+    // Before anything is made: without it nothing is to be written.
+    let ledger = match &settings.ledger {
+        Some(to) => Some(Ledger::open(to, &[&settings.topic], &cluster).await?),
+        None => None,
+    };
     let mut new = NewTopic::new(settings.topic.as_str(), settings.partitions as i32);
     new.replication_factor = settings.replication_factor.unwrap_or(new.replication_factor);
     let (_, created) = topic_or_new(&cluster, &new).await?;
-    Ok((Pour::open(&cluster, &settings.topic, &settings.pour, &cx.progress).await?, created))
+    let mut pour = Pour::open(&cluster, &settings.topic, &settings.pour, &cx.progress).await?;
+    if let Some(ledger) = ledger {
+        pour.keep_ledger(Arc::new(ledger));
+    }
+    Ok((pour, created))
 }
 
 async fn fill(

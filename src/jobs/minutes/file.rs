@@ -1,12 +1,18 @@
 //! The file of a ledger, to be appended to beside others.
 
+use super::counts::Counts;
+use super::ledger::{Lack, aside};
 use crate::base::text::visible;
 use crate::jobs::error::JobError;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is put together before it is written.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A ledger that is open for appending.
 #[derive(Debug)]
@@ -35,6 +41,35 @@ impl LedgerFile {
         &self.name
     }
 
+    /// Writes these, a line each. Takes its time.
+    pub fn write(&self, mut counts: Counts) -> Result<(), Lack> {
+        let (mut text, mut pieces) = (String::new(), Pieces::default());
+        while let Some((place, counted)) = counts.pop() {
+            let _ = writeln!(text, "{}", counted.line(&place).show());
+            pieces.lines.push((text.len(), counted.records));
+            if text.len() >= PIECE_BYTES {
+                pieces.write(&mut text, self);
+            }
+        }
+        pieces.write(&mut text, self);
+        match pieces.error {
+            None => Ok(()),
+            Some(error) => Err(Lack { records: pieces.unwritten, error }),
+        }
+    }
+
+    /// The same for who must not stand still.
+    pub async fn write_aside(self: &Arc<Self>, counts: Counts) -> Result<(), Lack> {
+        let file = self.clone();
+        aside(move || file.write(counts)).await
+    }
+
+    /// Waits until the disk has it, without standing still.
+    pub async fn sync_aside(self: &Arc<Self>) -> Result<(), Lack> {
+        let file = self.clone();
+        aside(move || file.sync()).await.map_err(|error| Lack { records: 0, error })
+    }
+
     /// Appends whole lines in as few writes as it takes; after an error, with how many of the bytes are there in whole lines.
     pub(super) fn append(&self, lines: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +80,7 @@ impl LedgerFile {
     }
 
     /// Waits until the disk has it.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub fn sync(&self) -> io::Result<()> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_regular { file.sync_all() } else { Ok(()) }
     }
@@ -113,4 +148,31 @@ fn whole_lines(lines: &[u8], written: usize) -> usize {
         return written + 1;
     }
     lines[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+/// Writing, up to the first error.
+#[derive(Default)]
+struct Pieces {
+    /// Where each line of the piece ends, and its records.
+    lines: Vec<(usize, u64)>,
+    error: Option<io::Error>,
+    unwritten: u64,
+}
+
+impl Pieces {
+    fn write(&mut self, text: &mut String, file: &LedgerFile) {
+        let written = match self.error {
+            Some(_) => 0,
+            None => match file.append(text.as_bytes()) {
+                Ok(()) => text.len(),
+                Err((written, error)) => {
+                    self.error = Some(error);
+                    written
+                }
+            },
+        };
+        self.unwritten += self.lines.iter().filter(|(end, _)| *end > written).map(|(_, records)| records).sum::<u64>();
+        self.lines.clear();
+        text.clear();
+    }
 }

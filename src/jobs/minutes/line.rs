@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 pub struct Line {
     /// The topic.
     pub topic: String,
+    /// They did not go there: they came from there, and became rows of the files that this group writes.
+    pub files_of: Option<String>,
     /// The partition's index.
     pub partition: i32,
     /// The minute of their times as they are stored.
@@ -30,6 +32,9 @@ impl Line {
             "minute": self.minute.to_json(),
             "records": self.records,
         });
+        if let Some(group) = &self.files_of {
+            line["files_of"] = group.as_str().into();
+        }
         if let Some(bytes) = self.bytes {
             line["bytes"] = bytes.into();
         }
@@ -54,7 +59,12 @@ impl Line {
             (Some(first), Some(last)) if first <= last => Some(first..=last),
             _ => return None,
         };
+        let files_of = match line.get("files_of") {
+            None | Some(Value::Null) => None,
+            Some(group) => Some(group.as_str()?.to_owned()),
+        };
         Some(Self {
+            files_of,
             topic: line.get("topic")?.as_str()?.to_owned(),
             partition: line.get("partition")?.as_u64()?.try_into().ok()?,
             minute: Minute::from_json(line.get("minute")?)?,

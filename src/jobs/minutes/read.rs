@@ -19,13 +19,27 @@ pub enum Found {
     Unreadable(Unreadable),
 }
 
+/// Where a line of a ledger stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// In a file; counted from 1.
+    Line(u64),
+    /// In a topic.
+    Offset {
+        /// The partition's index.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+    },
+}
+
 /// A line of a ledger that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The ledger.
     pub name: String,
-    /// The line, counted from 1.
-    pub line: u64,
+    /// Where in it.
+    pub at: At,
     /// How it begins.
     pub begins: String,
 }
@@ -71,7 +85,8 @@ impl<R: BufRead> LedgerReader<R> {
             return Ok(Some(match Line::read(text) {
                 Some(line) => Found::Line(line),
                 None => {
-                    Found::Unreadable(Unreadable { name: self.name.clone(), line: self.line, begins: excerpt(text) })
+                    let at = At::Line(self.line);
+                    Found::Unreadable(Unreadable { name: self.name.clone(), at, begins: excerpt(text) })
                 }
             }));
         }

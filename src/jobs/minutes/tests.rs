@@ -26,6 +26,10 @@ impl Drop for Scratch {
     }
 }
 
+fn opened(path: &std::path::Path) -> Arc<Ledger> {
+    Arc::new(Ledger::File(Arc::new(LedgerFile::open(path).unwrap())))
+}
+
 fn runs(times: &[i64]) -> Runs {
     let mut runs = Runs::default();
     times.iter().for_each(|time| runs.push(*time, 10));
@@ -42,7 +46,8 @@ fn read(text: &[u8]) -> (Vec<Line>, Vec<(u64, String)>) {
     while let Some(found) = reader.next_line().unwrap() {
         match found {
             Found::Line(line) => lines.push(line),
-            Found::Unreadable(found) => unreadable.push((found.line, found.begins)),
+            Found::Unreadable(Unreadable { at: At::Line(line), begins, .. }) => unreadable.push((line, begins)),
+            other => panic!("{other:?}"),
         }
     }
     (lines, unreadable)
@@ -50,13 +55,13 @@ fn read(text: &[u8]) -> (Vec<Line>, Vec<(u64, String)>) {
 
 fn line(partition: i32, minute_ms: i64, records: u64, bytes: u64, offsets: std::ops::RangeInclusive<i64>) -> Line {
     let (bytes, offsets) = (Some(bytes), Some(offsets));
-    Line { topic: "t".into(), partition, minute: Minute::of(minute_ms), records, bytes, offsets }
+    Line { topic: "t".into(), files_of: None, partition, minute: Minute::of(minute_ms), records, bytes, offsets }
 }
 
 #[tokio::test]
 async fn batches_add_up_by_partition_and_minute_and_stand_in_the_file() {
     let scratch = Scratch::new("adds-up");
-    let book = Arc::new(Book::new("t", Arc::new(LedgerFile::open(&scratch.0).unwrap()), false));
+    let book = Arc::new(Book::new("t", opened(&scratch.0), false));
     assert!(!book.take(0, landed(100, -1, 60_001), &runs(&[0, 60_000, 60_001])));
     assert!(!book.take(1, landed(7, -1, 0), &runs(&[0])));
     assert!(!book.take(0, landed(200, -1, 5), &runs(&[5])));
@@ -83,7 +88,7 @@ async fn batches_add_up_by_partition_and_minute_and_stand_in_the_file() {
 #[tokio::test]
 async fn a_batch_that_the_broker_stamped_is_of_that_minute_and_a_repeats_answer_is_no_stamp() {
     let scratch = Scratch::new("stamped");
-    let file = Arc::new(LedgerFile::open(&scratch.0).unwrap());
+    let file = opened(&scratch.0);
     let (keeps, stamps) = (Book::new("t", file.clone(), false), Arc::new(Book::new("t", file, true)));
     let keeps = Arc::new(keeps);
     // A repeat on a topic that keeps times is answered with the largest of them.
@@ -110,7 +115,7 @@ async fn a_batch_that_the_broker_stamped_is_of_that_minute_and_a_repeats_answer_
 #[tokio::test]
 async fn many_minutes_are_written_out_before_they_are_many() {
     let scratch = Scratch::new("many");
-    let book = Arc::new(Book::new("t", Arc::new(LedgerFile::open(&scratch.0).unwrap()), false));
+    let book = Arc::new(Book::new("t", opened(&scratch.0), false));
     let mut asked = 0;
     for batch in 0..100_i64 {
         let times: Vec<i64> = (0..100).map(|n| (batch * 100 + n) * 60_000).collect();
@@ -230,7 +235,7 @@ fn wherever_a_disk_is_full_what_is_said_to_be_there_can_be_read_and_nothing_else
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn what_a_ledger_on_a_full_disk_lacks_is_counted() {
-    let file = Arc::new(LedgerFile::open("/dev/full".as_ref()).unwrap());
+    let file = opened("/dev/full".as_ref());
     let book = Arc::new(Book::new("t", file, false));
     book.take(0, landed(0, -1, 0), &runs(&[0, 1]));
     assert!(!book.write_out().await);

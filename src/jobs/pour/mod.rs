@@ -28,7 +28,7 @@
 //!   once rests on the producer's numbers (`Acks::All`), as with any idempotent producer; and so on the broker's memory of the
 //!   producer, which goes by the records' times (a day by default) and does not outlive a restart where they are older.
 //! - Records of one partition are stored in the order in which they were pushed.
-//! - With a ledger ([`Pour::keep_ledger`]) what is acknowledged is counted by partition and minute, and written to a file now
+//! - With a ledger ([`Pour::keep_ledger`]) what is acknowledged is counted by partition and minute, and written to it now
 //!   and then. If that cannot be written nothing more is taken: the run ends, and tells what the ledger lacks.
 
 mod lane;
@@ -46,7 +46,7 @@ pub use tally::{Counts, Poured};
 
 use super::error::JobError;
 use super::merge::message_bytes_max;
-use super::minutes::{Book, INTERVAL, LedgerFile, Runs};
+use super::minutes::{Book, INTERVAL, Ledger, Runs};
 use crate::base::budget::ByteBudget;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
@@ -129,8 +129,8 @@ impl Pour {
     }
 
     /// Keeps a ledger of what is acknowledged from now on. To be called before the first record.
-    pub fn keep_ledger(&mut self, file: Arc<LedgerFile>) {
-        let book = Arc::new(Book::new(self.topic.clone(), file, self.stamps));
+    pub fn keep_ledger(&mut self, ledger: Arc<Ledger>) {
+        let book = Arc::new(Book::new(self.topic.clone(), ledger, self.stamps));
         self.book = Some(book.clone());
         let tally = self.tally.clone();
         self.bookkeeper.spawn(async move {
@@ -342,12 +342,7 @@ impl Pour {
         self.bookkeeper.shutdown().await;
         let mut poured = self.tally.end(in_time);
         if let Some(book) = &self.book {
-            poured.ledger = book.close().await.map(|lack| JobError::Ledger {
-                name: book.name().to_owned(),
-                lacking: lack.records,
-                source: lack.error,
-                beside: None,
-            });
+            poured.ledger = book.close().await.map(|lack| lack.into_error(book.name()));
         }
         poured
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::shutdown::Signal;
 use crate::broker::{Broker, BrokerConfig, Fault, Rule};
+use crate::jobs::minutes::LedgerTo;
 use crate::observe::latencies::Latencies;
 use crate::wire::{ApiKey, ErrorCode};
 use futures::FutureExt as _;
@@ -149,7 +150,7 @@ async fn what_is_stored_behind_a_batch_that_failed_is_counted_and_in_the_ledger(
     // Each record is a batch.
     let settings = PourSettings { batch_bytes: 200, linger: Duration::from_secs(3600), ..Default::default() };
     let mut pour = pour(&cluster, settings).await;
-    pour.keep_ledger(Arc::new(LedgerFile::open(&path).unwrap()));
+    pour.keep_ledger(Arc::new(Ledger::open(&LedgerTo::File(path.clone()), &[], &cluster).await.unwrap()));
     pour.push(&value(&[b'x'; 150])).await.unwrap();
     pour.settle().await.unwrap();
     // The second one is stored, and its writer is told that it never will be; the third one is on its way by then.

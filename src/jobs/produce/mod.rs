@@ -23,7 +23,7 @@ pub use rows::{Format, KeyFrom, TimeFrom, parse_time};
 use super::JobContext;
 use super::error::JobError;
 use super::made::topic_or_new;
-use super::minutes::LedgerFile;
+use super::minutes::{Ledger, LedgerTo};
 use super::pace::Pace;
 use super::pour::{Pour, PourRecord, PourSettings, Poured};
 use crate::base::shutdown::Signal;
@@ -31,7 +31,6 @@ use crate::batch::HeadersBuf;
 use crate::client::{ClientError, Cluster, NewTopic};
 use input::{Inputs, RowError};
 use report::{Batches, Run};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -95,7 +94,7 @@ pub struct ProduceSettings {
     /// Tell of each so many records.
     pub batch_records: Option<u64>,
     /// What is acknowledged is noted there, by partition and minute.
-    pub ledger: Option<PathBuf>,
+    pub ledger: Option<LedgerTo>,
     /// What reading and writing together may take.
     pub memory_bytes: usize,
     /// How they are written; its memory is what is left of the whole.
@@ -116,9 +115,8 @@ pub async fn run(
     heard: &mut (dyn FnMut(&BatchLine) + Send),
 ) -> Result<ProduceReport, JobError> {
     rows::check(settings)?;
-    let ledger = settings.ledger.as_deref().map(LedgerFile::open).transpose()?.map(Arc::new);
     cx.progress.begin("look", 0);
-    let (cluster, created) = tokio::select! {
+    let (cluster, created, ledger) = tokio::select! {
         biased;
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         looked = look(settings, cx) => looked?,
@@ -146,11 +144,16 @@ pub async fn run(
     Ok(report)
 }
 
-async fn look(settings: &ProduceSettings, cx: &JobContext) -> Result<(Cluster, bool), JobError> {
+async fn look(settings: &ProduceSettings, cx: &JobContext) -> Result<(Cluster, bool, Option<Arc<Ledger>>), JobError> {
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?.timing(cx.progress.acknowledgements());
+    // Before anything is made: without it nothing is to be written.
+    let ledger = match &settings.ledger {
+        Some(to) => Some(Arc::new(Ledger::open(to, &[&settings.topic], &cluster).await?)),
+        None => None,
+    };
     let Some((partitions, replicas)) = settings.create else {
         return match cluster.topic(&settings.topic).await {
-            Ok(_) => Ok((cluster, false)),
+            Ok(_) => Ok((cluster, false, ledger)),
             Err(error @ ClientError::UnknownTopic { .. }) => {
                 Err(JobError::Refused(format!("{error}; --create PARTITIONS makes it")))
             }
@@ -160,14 +163,14 @@ async fn look(settings: &ProduceSettings, cx: &JobContext) -> Result<(Cluster, b
     let mut new = NewTopic::new(settings.topic.as_str(), partitions as i32);
     new.replication_factor = replicas.unwrap_or(new.replication_factor);
     let (_, created) = topic_or_new(&cluster, &new).await?;
-    Ok((cluster, created))
+    Ok((cluster, created, ledger))
 }
 
 /// One run over the inputs: what became of it, and the signal that ended it before its time.
 async fn write(
     settings: &ProduceSettings,
     cluster: &Cluster,
-    ledger: &Option<Arc<LedgerFile>>,
+    ledger: &Option<Arc<Ledger>>,
     cx: &JobContext,
     heard: &mut (dyn FnMut(&BatchLine) + Send),
 ) -> Result<(Run, Option<Signal>), JobError> {
@@ -177,8 +180,8 @@ async fn write(
         signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
         opened = Pour::open(cluster, &settings.topic, &pour_settings, &cx.progress) => opened?,
     };
-    if let Some(file) = ledger {
-        pour.keep_ledger(file.clone());
+    if let Some(ledger) = ledger {
+        pour.keep_ledger(ledger.clone());
     }
     let mut inputs = Inputs::open(settings)?;
     cx.progress.begin("produce", settings.limit().unwrap_or(0));

@@ -1,19 +1,23 @@
 //! What ledgers say was written.
 
+use super::newest::{self, Newest};
 use super::sheet::{Border, Cell, Count, Sheet};
-use super::{End, ReconcileSettings, Stretch, Told};
+use super::{End, Ledgers, ReconcileSettings, Stretch, Told};
+use crate::client::Cluster;
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::minutes::{Found, LedgerReader, Line, Minute};
+use crate::jobs::range::ReadShare;
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 /// So many lines that cannot be read are named.
 const UNREADABLE_NAMED: usize = 10;
 
-/// Adds what these ledgers say of the topic to the sheet.
+/// Adds what these ledgers say of the topic to the sheet; or, where a group is named, of the rows of its files.
 pub(super) async fn read(
-    paths: &[PathBuf],
+    ledgers: &Ledgers,
+    files_of: Option<String>,
+    cluster: &Cluster,
     settings: &ReconcileSettings,
     stretches: &[Stretch],
     sheet: Sheet,
@@ -22,13 +26,25 @@ pub(super) async fn read(
     let stretches: HashMap<i32, Stretch> = stretches.iter().map(|one| (one.partition.partition, one.clone())).collect();
     let mut reading = Reading {
         topic: settings.topic.clone(),
+        files_of,
         all_partitions: settings.partitions.is_empty(),
         places_matter: stretches.values().any(|one| one.end != End::OfLog || (one.range.start > 0 && !one.is_worn)),
         stretches,
         sheet,
         told: Told::default(),
     };
-    let (paths, shutdown) = (paths.to_vec(), cx.shutdown.clone());
+    let mut newest = Newest::new(&reading.topic, reading.files_of.as_deref(), reading.sheet.room());
+    let share = ReadShare::of("reconcile", settings.memory_bytes / 2, 0, 1)?;
+    for topic in &ledgers.topics {
+        reading.told.notes.extend(newest::note_of(topic, cluster).await?);
+        tokio::select! {
+            biased;
+            signal = cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+            read = newest.read(topic, cluster, share, cx, |found| reading.take(found)) => read?,
+        }
+    }
+    newest.drain(|line| reading.take(Found::Line(line)))?;
+    let (paths, shutdown) = (ledgers.files.clone(), cx.shutdown.clone());
     // A pipe can only be waited for by standing still, which no task may do.
     let read = tokio::task::spawn_blocking(move || {
         for path in &paths {
@@ -52,6 +68,8 @@ pub(super) async fn read(
 
 struct Reading {
     topic: String,
+    /// What is told of the rows of this group's files is wanted, and not what of the topic's records.
+    files_of: Option<String>,
     stretches: HashMap<i32, Stretch>,
     all_partitions: bool,
     /// Only a part of the topic is looked at, which a line without offsets may belong to or not.
@@ -63,7 +81,7 @@ struct Reading {
 impl Reading {
     fn take(&mut self, found: Found) -> Result<(), JobError> {
         match found {
-            Found::Line(line) if line.topic == self.topic => {
+            Found::Line(line) if line.topic == self.topic && line.files_of == self.files_of => {
                 self.told.lines += 1;
                 self.take_line(&line)
             }
@@ -143,7 +161,7 @@ mod tests {
 
     fn judged(offsets: Option<RangeInclusive<i64>>, is_worn: bool, end: End) -> Option<(u64, u64, Option<Border>)> {
         let minute = Minute::of(0);
-        let line = Line { topic: "t".into(), partition: 0, minute, records: 5, bytes: None, offsets };
+        let line = Line { topic: "t".into(), files_of: None, partition: 0, minute, records: 5, bytes: None, offsets };
         let stretch = Stretch { partition: TopicPartition::new("t", 0), range: 10..20, is_worn, end };
         judge(&line, Some(&stretch)).map(|cell| (cell.expected.records, cell.expired, cell.border))
     }

@@ -1,9 +1,9 @@
 //! `reconcile`: is what is there what was written, what another topic holds, or what a group has read? By partition and minute.
 //!
 //! ```text
-//!  ledgers ────────── expected.rs ─┐
-//!                                  ├─▶ sheet.rs: partition, minute: expected, found ─▶ report.rs
-//!  topics ─▶ windows ─ count.rs  ──┘
+//!  ledgers ────────── expected.rs ─┐         (of topics: newest.rs)
+//!  topics ─▶ windows ─ count.rs  ──┼─▶ sheet.rs: partition, minute: expected, found ─▶ report.rs
+//!  files ──────────── folder.rs  ──┘
 //! ```
 //!
 //! Non-obvious:
@@ -15,10 +15,13 @@
 //!   missing. With an end that was asked for, what lies behind it is left out. Where that is a time and nothing in a partition
 //!   is as young, its range ends with the log, and that end tells nothing: records may be gone from there. So lines are left
 //!   out by their minutes, and the others must be there.
+//! - Files are looked at before the ends are asked for as well, and after a ledger: rows that it knows of must be there.
 //! - Memory is shared out before anything is read: half for reading, half for minutes, and one minute too many is refused.
 
 mod count;
 mod expected;
+mod folder;
+mod newest;
 mod report;
 mod sheet;
 
@@ -35,9 +38,10 @@ use crate::base::ends::Bound;
 use crate::base::place::TopicPartition;
 use crate::client::{Cluster, OffsetAt};
 use count::{Counting, Side};
+use folder::InFolder;
 use sheet::{Room, Sheet, Wear};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What one partition should have at least: a batch may take a quarter of it, and by default a broker takes batches of 1 MiB.
@@ -47,8 +51,17 @@ const MEMORY_MIN: usize = 1 << 20;
 /// With what a topic is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum With {
-    /// What these files say was written.
-    Ledgers(Vec<PathBuf>),
+    /// What these ledgers say was written.
+    Ledgers(Ledgers),
+    /// What a folder holds that `clean --parquet` has written: rows of what the topic holds, or of what ledgers say of them.
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// The ledgers; the topic itself, if absent.
+        ledgers: Option<Ledgers>,
+        /// Only what this group, which writes the files, has committed.
+        committed_by: Option<String>,
+    },
     /// What this topic holds.
     Topic {
         /// Its name.
@@ -58,6 +71,15 @@ pub enum With {
     },
     /// What this group has read of it.
     Group(String),
+}
+
+/// Where ledgers are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledgers {
+    /// In these files.
+    pub files: Vec<PathBuf>,
+    /// In these topics.
+    pub topics: Vec<String>,
 }
 
 /// What is compared.
@@ -87,6 +109,23 @@ struct Stretch {
     end: End,
 }
 
+impl Stretch {
+    /// What lies behind the offset that is committed plays no part.
+    fn end_at_committed(&mut self, read: &[(TopicPartition, i64)]) {
+        let committed = read.iter().find(|(partition, _)| *partition == self.partition).map_or(0, |(_, to)| *to);
+        self.range.end = self.range.end.min(committed).max(self.range.start);
+        self.end = End::Offset;
+    }
+
+    /// Nothing bounds it but what was asked for.
+    fn forget_log(&mut self, settings: &ReconcileSettings) {
+        self.is_worn = false;
+        if matches!(settings.start, None | Some(Bound::Earliest)) {
+            self.range.start = 0;
+        }
+    }
+}
+
 /// What ends a stretch, and so what lines about later records mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -109,7 +148,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let (topics, ignore_partitions) = match &settings.with {
         With::Topic { name, ignore_partitions } => (vec![settings.topic.clone(), name.clone()], *ignore_partitions),
-        With::Ledgers(_) | With::Group(_) => (vec![settings.topic.clone()], false),
+        With::Ledgers(_) | With::Group(_) | With::Files { .. } => (vec![settings.topic.clone()], false),
     };
     let partitions = partitions_of(&cluster, &topics, &settings.partitions).await?;
     refuse_other_counts(settings, &partitions, ignore_partitions)?;
@@ -117,25 +156,46 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let which = if matches!(settings.with, With::Topic { .. }) { Wear::All } else { Wear::WithoutOffsets };
     let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
     let mut notes = Vec::new();
-    let mut told = Told::default();
+    let (mut told, mut in_folder) = (Told::default(), InFolder::default());
     let (mut committed, mut below_start) = (None, 0);
     let against = match &settings.with {
-        With::Ledgers(paths) => {
+        With::Ledgers(ledgers) => {
             cx.progress.begin("read the ledger", 0);
-            (sheet, told) = expected::read(paths, settings, &stretches, sheet, cx).await?;
-            notes.extend(told.note(&settings.topic));
-            // What was written while the ledger was read.
-            let at = match settings.end {
-                None => Some(OffsetAt::Latest),
-                Some(Bound::Time(ms)) => Some(OffsetAt::Timestamp(ms)),
-                Some(_) => None,
-            };
-            if let Some(at) = at {
-                let ends = cluster.offsets(&partitions, at).await?;
-                let open = stretches.iter_mut().zip(ends).filter(|(stretch, _)| stretch.end != End::Offset);
-                open.for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
+            (sheet, told) = expected::read(ledgers, None, &cluster, settings, &stretches, sheet, cx).await?;
+            notes.extend(told.notes(&settings.topic));
+            extend(&mut stretches, settings, &cluster, &partitions).await?;
+            Against::Ledgers(ledgers.clone())
+        }
+        With::Files { folder, ledgers, committed_by } => {
+            let group = folder::group(folder)?;
+            if let Some(name) = committed_by {
+                refuse_other_group(folder, &group, name)?;
+                // Before the files: those that the group has committed have had their names before.
+                let read = read_by(&cluster, name, &stretches, &mut notes).await?;
+                stretches.iter_mut().for_each(|stretch| stretch.end_at_committed(&read));
             }
-            Against::Ledgers(paths.clone())
+            if let Some(ledgers) = ledgers {
+                // Files outlive the log: what it has lost is there all the same.
+                stretches.iter_mut().for_each(|stretch| stretch.forget_log(settings));
+                cx.progress.begin("read the ledger", 0);
+                let of_files = Some(group.clone());
+                (sheet, told) = expected::read(ledgers, of_files, &cluster, settings, &stretches, sheet, cx).await?;
+                notes.extend(told.notes(&settings.topic));
+            }
+            cx.progress.begin("read the files", 0);
+            (sheet, in_folder) = look_into(folder, settings, &stretches, sheet, cx).await?;
+            notes.extend(in_folder.notes(folder));
+            match ledgers {
+                // The topic plays no part.
+                Some(_) => stretches.clear(),
+                None => extend(&mut stretches, settings, &cluster, &partitions).await?,
+            }
+            Against::Files {
+                folder: folder.clone(),
+                group,
+                ledgers: ledgers.clone(),
+                committed_only: committed_by.is_some(),
+            }
         }
         With::Topic { name, .. } => Against::Topic(name.clone()),
         With::Group(name) => {
@@ -155,6 +215,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         let side = match settings.with {
             With::Group(_) => Side::Both { below: read_to(&stretch.partition) },
             With::Topic { .. } if *stretch.partition.topic != *settings.topic => Side::Expected,
+            With::Files { .. } => Side::Expected,
             With::Topic { .. } | With::Ledgers(_) => Side::Found,
         };
         Counting { source, side, is_worn: stretch.is_worn }
@@ -166,9 +227,55 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         sheet,
         notes,
         told,
+        in_folder,
         below_start,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Moves the ends to where they are by now: what was written while something else was read may be in there.
+async fn extend(
+    stretches: &mut [Stretch],
+    settings: &ReconcileSettings,
+    cluster: &Cluster,
+    partitions: &[TopicPartition],
+) -> Result<(), JobError> {
+    let at = match settings.end {
+        None => OffsetAt::Latest,
+        Some(Bound::Time(ms)) => OffsetAt::Timestamp(ms),
+        Some(_) => return Ok(()),
+    };
+    let ends = cluster.offsets(partitions, at).await?;
+    let open = stretches.iter_mut().zip(ends).filter(|(stretch, _)| stretch.end != End::Offset);
+    open.for_each(|(stretch, end)| stretch.range.end = end.max(stretch.range.end));
+    Ok(())
+}
+
+fn refuse_other_group(folder: &Path, group: &str, name: &str) -> Result<(), JobError> {
+    if group == name {
+        return Ok(());
+    }
+    Err(JobError::Usage(format!("--group {name}: the files in {} are those of the group {group}", folder.display())))
+}
+
+/// Counts the rows of a folder, where no task has to wait for the disk.
+async fn look_into(
+    folder: &Path,
+    settings: &ReconcileSettings,
+    stretches: &[Stretch],
+    sheet: Sheet,
+    cx: &JobContext,
+) -> Result<(Sheet, InFolder), JobError> {
+    let counting = folder::Counting {
+        folder: folder.to_owned(),
+        topic: settings.topic.clone(),
+        stretches: stretches.iter().map(|one| (one.partition.partition, one.clone())).collect(),
+        all_partitions: settings.partitions.is_empty(),
+        memory_bytes: settings.memory_bytes,
+        shutdown: cx.shutdown.clone(),
+    };
+    let counted = tokio::task::spawn_blocking(move || counting.count(sheet)).await;
+    counted.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// A time is where the first record as young stands, and behind that may stand older ones: in one topic more than in the other,
@@ -281,11 +388,15 @@ struct Told {
     /// The first lines that cannot be read, and how many there are.
     unreadable: Vec<Unreadable>,
     unreadable_lines: u64,
+    /// What else is to be known.
+    notes: Vec<String>,
 }
 
 impl Told {
-    fn note(&self, topic: &str) -> Option<String> {
+    fn notes(&self, topic: &str) -> Vec<String> {
         let others = self.lines_of_others;
-        (self.lines == 0).then(|| format!("no line of the ledger is about {topic} ({others} are about other topics)"))
+        let none = (self.lines == 0)
+            .then(|| format!("no line of the ledger is about {topic} ({others} are about other topics, or files)"));
+        self.notes.iter().cloned().chain(none).collect()
     }
 }

@@ -1,11 +1,12 @@
 //! What was found: the minutes that differ, and all of them together.
 
-use super::Told;
+use super::folder::InFolder;
 use super::sheet::{Border, Cell, Sheet};
+use super::{Ledgers, Told};
 use crate::base::text::visible;
 use crate::base::units::show_count;
 use crate::jobs::error::JobError;
-use crate::jobs::minutes::Minute;
+use crate::jobs::minutes::{At, Minute};
 use crate::observe::usage::Usage;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -18,8 +19,19 @@ pub const COLUMNS: [&str; 8] =
 /// What the topic was compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Against {
-    /// These files.
-    Ledgers(Vec<PathBuf>),
+    /// These ledgers.
+    Ledgers(Ledgers),
+    /// These files, of what the topic holds, or ledgers say.
+    Files {
+        /// Their folder.
+        folder: PathBuf,
+        /// The group that writes them.
+        group: String,
+        /// The ledgers; the topic itself, if absent.
+        ledgers: Option<Ledgers>,
+        /// Only what the group has committed.
+        committed_only: bool,
+    },
     /// Another topic.
     Topic(String),
     /// What a group has read.
@@ -35,6 +47,7 @@ pub struct ReconcileReport {
     /// What is to be known beside the counts.
     pub(super) notes: Vec<String>,
     pub(super) told: Told,
+    pub(super) in_folder: InFolder,
     /// Partitions in which the group is at an offset below the first that is compared.
     pub(super) below_start: u64,
     pub(super) seconds: f64,
@@ -99,6 +112,12 @@ impl ReconcileReport {
         if totals.differing > 0 {
             return Some(format!("{} of {} minutes differ", show_count(totals.differing), show_count(totals.minutes)));
         }
+        if self.in_folder.broken_files > 0 {
+            return Some(format!(
+                "{} cannot be read: what their rows are nobody knows",
+                files(self.in_folder.broken_files)
+            ));
+        }
         if self.below_start > 0 {
             return Some(format!(
                 "the group is below the first offset that is compared, in {} partition{}: what lies between was not read",
@@ -114,6 +133,11 @@ impl ReconcileReport {
         self.sheet.cells().filter(|(_, _, cell)| cell.differs())
     }
 
+    /// Whether what was found are rows of files, of which no bytes are compared.
+    fn has_rows(&self) -> bool {
+        matches!(self.against, Against::Files { .. })
+    }
+
     /// The minutes that differ, as text; without bytes where they are not known.
     pub fn rows(&self) -> impl Iterator<Item = Vec<String>> {
         self.differing().map(|(partition, minute, cell)| {
@@ -125,8 +149,8 @@ impl ReconcileReport {
                 found.to_string(),
                 expected.saturating_sub(found).to_string(),
                 found.saturating_sub(expected).to_string(),
-                if cell.without_bytes { String::new() } else { cell.expected.bytes.to_string() },
-                cell.found.bytes.to_string(),
+                if cell.without_bytes || self.has_rows() { String::new() } else { cell.expected.bytes.to_string() },
+                if self.has_rows() { String::new() } else { cell.found.bytes.to_string() },
             ]
         })
     }
@@ -142,14 +166,29 @@ impl ReconcileReport {
     pub fn to_json(&self) -> Value {
         let (totals, usage) = (self.totals(), Usage::now());
         let against = match &self.against {
-            Against::Ledgers(paths) => {
-                json!({ "ledgers": paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>() })
+            Against::Ledgers(ledgers) => show_ledgers(ledgers),
+            Against::Files { folder, group, ledgers, committed_only } => {
+                let mut against = ledgers.as_ref().map_or_else(|| json!({}), show_ledgers);
+                against["parquet"] = folder.to_string_lossy().into();
+                against["files_of"] = group.as_str().into();
+                against["committed_only"] = (*committed_only).into();
+                against["files"] = self.in_folder.files.into();
+                against["rows"] = self.in_folder.rows.into();
+                let broken = self.in_folder.broken.iter();
+                against["unreadable"] = broken.map(|(name, why)| json!({ "file": name, "why": why })).collect();
+                against["unreadable_files"] = self.in_folder.broken_files.into();
+                against
             }
             Against::Topic(name) => json!({ "topic": name }),
             Against::Group(name) => json!({ "group": name }),
         };
         let unreadable = self.told.unreadable.iter();
-        let unreadable = unreadable.map(|at| json!({ "ledger": at.name, "line": at.line, "begins": at.begins }));
+        let unreadable = unreadable.map(|one| match one.at {
+            At::Line(line) => json!({ "ledger": one.name, "line": line, "begins": one.begins }),
+            At::Offset { partition, offset } => {
+                json!({ "ledger": one.name, "partition": partition, "offset": offset, "begins": one.begins })
+            }
+        });
         json!({
             "equal": self.objection(&totals).is_none(),
             "topic": self.topic,
@@ -174,15 +213,16 @@ impl ReconcileReport {
 
     /// The minutes that differ, each as one JSON object.
     pub fn differences_json(&self) -> impl Iterator<Item = Value> {
-        self.differing().map(|(partition, minute, cell)| {
+        let has_rows = self.has_rows();
+        self.differing().map(move |(partition, minute, cell)| {
             let Cell { expected, found, .. } = cell;
             json!({
                 "partition": partition,
                 "minute": minute.to_json(),
                 "expected": expected.records,
                 "found": found.records,
-                "bytes_expected": (!cell.without_bytes).then_some(expected.bytes),
-                "bytes_found": found.bytes,
+                "bytes_expected": (!cell.without_bytes && !has_rows).then_some(expected.bytes),
+                "bytes_found": (!has_rows).then_some(found.bytes),
             })
         })
     }
@@ -190,8 +230,15 @@ impl ReconcileReport {
     /// The report for people.
     pub fn summary(&self) -> String {
         let mut out = String::new();
-        for at in &self.told.unreadable {
-            let _ = writeln!(out, "{} line {} is torn, or no line of a ledger: {}", at.name, at.line, at.begins);
+        for one in &self.told.unreadable {
+            let at = match one.at {
+                At::Line(line) => format!("line {line}"),
+                At::Offset { partition, offset } => format!("partition {partition} offset {offset}"),
+            };
+            let _ = writeln!(out, "{} {at} is torn, or no line of a ledger: {}", one.name, one.begins);
+        }
+        for (name, why) in &self.in_folder.broken {
+            let _ = writeln!(out, "{name} does not count: {why}");
         }
         if self.told.unreadable_lines > self.told.unreadable.len() as u64 {
             let _ =
@@ -221,6 +268,14 @@ impl ReconcileReport {
         let (expected, found) = (show_count(totals.expected), show_count(totals.found));
         let sides = match &self.against {
             Against::Ledgers(_) => format!("{topic} holds {found} records, the ledger says {expected}"),
+            Against::Files { folder, ledgers, .. } => {
+                let folder = visible(&folder.to_string_lossy());
+                let expected = match ledgers {
+                    None => format!("{topic} {expected} records"),
+                    Some(_) => format!("the ledger says {expected}"),
+                };
+                format!("{folder} holds {found} rows of {topic}, {expected}")
+            }
             Against::Topic(other) => format!("{topic} holds {found} records, {} {expected}", visible(other)),
             Against::Group(group) => {
                 format!("group {} has read {found} of {expected} records in {topic}", visible(group))
@@ -238,6 +293,15 @@ impl ReconcileReport {
             ),
         }
     }
+}
+
+fn show_ledgers(ledgers: &Ledgers) -> Value {
+    let files: Vec<_> = ledgers.files.iter().map(|path| path.to_string_lossy()).collect();
+    json!({ "ledgers": files, "ledger_topics": ledgers.topics })
+}
+
+fn files(count: u64) -> String {
+    format!("{} file{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 fn minutes(count: u64) -> String {

@@ -94,12 +94,12 @@ impl Room {
         Self { left: Arc::new(AtomicUsize::new(total)), total }
     }
 
-    fn take(&self, cells: usize) -> Result<(), JobError> {
+    pub(super) fn take(&self, cells: usize) -> Result<(), JobError> {
         let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(cells));
         taken.map(|_| ()).map_err(|_| self.full())
     }
 
-    fn give_back(&self, cells: usize) {
+    pub(super) fn give_back(&self, cells: usize) {
         self.left.fetch_add(cells, Relaxed);
     }
 
@@ -173,6 +173,21 @@ pub(super) struct Sheet {
 impl Sheet {
     pub(super) fn new(room: Room, which: Wear, ignore_partitions: bool) -> Self {
         Self { columns: BTreeMap::new(), worn: BTreeMap::new(), which, room, ignore_partitions }
+    }
+
+    /// What minutes are paid from.
+    pub(super) fn room(&self) -> Room {
+        self.room.clone()
+    }
+
+    /// A column that is none of the sheet's yet, and may never be.
+    pub(super) fn column(&self) -> Column {
+        Column::new(self.room.clone())
+    }
+
+    /// It is not to be: what it was paid with is free again.
+    pub(super) fn give_up(&self, column: Column) {
+        self.room.give_back(column.paid);
     }
 
     fn name(&self, partition: i32) -> Option<i32> {

@@ -25,6 +25,7 @@ fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileRepor
         sheet,
         notes: vec![],
         told: Told::default(),
+        in_folder: InFolder::default(),
         below_start: 0,
         seconds: 0.0,
     })

@@ -145,6 +145,7 @@ fn ints(settings: &TortureSettings, topic: String) -> IntsSettings {
         skew: None,
         batch_bytes: generate::BATCH_BYTES_DEFAULT,
         codec: Codec::None,
+        ledger: None,
     }
 }
 

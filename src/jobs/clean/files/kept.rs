@@ -83,6 +83,11 @@ pub(super) fn wrong(path: &Path, what: &str) -> JobError {
     JobError::Refused(format!("{}: {what}. It says what the files there have in common: put it right", path.display()))
 }
 
+/// The group that writes a folder, if one does.
+pub(in crate::jobs) fn group_of_folder(folder: &Path) -> Result<Option<String>, JobError> {
+    Ok(read(folder)?.map(|kept| kept.group))
+}
+
 /// Keeps this, unless something is kept already; gives what is.
 pub(super) fn keep(folder: &Path, mine: &Kept) -> Result<Kept, JobError> {
     match put_whole(folder, NAME, &mine.text())? {

@@ -38,6 +38,8 @@ mod work;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub(in crate::jobs) use kept::group_of_folder;
+pub(in crate::jobs) use names::file_of;
 pub(super) use open::OpenFile;
 pub(super) use work::{beside, ids_of};
 
@@ -110,6 +112,8 @@ pub(super) struct Shelf {
     known: Vec<Column>,
     metadata: bool,
     schema: OnceLock<Arc<Schema>>,
+    /// What rows are noted as in the ledger, where one is kept: files of the group.
+    noted_as: OnceLock<Arc<str>>,
 }
 
 impl Shelf {
@@ -158,7 +162,15 @@ impl Shelf {
             let _ = schema.set(Arc::new(kept.schema));
         }
         let (known, metadata, group) = (rules.known_columns(), table.metadata, group.to_owned());
-        Ok(Arc::new(Self { folder: folder.clone(), codec: settings.codec, group, known, metadata, schema }))
+        Ok(Arc::new(Self {
+            folder: folder.clone(),
+            codec: settings.codec,
+            group,
+            known,
+            metadata,
+            schema,
+            noted_as: OnceLock::new(),
+        }))
     }
 
     /// Refuses topics that are others than those whose files are there.
@@ -176,6 +188,11 @@ impl Shelf {
         let kept = kept::keep(&self.folder, &mine)?;
         kept.is_of(&self.folder, &self.group)?;
         Ok(self.schema.get_or_init(|| Arc::new(kept.schema)).clone())
+    }
+
+    /// Rows are counted by minute from now on, for the ledger.
+    pub(super) fn count_minutes(&self) {
+        let _ = self.noted_as.set(self.group.as_str().into());
     }
 
     /// How many columns there are, as far as is known.

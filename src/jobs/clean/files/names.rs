@@ -72,6 +72,16 @@ pub(super) fn read(name: &str, prefix: &str) -> Option<Found> {
     Some(Found::Whole(offset(first)?..=offset(last)?))
 }
 
+/// The partition and the offsets of a whole file, by its name, if it is one of this topic.
+pub(in crate::jobs) fn file_of(name: &str, topic: &str) -> Option<(i32, RangeInclusive<i64>)> {
+    let (partition, _) = name.strip_prefix(escaped(topic).as_str())?.strip_prefix('-')?.split_once('-')?;
+    let partition = i32::try_from(offset(partition)?).ok()?;
+    match read(name, &prefix(&TopicPartition::new(topic, partition)))? {
+        Found::Whole(offsets) => Some((partition, offsets)),
+        Found::Temporary => None,
+    }
+}
+
 /// Digits and nothing else, so that no other partition's name is taken for one of these.
 fn offset(text: &str) -> Option<i64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
@@ -80,6 +90,19 @@ fn offset(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_its_partition_to_who_knows_the_topic() {
+        for (topic, partition) in [("a", 1), ("a-1", 2), ("a-1-2", 3), ("..", 0), ("x/../y", 7)] {
+            let name = whole(&TopicPartition::new(topic, partition), &(3..=9));
+            for (other, _) in [("a", 1), ("a-1", 2), ("a-1-2", 3), ("..", 0), ("x/../y", 7)] {
+                assert_eq!(file_of(&name, other), (other == topic).then_some((partition, 3..=9)), "{name} {other}");
+            }
+        }
+        for name in ["a-1-3.parquet", "a--1-3-9.parquet", "a-99999999999-3-9.parquet", ".a-1-3-0123456789abcdef.tmp"] {
+            assert_eq!(file_of(name, "a"), None, "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_read_back_for_its_own_partition_only() {

@@ -5,6 +5,7 @@ use super::{Shelf, names, unwritable};
 use crate::base::place::TopicPartition;
 use crate::formats::parquet::{Fault, ParquetFile, Rows, Totals};
 use crate::jobs::error::JobError;
+use crate::jobs::minutes::{About, Counts};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(crate) struct OpenFile {
     /// The first record's offset, and the last one's.
     offsets: Option<(i64, i64)>,
     begun: Option<Begun>,
+    /// The rows that were written, by minute, where a ledger is kept.
+    noted: Counts,
 }
 
 /// The file; the descriptor is closed before its name is gone.
@@ -35,11 +38,20 @@ pub(crate) struct Finished {
     pub(super) temporary: Temporary,
     pub(super) name: String,
     pub(super) totals: Totals,
+    /// Its rows by minute, where a ledger is kept.
+    pub(super) noted: Counts,
 }
 
 impl OpenFile {
     pub(in crate::jobs::clean) fn new(of: &TopicPartition, shelf: &Arc<Shelf>) -> Self {
-        Self { of: of.clone(), shelf: shelf.clone(), rows: Rows::default(), offsets: None, begun: None }
+        Self {
+            of: of.clone(),
+            shelf: shelf.clone(),
+            rows: Rows::default(),
+            offsets: None,
+            begun: None,
+            noted: Counts::default(),
+        }
     }
 
     /// The file of the next transaction.
@@ -71,6 +83,11 @@ impl OpenFile {
         self.offsets.is_none()
     }
 
+    /// How many minutes of written rows are to be noted.
+    pub(super) fn minutes(&self) -> usize {
+        self.noted.len()
+    }
+
     /// Writes the rows as a row group. Takes its time.
     pub(super) fn write(&mut self) -> Result<(), JobError> {
         let Some((first, _)) = self.offsets.filter(|_| !self.rows.is_empty()) else { return Ok(()) };
@@ -83,6 +100,13 @@ impl OpenFile {
         }
         let Some(begun) = &mut self.begun else { return Ok(()) };
         let written = begun.file.write(&self.rows);
+        if let Some(group) = self.shelf.noted_as.get() {
+            let about = About { topic: self.of.topic.clone(), files_of: Some(group.clone()) };
+            // In a file there is no time before 1970.
+            let times = self.rows.timestamps().iter().map(|time| (*time).max(-1));
+            let rows = self.rows.offsets().iter().copied().zip(times);
+            self.noted.add_rows(&about, self.of.partition, rows);
+        }
         self.rows.clear(KEPT_BYTES);
         match (written, &self.begun) {
             (Err(fault), Some(begun)) => Err(self.fault(&begun.temporary, fault)),
@@ -97,7 +121,10 @@ impl OpenFile {
             return Ok(None);
         };
         match file.finish(|file| file.sync_all()) {
-            Ok(totals) => Ok(Some(Finished { temporary, name: names::whole(&self.of, &(first..=last)), totals })),
+            Ok(totals) => {
+                let (name, noted) = (names::whole(&self.of, &(first..=last)), std::mem::take(&mut self.noted));
+                Ok(Some(Finished { temporary, name, totals, noted }))
+            }
             Err(fault) => Err(self.fault(&temporary, fault)),
         }
     }

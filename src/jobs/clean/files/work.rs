@@ -8,6 +8,7 @@ use crate::client::{ClientError, Cluster};
 use crate::jobs::clean::tally::Tally;
 use crate::jobs::clean::work::{Halt, Work};
 use crate::jobs::error::JobError;
+use crate::jobs::minutes::COUNTED_MAX;
 use crate::wire::Uuid;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,7 +55,9 @@ impl Work<'_> {
             let Some(mut file) = lane.file.take() else { break };
             lane.file = Some(beside(move || file.write().map(|()| file)).await?);
         }
-        Ok(self.lanes.values().filter_map(|lane| lane.file.as_ref()).any(|file| file.bytes() >= bytes_max))
+        let files = || self.lanes.values().filter_map(|lane| lane.file.as_ref());
+        let to_note: usize = files().map(OpenFile::minutes).sum();
+        Ok(to_note >= COUNTED_MAX || files().any(|file| file.bytes() >= bytes_max))
     }
 
     /// Ends the files of the transaction: they are whole and on the disk, and lack their names.
@@ -72,7 +75,7 @@ impl Work<'_> {
             let finished: Result<Vec<_>, _> = open.into_iter().map(OpenFile::finish).collect();
             Ok(finished?.into_iter().flatten().collect())
         });
-        let finished = finished.await?;
+        let mut finished = finished.await?;
         let rows: u64 = finished.iter().map(|one| one.totals.rows).sum();
         if rows != tally.out {
             return Err(JobError::Refused(format!(
@@ -80,6 +83,9 @@ impl Work<'_> {
                  transaction is committed",
                 tally.out
             )));
+        }
+        if let Some(accounts) = &mut self.accounts {
+            finished.iter_mut().for_each(|file| accounts.rows(std::mem::take(&mut file.noted)));
         }
         Ok(finished)
     }

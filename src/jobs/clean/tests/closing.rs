@@ -42,7 +42,7 @@ async fn groups_that_one_record_closes_are_sent_batch_by_batch() {
         has_more = hand.go_on(&mut lane).unwrap();
     }
     hand.outbox.cut_all().unwrap();
-    sent += hand.outbox.take_full().iter().map(|(_, batch)| i64::from(batch.records)).sum::<i64>();
+    sent += hand.outbox.take_full().iter().map(|(_, batch, _)| i64::from(batch.records)).sum::<i64>();
     assert_eq!((sent, lane.open.grouped.records), (GROUPS, GROUPS as u64));
     assert!(lane.adds_up());
 }

@@ -20,6 +20,9 @@ mod doubts;
 mod grouped;
 mod groups;
 
+// What is noted of it.
+mod ledger;
+
 // What is counted of what went out.
 mod insights;
 mod taking;

@@ -152,6 +152,7 @@ impl World {
             exit: true,
             close_windows: false,
             codec: Codec::None,
+            ledger: None,
             batch_bytes: 256,
             memory_bytes: 16 << 20,
             // Each window is a transaction.
