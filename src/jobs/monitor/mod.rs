@@ -11,7 +11,7 @@
 //! - One sick broker must not blind the look: each question is asked once, and what is not answered is a gap in the view,
 //!   with the reason beside it. Only where no broker answers there is no snapshot at all.
 //! - Nor must many questions: those about each group, record and transaction are asked a few at a time, and what is not answered
-//!   within [`LOOK_TIMEOUTS`] timeouts since the look began is such a gap as well.
+//!   within three timeouts since the look began is such a gap as well.
 //! - Messages are counted by how the end of a partition moves. Transaction markers take offsets as well, so they count.
 //! - Bytes are counted by how the leader's log grows on its disk, compressed as it is. Where it shrank, where its start moved
 //!   (retention), or where another broker leads now, the growth is not known: a gap, never a negative rate.
