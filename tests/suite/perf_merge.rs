@@ -41,6 +41,9 @@ on_both_brokers! {
         assert_eq!((&report["broker"], &report["shape"]), (&"cluster".into(), &"m118".into()));
         if cfg!(target_os = "linux") {
             assert!(number(&report, "client_cpu_ns_per_record") > 0.0, "{report}");
+        }
+        // Not every system that tells processor time lets the peak of memory begin anew.
+        if !report["peak_memory_bytes"].is_null() {
             assert!(number(&report, "peak_memory_bytes") > 1e6, "{report}");
         }
         assert!(number(&report["stage_seconds"]["merge"], "decoded") > 0.0, "{report}");

@@ -2,6 +2,7 @@
 
 use crate::client::{ClientError, Cluster, NewTopic};
 use crate::jobs::error::JobError;
+use crate::wire::ErrorCode;
 
 /// See the module's head.
 pub(in crate::jobs) struct OwnTopic(String);
@@ -15,15 +16,27 @@ impl OwnTopic {
         replication_factor: Option<i16>,
     ) -> Result<Self, JobError> {
         let own = Self::claim(cluster, name).await?;
-        // Records are of now and gone in a minute; a cluster that keeps them briefly, or few, may keep them longer here.
-        let mut topic =
-            NewTopic::new(own.name(), partitions as i32).config("retention.ms", "-1").config("retention.bytes", "-1");
+        // Records are of now and gone in a minute; a cluster that keeps them briefly, or few, may keep them longer here. And
+        // whatever its defaults are, they keep their times, and all of them stay.
+        let mut topic = NewTopic::new(own.name(), partitions as i32)
+            .config("retention.ms", "-1")
+            .config("retention.bytes", "-1")
+            .config("cleanup.policy", "delete")
+            .config("message.timestamp.type", "CreateTime");
         topic.replication_factor = replication_factor.unwrap_or(topic.replication_factor);
         match cluster.create_topic(&topic).await {
             Ok(_) => Ok(own),
+            // Somebody else was quicker, and it is theirs.
+            Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => Err(strange(own.name())),
             Err(error) => {
                 // Also what is half made is to go. What never was is no trouble.
-                let _ = cluster.delete_topic(own.name()).await;
+                match cluster.delete_topic(own.name()).await {
+                    Ok(()) | Err(ClientError::UnknownTopic { .. }) => {}
+                    Err(left) => tracing::warn!(
+                        "{0} may be left behind, half made ({left}); if it is there: kmerge topic delete {0}",
+                        own.name()
+                    ),
+                }
                 Err(error.into())
             }
         }
@@ -34,7 +47,7 @@ impl OwnTopic {
         match cluster.topic(&name).await {
             Err(ClientError::UnknownTopic { .. }) => Ok(Self(name)),
             Err(error) => Err(error.into()),
-            Ok(_) => Err(JobError::Refused(format!("{name} is there already, and we did not make it"))),
+            Ok(_) => Err(strange(&name)),
         }
     }
 
@@ -49,4 +62,8 @@ impl OwnTopic {
             Err(error) => tracing::warn!("{0} is left behind ({error}): kmerge topic delete {0}", self.0),
         }
     }
+}
+
+fn strange(name: &str) -> JobError {
+    JobError::Refused(format!("{name} is there already, and we did not make it"))
 }

@@ -44,6 +44,7 @@ mod plain;
 // After the end.
 mod report;
 
+pub(crate) use engine::batch_bytes_within;
 pub(crate) use keeping::Retention;
 pub use plan::{Plan, Source};
 pub(crate) use preflight::message_bytes_max;

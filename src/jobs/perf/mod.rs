@@ -12,7 +12,7 @@
 //! Non-obvious:
 //! - A share of the wall says something where both were measured in the same minutes; so they take turns, and every other
 //!   round runs backwards: whoever comes last in one comes first in the next.
-//! - The wall is the best of several ways to write the same records (sizes of batches, requests in flight), each by its median: a
+//! - The wall is the best of several ways to write as many records (sizes of batches, requests in flight), each by its median: a
 //!   wall that is too low would flatter the merge.
 //! - Nothing is made for the wall while it is timed: its batches are read anew each time, from the output of the first merge.
 //!   They are let go before a merge begins, but the process keeps their memory. So the memory that is told is that of the
@@ -98,6 +98,7 @@ pub async fn run(settings: &PerfSettings, cx: &JobContext) -> Result<PerfReport,
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let name = settings.name.clone().unwrap_or_else(|| format!("{PREFIX}{:08x}", rand::random::<u32>()));
     refuse_strangers(&cluster, &name).await?;
+    tracing::info!("topics are made, and deleted at the end, whose names begin with {name}-");
     let input =
         OwnTopic::make(&cluster, format!("{name}-in"), settings.partitions, settings.replication_factor).await?;
     let ended = async {

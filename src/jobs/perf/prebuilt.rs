@@ -1,7 +1,7 @@
 //! Batches made beforehand: those that a merge wrote, as if they had never been sent, or the same records in batches of another size.
 //!
 //! Where the output is larger than [`POOL_BYTES`], stretches of it are taken, spread evenly: the first records of an output are
-//! not like the others.
+//! not like the others. They are sent again and again then, until they are as many as the merge wrote (`wall.rs`).
 
 use crate::base::appended::Appended;
 use crate::base::place::TopicPartition;
@@ -77,6 +77,8 @@ pub(super) async fn cut_anew(
         while let Some(found) = reader.next_raw(&bytes).map_err(broken)? {
             if outlet.room(found.raw.len()) != Room::Yes && !outlet.is_empty() {
                 outlet.send().await?;
+                // Nothing here waits for anything; who asks us to stop is to be heard.
+                tokio::task::yield_now().await;
             }
             outlet.push_raw(found.record.timestamp, found.raw).map_err(broken)?;
         }
@@ -102,6 +104,8 @@ impl Sink for Kept {
     async fn append(&mut self, mut batch: Outgoing) -> Result<(), JobError> {
         self.appended.take(self.appended.next(), batch.records.into())?;
         batch.bytes.truncate(batch.len);
+        // Buffers grow by doubling, and all of them are kept.
+        batch.bytes.shrink_to_fit();
         self.batches.push(batch);
         Ok(())
     }

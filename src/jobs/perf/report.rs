@@ -115,7 +115,7 @@ impl PerfReport {
             row(work, way.batch_bytes.to_string(), way.in_flight.to_string(), self.way(index), true)
         });
         let fetch = row("fetch", String::new(), String::new(), self.fetch(), false);
-        let merge = row("merge", self.settings.batch_bytes.to_string(), String::new(), self.merge(), true);
+        let merge = row("merge", self.measured.batch_bytes.to_string(), String::new(), self.merge(), true);
         ways.chain([fetch, merge]).collect()
     }
 
@@ -190,7 +190,7 @@ impl PerfReport {
         if let Some(way) = self.measured.ways.get(self.wall_way()) {
             let _ = writeln!(
                 out,
-                "the wall: the same records in batches of {} bytes that are there already, {} in flight, the best of {} ways",
+                "the wall: as many records, in batches of {} bytes that are there already, {} in flight, the best of {} ways",
                 show_count(way.batch_bytes as u64),
                 way.in_flight,
                 self.measured.ways.len()
@@ -254,6 +254,7 @@ mod tests {
         let way = |batch_bytes, in_flight| Way { batch_bytes, in_flight };
         let measured = Measured {
             ways: vec![way(250_000, 1), way(500_000, 2)],
+            batch_bytes: 500_000,
             rounds: vec![round([900.0, 1000.0], 1.25), round([1500.0, 1250.0], 1.0), round([800.0, 1100.0], 2.0)],
             record_bytes: 20.0,
             peak_memory_bytes: Some(2_000_000),

@@ -13,7 +13,8 @@ use crate::client::{Cluster, OffsetAt, PartitionReader, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::load::OwnTopic;
-use crate::jobs::merge::{self, Allow, Client, MergeSettings, OutputCodec, Progressing, Strategy, message_bytes_max};
+use crate::jobs::merge::{self, Allow, Client, MergeSettings, OutputCodec, Progressing, Strategy};
+use crate::jobs::merge::{batch_bytes_within, message_bytes_max};
 use crate::jobs::outlet::Cut;
 use crate::jobs::verify::{self, VerifySettings};
 use crate::keys::{KeyPlan, Order};
@@ -40,6 +41,8 @@ pub(super) struct Bench<'a> {
 pub struct Measured {
     /// The ways that were tried to write.
     pub ways: Vec<Way>,
+    /// The size that the merge's own batches stay below.
+    pub batch_bytes: usize,
     /// The rounds that were done to their ends.
     pub rounds: Vec<Round>,
     /// What a record of the output takes in its batch.
@@ -112,8 +115,10 @@ impl Bench<'_> {
         let peak_memory_bytes = tells_peak.then(|| Usage::now().peak_memory_bytes);
         let verify_seconds = self.verify(first).await?;
         let bytes_max = message_bytes_max(&self.cluster.topic_configs(first).await?);
-        let ways = ways(self.settings.batch_bytes, bytes_max);
-        let mut measured = Measured { ways, peak_memory_bytes, verify_seconds, verified: 1, ..Measured::default() };
+        let batch_bytes = self.merge_batch_bytes(bytes_max);
+        let ways = ways(batch_bytes, bytes_max);
+        let mut measured =
+            Measured { ways, batch_bytes, peak_memory_bytes, verify_seconds, verified: 1, ..Measured::default() };
         for number in 1..=self.settings.rounds {
             match self.round(number, first, jobs, bytes_max, &mut measured).await {
                 Ok(round) => measured.rounds.push(round),
@@ -147,7 +152,9 @@ impl Bench<'_> {
                     topic.delete(self.cluster).await;
                     let Replayed { records_per_second, record_bytes } = wall?;
                     round.walls[way] = records_per_second;
-                    measured.record_bytes = record_bytes;
+                    if measured.ways[way].batch_bytes == measured.batch_bytes {
+                        measured.record_bytes = record_bytes;
+                    }
                 }
                 Turn::Merge => {
                     let topic = self.own(format!("out-{number}")).await?;
@@ -187,16 +194,24 @@ impl Bench<'_> {
     /// Writes the output of the first merge again, in batches that are there already.
     async fn wall(self, first: &str, topic: &str, way: Way, bytes_max: usize) -> Result<Replayed, JobError> {
         let batches = self.prebuilt(first, way, bytes_max).await?;
-        self.cx.progress.begin("produce alone", batches.iter().map(|batch| u64::from(batch.records)).sum());
-        replay(&self, topic, batches, way.in_flight).await
+        self.cx.progress.begin("produce alone", self.settings.records);
+        replay(&self, topic, batches, self.settings.records, way.in_flight).await
+    }
+
+    /// The size that the merge's batches stay below: with little memory, less than it is told.
+    fn merge_batch_bytes(self, bytes_max: usize) -> usize {
+        let PerfSettings { shape, seed, partitions, records, memory_bytes, batch_bytes, .. } = *self.settings;
+        // Partitions without a record take no part of the memory.
+        let sources = shape.keys(seed, partitions, records).filter(|keys| keys.size_hint().0 > 0).count();
+        batch_bytes_within(memory_bytes, sources, batch_bytes.min(bytes_max))
     }
 
     /// What the merge wrote, as it wrote it, or in batches of another size.
     pub(super) async fn prebuilt(self, first: &str, way: Way, bytes_max: usize) -> Result<Vec<Outgoing>, JobError> {
-        let PerfSettings { shape, records, batch_bytes, codec, .. } = *self.settings;
+        let PerfSettings { shape, records, codec, .. } = *self.settings;
         let output = TopicPartition::new(first, 0);
         let batches = as_written(self.cluster, &output, records.saturating_mul(shape.record_bytes())).await?;
-        match way.batch_bytes == batch_bytes.min(bytes_max) {
+        match way.batch_bytes == self.merge_batch_bytes(bytes_max) {
             true => Ok(batches),
             false => cut_anew(batches, &output, Cut { batch_bytes: way.batch_bytes, bytes_max, codec }).await,
         }

@@ -17,7 +17,7 @@ mod timed;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, least_bytes};
+pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, batch_bytes_within, least_bytes};
 
 use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};

@@ -70,6 +70,11 @@ pub(crate) fn least_bytes(sources: usize) -> usize {
     (sources.saturating_mul(SHARE_BYTES_MIN)).saturating_add(BATCHES_ALIVE * BATCH_BYTES_MIN)
 }
 
+/// What an uncompressed batch of the output stays below, where `batch_bytes` are asked for.
+pub(crate) fn batch_bytes_within(memory_bytes: usize, sources: usize, batch_bytes: usize) -> usize {
+    Shares::of(memory_bytes, sources, batch_bytes, 0).batch_bytes
+}
+
 impl Shares {
     /// Divides `memory_bytes`, which must be at least [`least_bytes`], among the output and `sources` sources.
     ///
