@@ -125,8 +125,8 @@ What to know:
     it is in the record if nothing is said, or as on_failure and default say: \"reject\", \"null\", \"keep\", or a value. It is \
     counted by rule, and told each --report-interval.
   - What lookups take is held in memory: up to three eighths of --memory (half of that with --parquet). More than that ends the \
-    job, which says about how much would do. It needs the permissions Describe and Read on the topic, which can be none that \
-    --from reads or that is written.
+    job, which says about how much would do. It needs the permissions Describe, DescribeConfigs and Read on the topic, which can be none \
+    that --from reads or that is written.
   - What a lookup finds depends on when it is asked, as in every join of a stream with a table: a record that is cleaned again \
     after a crash may be given a newer value; it still goes out once. What is held of records has to come out as it did, so \
     deduplicate, [[group_by]] and [[insight]] cannot use what was looked up, nor stand beside a rule that keeps or refuses \

@@ -103,7 +103,7 @@ impl<'a> Work<'a> {
         let mut hand = Hand::new(settings, looked.rows_bytes_max, outbox, looked.desk.take());
         let following = looked.lookups.take().map(|(lookups, reader)| {
             hand.lookups = lookups;
-            reader.follow()
+            Following::begin(reader)
         });
         Self {
             settings,
@@ -134,6 +134,7 @@ impl<'a> Work<'a> {
     /// Cleans until there is a reason to stop, and leaves the group.
     pub(super) async fn run(mut self, began: std::time::Instant) -> (CleanReport, Result<(), JobError>) {
         let mut ended = self.clean().await;
+        self.following = None;
         if let Err(JobError::Interrupted(_)) = ended {
             match tokio::time::timeout(LAST_COMMIT_WITHIN, self.commit_with_counts()).await {
                 Ok(Ok(())) => self.counts_stand(),

@@ -45,20 +45,24 @@ impl Work {
             Err(_) => Outcome::WithoutKey,
         };
         let of = found.ok().flatten();
+        let taken = |from| of.and_then(|found| found.field(from));
+        // Before the first one is put in, which may be the key itself.
+        if matches!(lookup.fallback, Fallback::Reject)
+            && let Some(lacking) = lookup.takes.iter().find(|take| taken(take.from).is_none())
+        {
+            return Err(match found {
+                Err(refusal) => self.reject(lookup.field, refusal, rules),
+                Ok(found) => Stop::Rejected(self.not_found(lookup, lacking.from, found.is_some(), rules)),
+            });
+        }
         for take in &lookup.takes {
-            match (of.and_then(|found| found.field(take.from)), &lookup.fallback) {
+            match (taken(take.from), &lookup.fallback) {
                 (Some((json, kind)), _) => {
                     let put = self.tree.put(take.to, json, kind, &rules.paths, &mut self.scanner);
                     put.map_err(|error| self.not_put(take.to, error, rules))?;
                     continue;
                 }
-                (None, Fallback::Reject) => {
-                    return Err(match found {
-                        Err(refusal) => self.reject(lookup.field, refusal, rules),
-                        Ok(found) => Stop::Rejected(self.not_found(lookup, take.from, found.is_some(), rules)),
-                    });
-                }
-                (None, Fallback::Keep) => {}
+                (None, Fallback::Keep | Fallback::Reject) => {}
                 (None, Fallback::Value(json)) => self.put_json(take.to, json, rules)?,
             }
             if outcome == Outcome::Found {

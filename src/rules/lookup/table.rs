@@ -59,6 +59,8 @@ impl Eq for Entry {}
 #[derive(Debug)]
 pub struct LookupTable {
     entries: HashSet<Entry>,
+    /// For how many entries there are places: what a set tells of itself becomes less where entries were taken out.
+    places: usize,
     fields: usize,
     /// What the pieces take.
     pieces_bytes: usize,
@@ -71,7 +73,7 @@ pub struct LookupTable {
 
 impl LookupTable {
     pub(super) fn new(fields: usize) -> Self {
-        Self { entries: HashSet::new(), fields, pieces_bytes: 0, records: 0, unreadable: 0, without_key: 0 }
+        Self { entries: HashSet::new(), places: 0, fields, pieces_bytes: 0, records: 0, unreadable: 0, without_key: 0 }
     }
 
     /// How many keys there are.
@@ -99,18 +101,18 @@ impl LookupTable {
         self.without_key
     }
 
-    /// What it takes, or a little less.
+    /// What it takes.
     pub fn bytes(&self) -> usize {
-        self.pieces_bytes + places_bytes(self.entries.capacity())
+        self.pieces_bytes + places_bytes(self.places)
     }
 
     /// What it takes at most while another entry of so many bytes is put in.
     pub(super) fn bytes_with(&self, entry_bytes: usize) -> usize {
-        let capacity = self.entries.capacity();
-        let grown = match self.entries.len() < capacity {
+        // Where half of the places are left over from entries that are gone, it is tidied up in place.
+        let grown = match self.entries.len() < self.entries.capacity() || self.entries.len() < self.places / 2 {
             true => 0,
             // For a moment both are there, the larger one and the one before.
-            false => places_bytes(capacity.saturating_add(1).saturating_mul(2)),
+            false => places_bytes(self.places.saturating_add(1).saturating_mul(2)),
         };
         self.bytes().saturating_add(grown).saturating_add(entry_bytes + PIECE_BYTES)
     }
@@ -132,14 +134,16 @@ impl LookupTable {
         if let Some(before) = self.entries.replace(Entry { bytes: entry.into(), key_len }) {
             self.forget(&before);
         }
+        self.places = self.places.max(self.entries.capacity());
     }
 
     /// Takes a key out.
     pub(super) fn remove(&mut self, key: &[u8]) {
         let Some(before) = self.entries.take(key) else { return };
         self.forget(&before);
-        if self.entries.capacity() > SHRINKS_FROM && self.entries.len() < self.entries.capacity() / 4 {
+        if self.places > SHRINKS_FROM && self.entries.len() < self.places / 4 {
             self.entries.shrink_to(self.entries.len() * 2);
+            self.places = self.entries.capacity();
         }
     }
 
@@ -200,4 +204,28 @@ fn kind_of(code: u8) -> Option<Kind> {
         7 => Kind::Object,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_were_made_count_for_as_long_as_they_are_there() {
+        let mut table = LookupTable::new(0);
+        let key = |number: u32| number.to_be_bytes();
+        (0..100_000).for_each(|number| table.put(&key(number), 4));
+        let places = table.bytes() - table.pieces_bytes;
+        // Old ones go and new ones come, and as many as a quarter stay.
+        for number in 0..70_000 {
+            table.remove(&key(number));
+            if number % 4 == 0 {
+                table.put(&key(200_000 + number), 4);
+            }
+            assert!(table.bytes() - table.pieces_bytes >= places, "{number}");
+            assert!(table.bytes_with(4) >= table.bytes() + 4);
+        }
+        (0..300_000).for_each(|number| table.remove(&key(number)));
+        assert!(table.is_empty() && table.bytes() < places / 8, "{}", table.bytes());
+    }
 }

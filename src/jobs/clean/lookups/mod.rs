@@ -16,7 +16,8 @@
 //! - They are read before anything else is taken: a group does not wait for a member that reads a large topic, and an instance
 //!   that is replaced goes on until its heir has read.
 //! - The newest value of a key is the last one in its partition. Where a key is in several, the one counts that was read last.
-//! - Whatever the number of partitions, one is read at a time, so that following costs little memory, and one connection.
+//! - Whatever the number of partitions, one is read at a time, so that following costs little memory.
+//! - Who follows does so on a task of its own, and hands over what it has read between two windows.
 
 mod reader;
 
@@ -32,7 +33,9 @@ use super::work::{Halt, Work};
 use crate::jobs::error::JobError;
 use crate::rules::Rules;
 use crate::rules::lookup::Lookups;
-use futures::future::BoxFuture;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
 
 /// What is looked up in, and who keeps it up to date.
 pub(super) type Looking = (Lookups, Box<TopicReader>);
@@ -40,8 +43,34 @@ pub(super) type Looking = (Lookups, Box<TopicReader>);
 /// What comes of waiting for news: records at hand, or why there are none.
 pub(super) type News = (Box<TopicReader>, Result<(), JobError>);
 
-/// The next news.
-pub(super) type Following = BoxFuture<'static, News>;
+/// The next news, waited for on a task of its own: who asks the cluster holds what others wait for, and must go on while records are
+/// cleaned and committed.
+pub(super) struct Following(JoinHandle<News>);
+
+impl Following {
+    pub(super) fn begin(reader: Box<TopicReader>) -> Self {
+        Self(tokio::spawn(reader.follow()))
+    }
+}
+
+impl Future for Following {
+    type Output = News;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<News> {
+        match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok(news) => Poll::Ready(news),
+            Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+            // The runtime is ending, and with it whoever asks.
+            Err(_) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// What of `memory` is for lookups.
 pub(super) fn memory(rules: &Rules, memory: usize) -> usize {
@@ -53,7 +82,7 @@ impl Work<'_> {
     pub(super) fn take_news(&mut self, (mut reader, news): News) -> Result<(), Halt> {
         news?;
         reader.pass(&mut self.hand.lookups)?;
-        self.following = Some(reader.follow());
+        self.following = Some(Following::begin(reader));
         Ok(())
     }
 }

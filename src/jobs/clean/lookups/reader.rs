@@ -20,7 +20,6 @@ use crate::observe::progress::Progress;
 use crate::rules::Rules;
 use crate::rules::lookup::{LookupFull, Lookups, Taken};
 use crate::wire::Uuid;
-use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -141,19 +140,17 @@ impl TopicReader {
     }
 
     /// Waits until there are records at hand.
-    pub(in crate::jobs::clean) fn follow(mut self: Box<Self>) -> BoxFuture<'static, super::News> {
-        Box::pin(async move {
-            loop {
-                match self.more().await {
-                    Ok(false) => {}
-                    done => return (self, done.map(|_| ())),
-                }
-                sleep(LOOK_EVERY).await;
-                if let Err(error) = self.look().await {
-                    return (self, Err(error));
-                }
+    pub(super) async fn follow(mut self: Box<Self>) -> super::News {
+        loop {
+            match self.more().await {
+                Ok(false) => {}
+                done => return (self, done.map(|_| ())),
             }
-        })
+            sleep(LOOK_EVERY).await;
+            if let Err(error) = self.look().await {
+                return (self, Err(error));
+            }
+        }
     }
 
     /// Takes the records at hand.
@@ -223,7 +220,8 @@ impl TopicReader {
                     Err(error) => return Err(error),
                 };
                 self.now = None;
-                self.offsets_read = self.offsets_read.saturating_add_signed(range.end.saturating_sub(range.start));
+                let read_to = reached.next.min(range.end);
+                self.offsets_read = self.offsets_read.saturating_add_signed(read_to.saturating_sub(range.start));
                 self.reached(index, &partition, reached);
                 if reached.next < range.end {
                     self.todo.push((index, partition, reached.next..range.end));
