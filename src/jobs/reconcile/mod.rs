@@ -157,7 +157,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
     let mut notes = Vec::new();
     let (mut told, mut in_folder) = (Told::default(), InFolder::default());
-    let (mut committed, mut below_start) = (None, 0);
+    let (mut committed, mut below_start, mut nothing_committed) = (None, 0, false);
     let against = match &settings.with {
         With::Ledgers(ledgers) => {
             cx.progress.begin("read the ledger", 0);
@@ -172,7 +172,13 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
                 refuse_other_group(folder, &group, name)?;
                 // Before the files: those that the group has committed have had their names before.
                 let read = read_by(&cluster, name, &stretches, &mut notes).await?;
+                // With a ledger the log's start plays no part.
+                let is_below = |one: &&Stretch| ledgers.is_none() && is_below(one, &read);
+                below_start = stretches.iter().filter(is_below).count() as u64;
+                let held = |stretches: &[Stretch]| stretches.iter().any(|one| !one.range.is_empty());
+                let is_something_there = held(&stretches);
                 stretches.iter_mut().for_each(|stretch| stretch.end_at_committed(&read));
+                nothing_committed = is_something_there && !held(&stretches);
             }
             if let Some(ledgers) = ledgers {
                 // Files outlive the log: what it has lost is there all the same.
@@ -229,6 +235,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         told,
         in_folder,
         below_start,
+        nothing_committed,
         seconds: began.elapsed().as_secs_f64(),
     })
 }

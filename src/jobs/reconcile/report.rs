@@ -50,6 +50,8 @@ pub struct ReconcileReport {
     pub(super) in_folder: InFolder,
     /// Partitions in which the group is at an offset below the first that is compared.
     pub(super) below_start: u64,
+    /// Of files that a group has written only what it has committed is compared, and that is nothing, though there are records.
+    pub(super) nothing_committed: bool,
     pub(super) seconds: f64,
 }
 
@@ -124,6 +126,9 @@ impl ReconcileReport {
                 show_count(self.below_start),
                 if self.below_start == 1 { "" } else { "s" }
             ));
+        }
+        if self.nothing_committed {
+            return Some("nothing was compared: the group has committed nothing of what is there".to_owned());
         }
         (totals.minutes == 0 && totals.expired_minutes + totals.cut_minutes > 0)
             .then(|| "nothing was compared: every minute is expired, or at --start or --end".to_owned())

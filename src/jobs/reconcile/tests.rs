@@ -27,6 +27,7 @@ fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileRepor
         told: Told::default(),
         in_folder: InFolder::default(),
         below_start: 0,
+        nothing_committed: false,
         seconds: 0.0,
     })
 }
