@@ -77,6 +77,7 @@ async fn on_kafka_two_writers_notice_each_other() {
     let writer = |end| cluster.writer(partition.clone(), end, WriteOptions::default());
     let mut first = Numbers::new(writer(0).await.unwrap());
     first.append(1).await.unwrap();
+    first.writer.flush().await.unwrap();
     let end = 1;
     Numbers::new(writer(end).await.unwrap()).write(1).await.unwrap();
     let error = first.write(5).await.unwrap_err();
