@@ -1,12 +1,12 @@
 //! Kernels for `tests/instructions/run`, which counts the instructions of each: one core, fixed seeds, no clock.
 //!
-//! `instructions KERNEL ROUNDS` runs a kernel so often over the same [`RECORDS`] records, and says how many those were; without
-//! arguments every kernel is run once, so that a broken one is noticed without the tool that counts.
+//! `kmerge-instructions KERNEL ROUNDS` runs a kernel so often over the same [`RECORDS`] records, and says how many those were.
 
-#![allow(missing_docs, reason = "there is no interface")]
 #![allow(clippy::print_stdout, reason = "what a script reads")]
 
+#[path = "../../../benches/logins/mod.rs"]
 mod logins;
+#[path = "../../../benches/shapes/mod.rs"]
 mod shapes;
 
 use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader};
@@ -165,9 +165,8 @@ fn words() -> Kernel {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
-        [] => KERNELS.iter().for_each(|(_, kernel)| kernel()()),
         [list] if list == "list" => KERNELS.iter().for_each(|(name, _)| println!("{name}")),
         [name, rounds] => {
             let (_, kernel) = KERNELS.iter().find(|(known, _)| known == name).expect("`list` has the names of kernels");
@@ -176,6 +175,6 @@ fn main() {
             (0..rounds).for_each(|_| kernel());
             println!("{}", rounds * RECORDS);
         }
-        _ => panic!("instructions [list | KERNEL ROUNDS]"),
+        _ => panic!("kmerge-instructions list | KERNEL ROUNDS"),
     }
 }
