@@ -33,6 +33,8 @@ mod writer;
 
 mod headers;
 
+mod stretch;
+
 mod out;
 
 mod patch;
@@ -54,7 +56,9 @@ pub use headers::HeadersBuf;
 pub use patch::BatchMut;
 pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};
+pub use stretch::Stretch;
 pub use writer::BatchWriter;
+pub(crate) use writer::RECORD_OVERHEAD_MAX;
 
 #[cfg(test)]
 mod tests;

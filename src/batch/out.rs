@@ -18,6 +18,7 @@ impl Out {
         Self { bytes: vec![0; head], end: head }
     }
 
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.end
     }
@@ -33,6 +34,12 @@ impl Out {
 
     pub(super) fn written(&self) -> &[u8] {
         &self.bytes[..self.end]
+    }
+
+    /// All there is of it, beyond the end too.
+    #[inline(always)]
+    pub(super) fn buffer_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
     pub(super) fn written_mut(&mut self) -> &mut [u8] {

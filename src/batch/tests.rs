@@ -316,3 +316,85 @@ fn an_emptied_batch_may_keep_its_codec_with_or_without_a_frame() {
         assert_eq!(read_all(&bare, 1 << 16), Ok(vec![]));
     }
 }
+
+/// A generator of numbers that are random enough, by its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Pushes all that fit below `bytes_max`, over a stretch if `over`, and gives the batch, and how many a stretch has taken.
+fn copied(
+    records: &[(i64, usize)],
+    source: &[u8],
+    bytes_max: usize,
+    skipped: u32,
+    over: bool,
+) -> (Vec<u8>, i64, usize) {
+    let mut writer = BatchWriter::new(Codec::None);
+    writer.skip_offsets(skipped).unwrap();
+    let (mut at, mut next, mut taken) = (0, 0, 0);
+    while let Some(&(timestamp, bytes)) = records.get(next) {
+        let raw = at..at + bytes;
+        if over && writer.stretch(bytes_max - RECORD_OVERHEAD_MAX).push(timestamp, source, raw.clone()) {
+            taken += 1;
+        } else if writer.is_empty() || writer.bytes() + bytes + RECORD_OVERHEAD_MAX <= bytes_max {
+            writer.push_raw(timestamp, &source[raw]).unwrap();
+        } else {
+            break;
+        }
+        (at, next) = (at + bytes, next + 1);
+    }
+    assert_eq!(writer.record_count(), next);
+    let newest = writer.max_timestamp();
+    (writer.finish().unwrap().to_vec(), newest, taken)
+}
+
+#[test]
+fn a_stretch_writes_the_bytes_that_single_records_do() {
+    let mut dice = Dice(8);
+    let mut in_stretches = 0;
+    for round in 0..400 {
+        let spread = [1, 100, 20_000, 1 << 23, 1 << 31, u64::MAX][round % 6];
+        let longest = [2, 40, 300, 1_200][round % 4];
+        let count = 1 + dice.below(200) as usize;
+        let record = |dice: &mut Dice| {
+            let wide = dice.below(1 << 31) << 31 | dice.below(1 << 31);
+            let time = (wide % spread) as i64 - (spread / 2) as i64;
+            (time, dice.below(longest) as usize)
+        };
+        let records: Vec<_> = (0..count).map(|_| record(&mut dice)).collect();
+        // Exactly so many bytes: the last records have nothing behind them that could be read.
+        let source: Vec<u8> = (0..records.iter().map(|record| record.1).sum()).map(|_| dice.below(256) as u8).collect();
+        let bytes_max = 100 + dice.below(40_000) as usize;
+        let skipped = [0, 60, 8_190, (1 << 20) - 100, i32::MAX as u32 - 300][round % 5];
+        let (slow, newest, none) = copied(&records, &source, bytes_max, skipped, false);
+        let (fast, newest_too, some) = copied(&records, &source, bytes_max, skipped, true);
+        assert!(
+            slow == fast,
+            "round {round} of seed 8: {count} records up to {longest} bytes, {skipped} offsets skipped"
+        );
+        assert_eq!((newest, none), (newest_too, 0));
+        in_stretches += some;
+    }
+    assert!(in_stretches > 10_000, "only {in_stretches} records went over stretches");
+}
+
+#[test]
+fn a_stretch_refuses_what_lies_beyond_its_bytes_or_its_limit() {
+    let mut writer = BatchWriter::new(Codec::None);
+    let source = [7; 100];
+    assert!(!writer.stretch(usize::MAX).push(0, &source, 0..10), "the first record of a batch");
+    writer.push_raw(0, &source).unwrap();
+    assert!(!writer.stretch(usize::MAX).push(0, &source, 91..101));
+    let bytes = writer.bytes();
+    assert!(!writer.stretch(bytes + 9).push(0, &source, 90..100));
+    assert!(writer.stretch(bytes + 10).push(0, &source, 90..100));
+    assert_eq!((writer.record_count(), writer.bytes()), (2, bytes + 14));
+    writer.finish().unwrap();
+    assert!(!writer.stretch(usize::MAX).push(0, &source, 0..10), "the first record after a batch");
+}

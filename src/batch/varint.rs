@@ -12,7 +12,8 @@ fn unzigzag(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }
 
-fn zigzag(value: i64) -> u64 {
+#[inline(always)]
+pub(super) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
@@ -114,6 +115,22 @@ pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
     put_long(into, at, raw)
 }
 
+/// A number of up to 35 bits as it is written, the rest of the word zero, and how many bytes that takes.
+#[inline(always)]
+pub(super) fn word(raw: u64) -> (u64, usize) {
+    if raw < 0x80 {
+        return (raw, 1);
+    }
+    let three = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80;
+    if raw < 1 << 21 {
+        let third = u64::from(raw >= 1 << 14);
+        return (three | third << 15, 2 + third as usize);
+    }
+    let fifth = u64::from(raw >= 1 << 28);
+    let five = three | (raw & 0xfe0_0000) << 3 | (raw & 0x7_f000_0000) << 4 | 0x80_8000 | fifth << 31;
+    (five, 4 + fifth as usize)
+}
+
 #[inline(never)]
 fn put_long(into: &mut [u8], mut at: usize, mut raw: u64) -> usize {
     while raw >= 0x80 {
@@ -161,6 +178,21 @@ mod tests {
             let mut rest = &buffer[..end];
             assert_eq!(take_i32(&mut rest), i32::try_from(value).ok());
             assert_eq!(take_i64(&mut &buffer[..end - 1]), None, "cut off");
+        }
+    }
+
+    #[test]
+    fn a_word_is_what_is_put() {
+        for bits in 0..35 {
+            for raw in
+                [(1u64 << bits) - 1, 1 << bits, (1 << bits) + 1, (2 << bits) - 1, 0x5_5555_5555 & ((2 << bits) - 1)]
+            {
+                let mut buffer = [0u8; I64_BYTES_MAX + 3];
+                let end = put(&mut buffer, 0, unzigzag(raw));
+                let mut whole = [0; 8];
+                whole[..end].copy_from_slice(&buffer[..end]);
+                assert_eq!(word(raw), (u64::from_le_bytes(whole), end), "{raw:#x}");
+            }
         }
     }
 

@@ -8,11 +8,14 @@ use super::header::{
     ATTRIBUTES_AT, CODEC_MASK, CONTROL_BIT, CRC_AT, DELETE_HORIZON_BIT, LENGTH_END, LOG_APPEND_BIT, TRANSACTIONAL_BIT,
 };
 use super::out::{Out, SLACK_BYTES, copy};
+use super::stretch::{Counts, Stretch};
 use super::varint::{self, I32_BYTES_MAX, I64_BYTES_MAX, len_of};
 use super::{BatchError, BatchHeader, Codec, HEADER_BYTES, Headers, batches};
 
 /// A record's bytes before its key are put together aside and copied as one.
 const _: () = assert!(I32_BYTES_MAX + 1 + I64_BYTES_MAX + I32_BYTES_MAX + I32_BYTES_MAX <= SLACK_BYTES);
+/// What a record takes beside its key, value and headers, at most: length, attributes, time and offset.
+pub(crate) const RECORD_OVERHEAD_MAX: usize = I32_BYTES_MAX + 1 + I64_BYTES_MAX + I32_BYTES_MAX;
 /// The length field counts everything behind it in 31 bits.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 
@@ -95,7 +98,17 @@ impl BatchWriter {
         self.push_record(timestamp, raw.len(), |_, at| at, |out, at| copy(out, at, raw))
     }
 
-    /// The same with headers given as pairs.
+    /// A way to add many records as [`Self::push_raw`] does, while the batch with a record, but for that one's head, takes no
+    /// more than `bytes_max`.
+    #[inline]
+    pub fn stretch(&mut self, bytes_max: usize) -> Stretch<'_> {
+        self.begin();
+        let Self { plain, record_count, next_delta, max_timestamp, base_timestamp, .. } = self;
+        let limit = bytes_max.min(BATCH_BYTES_MAX - RECORD_OVERHEAD_MAX);
+        Stretch::new(plain, Counts { record_count, next_delta, max_timestamp }, *base_timestamp, limit)
+    }
+
+    /// The same as [`Self::push`] with headers given as pairs.
     pub fn push_pairs(
         &mut self,
         timestamp: i64,

@@ -7,12 +7,9 @@
 use super::error::JobError;
 use super::merge::Retention;
 use crate::base::appended::Appended;
-use crate::batch::{BatchError, BatchWriter, Codec, Headers};
+use crate::batch::{BatchError, BatchWriter, Codec, Headers, RECORD_OVERHEAD_MAX, Stretch};
 use crate::observe::progress::Progress;
 use crate::ports::{Outgoing, Reached, Sink};
-
-/// What a record takes beside its key, value and headers, at most: length, attributes, time and offset.
-const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5;
 
 /// How batches are cut.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +122,12 @@ where
     #[inline(always)]
     pub(crate) fn push_raw(&mut self, timestamp: i64, raw: &[u8]) -> Result<(), BatchError> {
         self.writer.push_raw(timestamp, raw)
+    }
+
+    /// A way to add many such records while there is room for them. It may refuse one for which there is.
+    #[inline(always)]
+    pub(crate) fn stretch(&mut self) -> Stretch<'_> {
+        self.writer.stretch(self.batch_bytes.saturating_sub(RECORD_OVERHEAD_MAX))
     }
 
     /// Whether the batch being filled has no room for a record that is nothing but a value of so many bytes.

@@ -29,11 +29,13 @@ type Kernel = Box<dyn FnMut()>;
 type Named = (&'static str, fn() -> Kernel);
 
 /// By name; what is made beforehand is made for the one that is asked for.
-const KERNELS: [Named; 10] = [
+const KERNELS: [Named; 12] = [
     ("batch read, dense", || read(Shape::Dense)),
     ("batch read, m118", || read(Shape::M118)),
     ("batch written, dense", || write(Shape::Dense)),
     ("batch written, m118", || write(Shape::M118)),
+    ("batch copied, dense", || copied(Shape::Dense)),
+    ("batch copied, m118", || copied(Shape::M118)),
     ("key read, an integer", || key("value:int", |number| number.to_string())),
     ("key read, in JSON", || {
         key("value:json:/id", |number| format!("{{\"name\":\"n\",\"id\":{number},\"more\":[1,2]}}"))
@@ -85,6 +87,34 @@ fn write(shape: Shape) -> Kernel {
             writer.push(TIMESTAMP, key.as_ref().map(String::as_bytes), Some(value.as_bytes()), Headers::EMPTY).unwrap();
         }
         black_box(writer.finish().unwrap());
+    })
+}
+
+/// Records of one batch copied into another one, as a merge does it.
+fn copied(shape: Shape) -> Kernel {
+    let bytes = written(&mut BatchWriter::new(Codec::None), &records(shape));
+    let batch = Batch::read(&bytes).unwrap();
+    let (mut reader, mut spans) = (RecordReader::new(BUDGET), Vec::new());
+    reader.start(&batch).unwrap();
+    while let Some(found) = reader.next_raw(batch.bytes()).unwrap() {
+        let end = found.end.unwrap();
+        spans.push((found.record.timestamp, end - found.raw.len()..end));
+    }
+    let bytes = batch.bytes().to_vec();
+    let mut writer = BatchWriter::new(Codec::None);
+    Box::new(move || {
+        let mut spans = spans.iter().peekable();
+        while spans.peek().is_some() {
+            let mut stretch = writer.stretch(usize::MAX);
+            while spans.next_if(|(timestamp, raw)| stretch.push(*timestamp, &bytes, raw.clone())).is_some() {}
+            drop(stretch);
+            if let Some((timestamp, raw)) = spans.next() {
+                writer.push_raw(*timestamp, &bytes[raw.clone()]).unwrap();
+            }
+        }
+        assert_eq!(writer.record_count(), RECORDS);
+        black_box(writer.bytes());
+        writer.clear();
     })
 }
 

@@ -83,6 +83,12 @@ impl Input {
         self.slab.peek(&self.window)
     }
 
+    /// The next record's timestamp, and where in which bytes its key, value and headers lie.
+    #[inline(always)]
+    pub(super) fn peek_within(&self) -> (i64, &[u8], Range<usize>) {
+        self.slab.peek_within(&self.window)
+    }
+
     /// The next record was taken.
     #[inline(always)]
     pub(super) fn pass(&mut self) {

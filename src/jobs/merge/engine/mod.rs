@@ -218,7 +218,21 @@ impl<'a> Engine<'a> {
         S: Sink,
         JobError: From<S::Error>,
     {
-        for (copied, &source) in order.iter().enumerate() {
+        let mut copied = 0;
+        loop {
+            let mut stretch = outlet.stretch();
+            while let Some(&source) = order.get(copied) {
+                let input = &mut self.inputs[usize::from(source)];
+                let (timestamp, bytes, raw) = input.peek_within();
+                if !stretch.push(timestamp, bytes, raw) {
+                    break;
+                }
+                input.pass();
+                copied += 1;
+            }
+            drop(stretch);
+            // Whatever a stretch does not take is looked at here: the first of a batch, one that has no room, a large one.
+            let Some(&source) = order.get(copied) else { return Ok(copied) };
             let input = &mut self.inputs[usize::from(source)];
             let (timestamp, raw) = input.peek();
             if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
@@ -233,8 +247,8 @@ impl<'a> Engine<'a> {
             }
             outlet.push_raw(timestamp, raw).map_err(|error| JobError::Batch { at: input.next_at(), error })?;
             input.pass();
+            copied += 1;
         }
-        Ok(order.len())
     }
 }
 

@@ -5,6 +5,7 @@
 //! beside the 8 of its key in the merge's lane.
 
 use crate::batch::Record;
+use std::ops::Range;
 
 /// What a record takes here and in its lane.
 pub(super) const SPAN_BYTES: usize = size_of::<Span>() + size_of::<u64>();
@@ -118,6 +119,15 @@ impl Slab {
     #[inline(always)]
     pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8]) {
         self.raw(self.next, window)
+    }
+
+    /// The next record's timestamp, and where in which bytes it lies.
+    #[inline(always)]
+    pub(super) fn peek_within<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
+        let span = self.spans[self.next];
+        let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
+        let start = span.start as usize;
+        (span.timestamp, bytes, start..start + span.len as usize)
     }
 
     /// The next record was taken.
