@@ -11,6 +11,7 @@ use kmerge::batch::{Batch, BatchError, BatchHeader, BatchWriter, Batches, Codec,
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use std::io::Write as _;
+use std::ops::ControlFlow;
 
 /// What the decoders keep beside the window: below 4 MiB, nearly all of it zstd's tables, block and literals.
 const CODEC_STATE_BYTES_MAX: usize = 4 << 20;
@@ -115,6 +116,97 @@ fn write(codec: Codec, records: &[Owned]) -> Vec<u8> {
         writer.push_pairs(record.timestamp, record.key.as_deref(), record.value.as_deref(), &headers).unwrap();
     }
     writer.finish().unwrap().to_vec()
+}
+
+/// What one way of reading gives of a batch: records with the bytes of each and where those end, and the error.
+type Told = (Vec<String>, Option<BatchError>);
+
+fn one_by_one(batch: &Batch<'_>) -> Told {
+    let mut reader = RecordReader::new(1 << 20);
+    if let Err(error) = reader.start(batch) {
+        return (Vec::new(), Some(error));
+    }
+    let mut told = Vec::new();
+    loop {
+        match reader.next_raw(batch.bytes()) {
+            Ok(Some(found)) => told.push(format!("{found:?}")),
+            Ok(None) => return (told, None),
+            Err(error) => return (told, Some(error)),
+        }
+    }
+}
+
+/// Breaks off after every `stretch` records, and reads the one after that by itself.
+fn in_stretches(batch: &Batch<'_>, stretch: usize) -> Told {
+    let mut reader = RecordReader::new(1 << 20);
+    if let Err(error) = reader.start(batch) {
+        return (Vec::new(), Some(error));
+    }
+    let mut told = Vec::new();
+    loop {
+        let mut left = stretch;
+        let cut = reader.each(batch.bytes(), |found| {
+            told.push(format!("{found:?}"));
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        match cut.and_then(|cut| {
+            Ok(cut.is_some()
+                && match reader.next_raw(batch.bytes())? {
+                    Some(found) => {
+                        told.push(format!("{found:?}"));
+                        true
+                    }
+                    None => false,
+                })
+        }) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return (told, Some(error)),
+        }
+    }
+    assert_eq!(reader.each(batch.bytes(), |_| ControlFlow::Break(())), Ok(None), "the end stays the end");
+    (told, None)
+}
+
+/// Both ways give the same of `bytes`; whether there was an error.
+fn told_alike(bytes: &[u8], stretch: usize) -> Result<bool, TestCaseError> {
+    let Ok(batch) = Batch::read(bytes) else { return Ok(true) };
+    let told = one_by_one(&batch);
+    prop_assert_eq!(&in_stretches(&batch, stretch), &told);
+    Ok(told.1.is_some())
+}
+
+#[test]
+fn records_in_stretches_are_the_records_one_by_one_and_so_are_the_errors() {
+    let plain = prop_oneof![9 => Just(Codec::None), 1 => codec()];
+    let usual = (prop::option::of(0..1_000_000_000_u64), bytes(300)).prop_map(|(key, value)| Owned {
+        skip: 0,
+        timestamp: 1_000,
+        key: key.map(|key| key.to_string().into_bytes()),
+        value: Some(value),
+        headers: Vec::new(),
+    });
+    let records = prop::collection::vec(prop_oneof![4 => usual, 1 => record()], 1..40);
+    let harm = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 16);
+    let errors = std::cell::Cell::new(0);
+    property("in stretches", 300, (plain, records, harm, 1..50_usize), |(codec, records, harm, stretch)| {
+        let mut written = write(codec, &records);
+        prop_assert!(!told_alike(&written, stretch)?);
+        let whole = written.clone();
+        for (at, byte, kept) in harm {
+            // Small steps are what lengths and deltas hide behind; of the header, what counts records and offsets may be
+            // wrong as well.
+            let at = at.index(written.len() - 20) + 20;
+            written[at] = if byte < 128 { written[at] ^ (1 << (byte % 8)) } else { byte };
+            errors.set(errors.get() + usize::from(told_alike(&written, stretch)?));
+            if !kept {
+                written.copy_from_slice(&whole);
+            }
+        }
+        Ok(())
+    });
+    assert!(errors.get() > 300, "too few batches were refused: {}", errors.get());
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! that unfolds to a thousand times its size is read in little memory. `next` lends: a record is gone at the next call.
 
 use super::codec::{Unfold, Window};
-use super::record::{Body, Flaw, Split, read_body, split};
+use super::record::{Body, Flaw, Split, read_body, read_usual, split};
 use super::{Batch, BatchError, Codec, HEADER_BYTES, RawRecord, Record, TimestampType};
+use std::ops::ControlFlow;
 
 /// Reads the records of batches one after the other; keeps its buffers from batch to batch.
 ///
@@ -157,6 +158,63 @@ impl RecordReader {
             return self.next_plain(batch);
         }
         self.next_unfolded(batch)
+    }
+
+    /// Gives `take` one record after the other until it breaks, or to the batch's end (`None`), where the same is checked as
+    /// by [`Self::next`]. The record with which it breaks is read. This is the quick way through many records: usual ones of
+    /// batches that are not compressed are read several fields at a time, with all that is known of the batch in registers.
+    #[inline(always)]
+    pub fn each<B>(
+        &mut self,
+        batch: &[u8],
+        mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
+    ) -> Result<Option<B>, BatchError> {
+        loop {
+            if let Some(with) = self.each_usual(batch, &mut take) {
+                return Ok(Some(with));
+            }
+            match self.next_raw(batch)? {
+                None => return Ok(None),
+                Some(found) => {
+                    if let ControlFlow::Break(with) = take(&found) {
+                        return Ok(Some(with));
+                    }
+                }
+            }
+        }
+    }
+
+    /// As far as usual records go; whatever comes then is left to [`Self::next_raw`].
+    #[inline(always)]
+    fn each_usual<B>(&mut self, batch: &[u8], take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>) -> Option<B> {
+        let state = &mut self.state;
+        if state.codec != Codec::None || state.done {
+            return None;
+        }
+        let State { base_offset, base_timestamp, append_time, last_offset_delta, record_count, .. } = *state;
+        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
+        let mut broken = None;
+        while index < record_count {
+            let Some((body, bytes)) = batch.get(at..).and_then(read_usual) else { break };
+            let delta = body.offset_delta;
+            if delta <= previous_delta || delta > last_offset_delta {
+                break;
+            }
+            (at, index, previous_delta) = (at + bytes, index + 1, delta);
+            let record = Record {
+                offset: base_offset + i64::from(delta),
+                timestamp: append_time.unwrap_or_else(|| base_timestamp.wrapping_add(body.timestamp_delta)),
+                key: body.key,
+                value: body.value,
+                headers: body.headers,
+            };
+            if let ControlFlow::Break(with) = take(&RawRecord { record, raw: body.raw, end: Some(at) }) {
+                broken = Some(with);
+                break;
+            }
+        }
+        (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
+        broken
     }
 
     fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<RawRecord<'a>>, BatchError> {

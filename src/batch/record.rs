@@ -158,6 +158,56 @@ pub(super) struct Body<'a> {
     pub(super) raw: &'a [u8],
 }
 
+/// Reads the record at the front of `rest` if it is a usual one, by loads of eight bytes: lengths of one or two bytes, deltas of
+/// one to three, no headers. Gives its body and where it ends. `None` says nothing of the record, but that it must be read
+/// the other way, by [`split`] and [`read_body`], which also know what is wrong with it; what is given is what they give.
+#[inline(always)]
+pub(super) fn read_usual(rest: &[u8]) -> Option<(Body<'_>, usize)> {
+    // Places only grow, and the last one is compared with the record's end: so none of them lies outside of the record.
+    let word = word_at(rest, 0)?;
+    let (length, taken) = varint::in_word::<2>(word)?;
+    let end = taken + whole(length)?;
+    // The attributes byte has no meaning.
+    let word = word >> (8 * taken + 8);
+    let (timestamp_delta, more) = varint::in_word::<3>(word)?;
+    let at = taken + 1 + more;
+    let word = word_at(rest, at)?;
+    let (offset_delta, taken) = varint::in_word::<3>(word)?;
+    let raw_at = at + taken;
+    let word = word >> (8 * taken);
+    let (key_length, taken) = varint::in_word::<2>(word)?;
+    let key_at = raw_at + taken;
+    let (key, value_length, value_at) = if key_length < 0 {
+        let (value_length, more) = varint::in_word::<2>(word >> (8 * taken))?;
+        (None, value_length, key_at + more)
+    } else {
+        let (key, _) = rest.get(key_at..)?.split_at_checked(key_length as usize)?;
+        let at = key_at + key.len();
+        let (value_length, taken) = varint::in_word::<2>(word_at(rest, at)?)?;
+        (Some(key), value_length, at + taken)
+    };
+    let value_end = value_at + whole(value_length)?;
+    if value_end + 1 != end {
+        return None;
+    }
+    let raw = rest.get(raw_at..end)?;
+    let [front @ .., 0] = raw else { return None };
+    let value = Some(front.get(value_at - raw_at..)?);
+    let body = Body { offset_delta: offset_delta as i32, timestamp_delta, key, value, headers: Headers::EMPTY, raw };
+    Some((body, end))
+}
+
+#[inline(always)]
+fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// A length that is one.
+#[inline(always)]
+fn whole(length: i64) -> Option<usize> {
+    (length >= 0).then_some(length as usize)
+}
+
 /// Reads a record's body, which must be exactly `bytes`.
 #[inline(always)]
 pub(super) fn read_body(bytes: &[u8]) -> Result<Body<'_>, Flaw> {

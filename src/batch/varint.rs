@@ -8,6 +8,7 @@ pub(super) const I32_BYTES_MAX: usize = 5;
 /// Bytes of the longest encoded `i64`.
 pub(super) const I64_BYTES_MAX: usize = 10;
 
+#[inline(always)]
 fn unzigzag(raw: u64) -> i64 {
     (raw >> 1) as i64 ^ -((raw & 1) as i64)
 }
@@ -61,6 +62,21 @@ fn take_short(bytes: &mut &[u8]) -> Option<u32> {
         }
         _ => None,
     }
+}
+
+/// The number at the front of a little-endian `word`, and how many bytes it takes, if those are no more than `MOST`, one to three.
+#[inline(always)]
+pub(super) fn in_word<const MOST: usize>(word: u64) -> Option<(i64, usize)> {
+    let (raw, bytes) = if word & 0x80 == 0 {
+        (word & 0x7f, 1)
+    } else if MOST >= 2 && word & 0x8000 == 0 {
+        (word & 0x7f | (word >> 1) & 0x3f80, 2)
+    } else if MOST >= 3 && word & 0x80_0000 == 0 {
+        (word & 0x7f | (word >> 1) & 0x3f80 | (word >> 2) & 0x1f_c000, 3)
+    } else {
+        return None;
+    };
+    Some((unzigzag(raw), bytes))
 }
 
 /// Takes a length that may be "null": any negative number, as Apache's reader has it, is given as -1.

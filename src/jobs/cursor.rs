@@ -58,6 +58,13 @@ enum Pause<B> {
     RangeDone,
 }
 
+/// What ends the reading of a batch before its end.
+enum Cut<B> {
+    Done(Pause<B>),
+    /// This offset does not follow.
+    Order(i64),
+}
+
 impl<S: Source> RecordCursor<S>
 where
     JobError: From<S::Error>,
@@ -179,42 +186,41 @@ where
         if self.batch.is_empty() {
             return Ok(Pause::BatchDone);
         }
-        let batch = &self.stretch[self.batch.clone()];
-        while self.left > 0 {
-            // Looked at where it lies: moving it costs as much as reading a field of it.
-            let next = self.reader.next_raw(batch);
-            let found = match &next {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(Pause::BatchDone),
-                Err(error) => {
-                    let error = error.clone();
-                    return Err(self.broken(error));
-                }
-            };
+        if self.left == 0 {
+            return Ok(Pause::Full);
+        }
+        let Range { start, end } = self.range;
+        let Self { reader, stretch, batch, progress, uncounted, left, position, .. } = self;
+        let cut = reader.each(&stretch[batch.clone()], |found| {
             let offset = found.record.offset;
-            if offset < self.position {
-                if offset < self.range.start {
-                    continue;
-                }
+            if offset < *position {
+                return if offset < start { ControlFlow::Continue(()) } else { ControlFlow::Break(Cut::Order(offset)) };
+            }
+            if offset >= end {
+                return ControlFlow::Break(Cut::Done(Pause::RangeDone));
+            }
+            *position = offset + 1;
+            *left -= 1;
+            uncounted.0 += 1;
+            uncounted.1 += size(&found.record);
+            if uncounted.0 == PROGRESS_EVERY {
+                let (records, bytes) = std::mem::take(uncounted);
+                progress.add(records, bytes);
+            }
+            match take(found) {
+                ControlFlow::Break(with) => ControlFlow::Break(Cut::Done(Pause::Broken(with))),
+                ControlFlow::Continue(()) if *left == 0 => ControlFlow::Break(Cut::Done(Pause::Full)),
+                ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            }
+        });
+        match cut.map_err(|error| self.broken(error))? {
+            None => Ok(Pause::BatchDone),
+            Some(Cut::Done(pause)) => Ok(pause),
+            Some(Cut::Order(offset)) => {
                 let at = self.source.partition().at(offset);
-                return Err(JobError::Order { at, expected: self.position });
-            }
-            if offset >= self.range.end {
-                return Ok(Pause::RangeDone);
-            }
-            self.position = offset + 1;
-            self.left -= 1;
-            self.uncounted.0 += 1;
-            self.uncounted.1 += size(&found.record);
-            if self.uncounted.0 == PROGRESS_EVERY {
-                let (records, bytes) = std::mem::take(&mut self.uncounted);
-                self.progress.add(records, bytes);
-            }
-            if let ControlFlow::Break(with) = take(found) {
-                return Ok(Pause::Broken(with));
+                Err(JobError::Order { at, expected: self.position })
             }
         }
-        Ok(Pause::Full)
     }
 
     /// Goes to the next batch of the stretch.

@@ -17,6 +17,7 @@ use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
 use logins::{DEFAULT_CAST, logins};
 use shapes::Shape;
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Records of a round.
@@ -71,10 +72,12 @@ fn read(shape: Shape) -> Kernel {
         batch.verify_checksum().unwrap();
         reader.start(&batch).unwrap();
         let mut read = 0;
-        while let Some(record) = reader.next(&batch).unwrap() {
-            black_box(record.value);
+        let all = reader.each(batch.bytes(), |found| {
+            black_box(found.record.value);
             read += 1;
-        }
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!(all, Ok(None));
         assert_eq!(read, RECORDS);
     })
 }
@@ -126,10 +129,11 @@ fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
     Box::new(move || {
         let batch = Batch::read(&bytes).unwrap();
         reader.start(&batch).unwrap();
-        while let Some(record) = reader.next(&batch).unwrap() {
-            rest.clear();
-            black_box(plan.extract_into(&record, &mut rest).unwrap());
-        }
+        let all = reader.each(batch.bytes(), |found| {
+            black_box(plan.extract_into(&found.record, &mut rest).unwrap());
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!(all, Ok(None));
     })
 }
 

@@ -17,12 +17,12 @@ use crate::jobs::cursor::HeldRecord;
 use crate::jobs::error::JobError;
 use crate::jobs::merge::plan::Source;
 use crate::jobs::windows::Windows;
-use crate::keys::KeyPlan;
+use crate::keys::{KeyError, KeyPlan};
 use crate::merge::{Backwards, Lane};
 use crate::observe::phase::Phase;
 use crate::observe::stages::{Stage, Watch};
 use crate::ports::Source as _;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// One source.
 pub(super) struct Input {
@@ -56,6 +56,15 @@ enum Pause {
     WindowDone,
     /// The range is read.
     RangeDone,
+}
+
+/// What ends the reading of a batch before its end; of errors, the offset and what cannot be told later.
+enum Cut {
+    Full,
+    RangeDone,
+    Order(i64),
+    Key(i64, KeyError),
+    Backwards(i64, String),
 }
 
 impl Input {
@@ -234,39 +243,49 @@ impl Input {
         if self.batch.is_empty() {
             return Ok(Pause::BatchDone);
         }
-        let batch = &self.window[self.batch.clone()];
-        let range = self.source.range.clone();
         let (records_max, unfolded_max) = (self.shares.slab_records, self.shares.unfold_bytes);
-        while self.slab.len() < records_max && (PLAIN || self.slab.unfolded_len() < unfolded_max) {
-            let (found, raw, end) = match self.reader.next_raw(batch) {
-                Ok(Some(found)) => (found.record, found.raw, found.end),
-                Ok(None) => return Ok(Pause::BatchDone),
-                Err(error) => return Err(self.broken(error)),
-            };
-            if found.offset < range.start {
-                continue;
-            }
-            if found.offset >= range.end {
-                self.position = range.end;
-                return Ok(Pause::RangeDone);
-            }
-            let at = || self.source.partition.at(found.offset);
-            if found.offset < self.position {
-                return Err(JobError::Order { at: at(), expected: self.position });
-            }
-            let word = match keys.extract_into(&found, &mut self.tail) {
-                Ok(word) => word,
-                Err(error) => return Err(JobError::Key { at: at(), error }),
-            };
-            let pushed = if self.tail.is_empty() { lane.push_word(word) } else { lane.push(word, &self.tail) };
-            if let Err(Backwards) = pushed {
-                let (at, key) = (at(), keys.show(&found));
-                return Err(self.backwards(at, key, keys));
-            }
-            self.position = found.offset + 1;
-            self.slab.push(&found, raw, end.map(|end| self.batch.start + end));
+        let full = |slab: &Slab| slab.len() >= records_max || (!PLAIN && slab.unfolded_len() >= unfolded_max);
+        if full(&self.slab) {
+            return Ok(Pause::Full);
         }
-        Ok(Pause::Full)
+        let Range { start, end } = self.source.range;
+        let batch_start = self.batch.start;
+        let Self { reader, window, batch, slab, tail, .. } = self;
+        let mut position = self.position;
+        let cut = reader.each(&window[batch.clone()], |found| {
+            let record = &found.record;
+            if record.offset < start {
+                return ControlFlow::Continue(());
+            }
+            if record.offset >= end {
+                position = end;
+                return ControlFlow::Break(Cut::RangeDone);
+            }
+            if record.offset < position {
+                return ControlFlow::Break(Cut::Order(record.offset));
+            }
+            let word = match keys.extract_into(record, tail) {
+                Ok(word) => word,
+                Err(error) => return ControlFlow::Break(Cut::Key(record.offset, error)),
+            };
+            let pushed = if tail.is_empty() { lane.push_word(word) } else { lane.push(word, tail) };
+            if let Err(Backwards) = pushed {
+                return ControlFlow::Break(Cut::Backwards(record.offset, keys.show(record)));
+            }
+            position = record.offset + 1;
+            slab.push(record, found.raw, found.end.map(|end| batch_start + end));
+            if full(slab) { ControlFlow::Break(Cut::Full) } else { ControlFlow::Continue(()) }
+        });
+        self.position = position;
+        let at = |offset| self.source.partition.at(offset);
+        match cut.map_err(|error| self.broken(error))? {
+            None => Ok(Pause::BatchDone),
+            Some(Cut::Full) => Ok(Pause::Full),
+            Some(Cut::RangeDone) => Ok(Pause::RangeDone),
+            Some(Cut::Order(offset)) => Err(JobError::Order { at: at(offset), expected: position }),
+            Some(Cut::Key(offset, error)) => Err(JobError::Key { at: at(offset), error }),
+            Some(Cut::Backwards(offset, key)) => Err(self.backwards(at(offset), key, keys)),
+        }
     }
 
     /// The error that names both records.
