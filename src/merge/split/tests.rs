@@ -67,8 +67,9 @@ fn stretches_come_out_as_a_sort_would_have_them_and_to_the_record_as_far_as_they
             let Ok(merged) = split.run(&mut lanes, &mut order, most) else {
                 assert_eq!(order, vec![7; before], "seed {seed}, round {round}: what is declined is not touched");
                 assert!(lanes.iter().map(Lane::left).eq(left), "seed {seed}, round {round}");
-                // Whatever was declined, another merge goes on behind it.
-                lanes[last].advance(1);
+                // The others go on without the one that is in the way.
+                let rest = lanes[last].left();
+                lanes[last].advance(rest);
                 continue;
             };
             let order = &order[before..];
@@ -88,7 +89,7 @@ fn stretches_come_out_as_a_sort_would_have_them_and_to_the_record_as_far_as_they
             ran_out += usize::from(merged.ran_out.is_some());
         }
     }
-    assert!(merged_in_all > 50_000 && cut_short > 20 && ran_out > 20, "{merged_in_all}, {cut_short}, {ran_out}");
+    assert!(merged_in_all > 20_000 && cut_short > 10 && ran_out > 10, "{merged_in_all}, {cut_short}, {ran_out}");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn what_four_trees_are_nothing_for_is_declined() {
     assert_eq!(declined(&[vec![], vec![]]), Some(Declined::Unfit), "nothing at all");
     let short: Vec<_> = dense(10).into_iter().map(|keys| keys[..20].to_vec()).collect();
     assert_eq!(declined(&short), Some(Declined::Short), "few records");
-    assert_eq!(declined(&vec![vec![5; 400]; 10]), Some(Declined::Unfit), "the same key everywhere");
+    assert_eq!(declined(&vec![vec![5; 600]; 10]), Some(Declined::Unfit), "the same key everywhere");
     let far: Vec<Vec<u64>> =
         dense(10).into_iter().map(|keys| keys.into_iter().map(|key| key << 51).collect()).collect();
     assert_eq!(declined(&far), Some(Declined::Unfit), "keys too far apart");
