@@ -122,6 +122,11 @@ impl Lane {
         self.words.len() - self.at
     }
 
+    /// The first eight bytes of each of them.
+    pub(super) fn words_left(&self) -> &[u64] {
+        &self.words[self.at..]
+    }
+
     /// Whether any key is longer than eight bytes.
     #[inline(always)]
     pub(super) fn has_tails(&self) -> bool {

@@ -5,6 +5,8 @@
 
 mod lane;
 
+mod split;
+
 mod tournament;
 
 mod streaming;

@@ -13,10 +13,13 @@
 //!   everything nearer is out and the base moves up to the smallest head: at most 2^16 times in a merge.
 //! - A source that wins several times in a row is asked how far its keys stay before the runner-up's; that stretch is taken
 //!   at once. Keys in runs (few distinct values, ranges that hardly overlap) then cost next to nothing.
+//! - Where sources take turns instead, four trees over pieces of the stretch ([`super::split`]) are faster; which way is chosen
+//!   changes nothing about the order. The one tree is *stale* then, and built anew when it is needed.
 //! - What comes out are source numbers only: where the records are is the business of whoever has them.
 //! - Where two keys share their first eight bytes the tails of the lanes decide; only then are they looked at.
 
 use super::lane::Lane;
+use super::split::{Declined, Split};
 use std::mem::swap;
 
 /// The most sources that can be merged: one number is left for "nothing".
@@ -24,6 +27,22 @@ pub const SOURCES_MAX: usize = u16::MAX as usize;
 
 /// After how many wins in a row it is worth looking for a run.
 const WINS_BEFORE_RUN: usize = 4;
+
+/// Runs of so many records on average are taken faster whole than record by record in four trees.
+const RUN_WORTH_TAKING: usize = 14;
+
+/// What the one tree takes for such a run: a step for each win before it looks, and one for the rest.
+const STEPS_OF_A_RUN: usize = WINS_BEFORE_RUN + 1;
+
+/// Fewer steps say nothing about how long runs are.
+const STEPS_THAT_TELL: usize = 64;
+
+/// After how many steps of the one tree it is asked which way is the better one.
+const STEPS_BETWEEN_LOOKS: usize = 1024;
+
+/// For how many runs four trees are not thought of, at most: keys that are unfit for them often will be so again, and looking
+/// costs as much as hundreds of steps.
+const RUNS_PASSED_MAX: u32 = 16;
 
 const SOURCE_BITS: u32 = 16;
 const SOURCE_MASK: u64 = u16::MAX as u64;
@@ -60,6 +79,14 @@ pub struct LaneMerge {
     finished: Vec<bool>,
     /// Whether any lane ever had a tail; until then nothing looks for one.
     tails: bool,
+    /// Whether the sources took turns lately, rather than have runs.
+    by_turns: bool,
+    /// Whether lanes have moved on without the tree.
+    stale: bool,
+    split: Split,
+    /// How often to run before four trees are thought of again, and how often that was the last time keys were unfit for them.
+    passing: u32,
+    passed: u32,
 }
 
 impl LaneMerge {
@@ -80,6 +107,11 @@ impl LaneMerge {
             started: 0,
             finished: vec![false; sources],
             tails: false,
+            by_turns: false,
+            stale: true,
+            split: Split::default(),
+            passing: 0,
+            passed: 0,
         }
     }
 
@@ -113,10 +145,57 @@ impl LaneMerge {
         if let Some(stop) = self.prepare() {
             return stop;
         }
-        let (mut last, mut wins) = (NOTHING, 0);
+        self.passing = self.passing.saturating_sub(1);
+        let mut split = self.passing == 0 && !self.tails;
         while order.len() < most {
+            if split && self.by_turns {
+                match self.split.run(&mut self.lanes, order, most) {
+                    Ok(merged) => {
+                        self.stale = true;
+                        self.passed = 0;
+                        self.by_turns = merged.records < merged.turns * RUN_WORTH_TAKING;
+                        if let Some(source) = merged.ran_out {
+                            self.wanted = Some(source);
+                            return Stop::Needs(source);
+                        }
+                    }
+                    Err(Declined::Short) => split = false,
+                    Err(Declined::Unfit) => {
+                        split = false;
+                        self.passed = (2 * self.passed).clamp(1, RUNS_PASSED_MAX);
+                        self.passing = self.passed;
+                    }
+                }
+            } else if let Some(stop) = self.run_one_tree(order, most) {
+                return stop;
+            }
+        }
+        Stop::Full
+    }
+
+    /// Goes on with the one tree for a while, and looks which way is the better one then.
+    fn run_one_tree(&mut self, order: &mut Vec<u16>, most: usize) -> Option<Stop> {
+        if self.stale && !self.rebase() {
+            return Some(Stop::Done);
+        }
+        let before = order.len();
+        let (steps, stop) = self.climb(order, most);
+        if steps >= STEPS_THAT_TELL {
+            self.by_turns = (order.len() - before) * STEPS_OF_A_RUN < steps * RUN_WORTH_TAKING;
+        }
+        stop
+    }
+
+    /// Lets one head after the other walk to the top; gives how many did.
+    #[inline(always)]
+    fn climb(&mut self, order: &mut Vec<u16>, most: usize) -> (usize, Option<Stop>) {
+        let (mut last, mut wins) = (NOTHING, 0);
+        for step in 0..STEPS_BETWEEN_LOOKS {
+            if order.len() >= most {
+                return (step, None);
+            }
             if self.winner >= FAR << SOURCE_BITS && !self.rebase() {
-                return Stop::Done;
+                return (step, Some(Stop::Done));
             }
             let source = source_of(self.winner);
             let mut taken = 1;
@@ -141,11 +220,11 @@ impl LaneMerge {
                 Some(word) => self.replay(source, pack(word - self.base, source)),
                 None => {
                     self.wanted = Some(source);
-                    return Stop::Needs(source);
+                    return (step + 1, Some(Stop::Needs(source)));
                 }
             }
         }
-        Stop::Full
+        (STEPS_BETWEEN_LOOKS, None)
     }
 
     /// Only far heads are left: counts from the smallest of them on. `false` if there are none.
@@ -154,6 +233,7 @@ impl LaneMerge {
         // A head that is not there is one of a finished source: a wanted one ends the run before it comes to this.
         let Some(base) = self.lanes.iter().filter_map(Lane::head).min() else { return false };
         self.base = base;
+        self.stale = false;
         self.build();
         true
     }
@@ -166,7 +246,9 @@ impl LaneMerge {
             }
             self.wanted = None;
             self.tails |= self.lanes[source].has_tails();
-            self.replay(source, self.head(source));
+            if !self.stale {
+                self.replay(source, self.head(source));
+            }
         }
         if self.started < self.lanes.len() {
             while self.started < self.lanes.len() {
@@ -176,7 +258,7 @@ impl LaneMerge {
                 self.tails |= self.lanes[self.started].has_tails();
                 self.started += 1;
             }
-            self.rebase();
+            self.stale = true;
         }
         None
     }

@@ -17,7 +17,17 @@ fn oracle(sources: &[Vec<Key>]) -> Vec<u16> {
 }
 
 /// Drives a merge to its end; `stretch` says how many keys a source gets at once, `most` how many may come out at once.
-fn drive(sources: &[Vec<Key>], mut stretch: impl FnMut() -> usize, mut most: impl FnMut() -> usize) -> Vec<u16> {
+fn drive(sources: &[Vec<Key>], stretch: impl FnMut() -> usize, most: impl FnMut() -> usize) -> Vec<u16> {
+    drive_and_watch(sources, stretch, most, |_, _| {})
+}
+
+/// The same, with a look at the merge after each step.
+fn drive_and_watch(
+    sources: &[Vec<Key>],
+    mut stretch: impl FnMut() -> usize,
+    mut most: impl FnMut() -> usize,
+    mut watch: impl FnMut(&LaneMerge, &[u16]),
+) -> Vec<u16> {
     let mut merge = LaneMerge::new(sources.len());
     let mut given = vec![0; sources.len()];
     let (mut out, mut order) = (Vec::new(), Vec::new());
@@ -26,6 +36,7 @@ fn drive(sources: &[Vec<Key>], mut stretch: impl FnMut() -> usize, mut most: imp
         let most = most();
         let stop = merge.run(&mut order, most);
         out.extend_from_slice(&order);
+        watch(&merge, &order);
         match stop {
             Stop::Full => assert_eq!(order.len(), most),
             Stop::Needs(source) => {
@@ -123,6 +134,56 @@ fn random_inputs_are_merged_as_a_sort_would() {
         let merged = drive(&sources, || random.random_range(1..=stretch_max), || again.random_range(1..=most_max));
         assert!(merged == oracle(&sources), "seed {seed}, round {round}");
     }
+}
+
+/// Sources that behave differently from part to part: turns, runs, equal keys, ranges of their own, keys far apart, and tails.
+fn many_kinds(random: &mut StdRng, sources: usize, tailed: bool) -> Vec<Vec<Key>> {
+    const TAILS: [&[u8]; 3] = [b"", b"a", b"b"];
+    let mut keys: Vec<Vec<Key>> = vec![vec![]; sources];
+    let mut from = random.random_range(0..1000);
+    for _ in 0..3 {
+        let (records, kind) = (random.random_range(1000..3000), random.random_range(0..6));
+        let mut part: Vec<(Key, usize)> = Vec::new();
+        while part.len() < records {
+            let source = random.random_range(0..sources);
+            let (key, run) = match kind {
+                0 => (random.random_range(0..1 << 40), 1),
+                1 => (part.len() as u64, random.random_range(1..120)),
+                2 => (random.random_range(0..5), 1),
+                3 => (source as u64 * 1000 + random.random_range(0..1000), 1),
+                4 => (random.random_range(0..1 << 61), 1),
+                _ => (random.random_range(0..2000), 1),
+            };
+            let tail = if tailed && random.random_bool(0.01) { TAILS[random.random_range(0..3)] } else { b"" };
+            part.extend((0..run).map(|more| ((from + key + more, tail), source)));
+        }
+        part.sort();
+        from = part.last().map_or(from, |((key, _), _)| *key);
+        part.into_iter().for_each(|(key, source)| keys[source].push(key));
+    }
+    keys.iter_mut().for_each(|keys| keys.sort());
+    keys
+}
+
+#[test]
+fn whichever_way_is_chosen_the_order_is_that_of_a_sort() {
+    let seed: u64 = rand::random();
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut one_tree, mut four_trees) = (0, 0);
+    for round in 0..60 {
+        let sources = [2, 10, 32, 100, random.random_range(1..=100)][round % 5];
+        let sources = many_kinds(&mut random, sources, round % 6 == 0);
+        let (stretch_max, most_max) = ([40, 700, 4096][round % 3], [1500, 8192][round % 2]);
+        let mut again = StdRng::seed_from_u64(seed ^ round as u64);
+        let merged = drive_and_watch(
+            &sources,
+            || random.random_range(1..=stretch_max),
+            || again.random_range(1..=most_max),
+            |merge, order| if merge.stale { four_trees += order.len() } else { one_tree += order.len() },
+        );
+        assert!(merged == oracle(&sources), "seed {seed}, round {round}");
+    }
+    assert!(one_tree > 10_000 && four_trees > 10_000, "seed {seed}: {one_tree} by one tree, {four_trees} by four");
 }
 
 #[test]
