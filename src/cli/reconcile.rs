@@ -46,7 +46,11 @@ What to know:
   - With --parquet TOPIC is the one that was read, since rows have its partitions, offsets and times (_partition, _offset, _timestamp). A \
     file that is not whole, or does not hold what its name says, is named and counts for nothing, and nothing is equal then. \
     Just before a commit there may be a file whose records are not committed: reconcile when the cleaners are done, up to an --end, or \
-    with --group. A ledger of clean says with \"files_of\" which rows went to the files of which group.
+    with --group. A ledger of clean says with \"files_of\" which rows went to the files of which group. \
+    Two files that say they hold the same offsets end it: a record is in one. The files are to be ones that you trust: what \
+    they say of themselves decides how much memory it takes to unfold them.
+  - --ledger FILE of a cleaner that is at work is written just after each commit, so what it committed at this moment may show as \
+    extra: ask again, or up to an --end.
   - Half of --memory is for reading, half for minutes: 128 bytes for each of each partition (at least six of them for one \
     that a ledger names), so 262,144 in 64MiB; with --against up \
     to twice that while both topics are counted. While a ledger's topic is read each key of it takes as much as two minutes. One more is refused.";

@@ -1,6 +1,6 @@
 //! The ledger of `clean`: what is committed is noted, and nothing else; and the rows of its files against what should be there.
 
-use crate::clean::{Cleaning, RuleFile, committed};
+use crate::clean::{Cleaning, LONG, RuleFile, committed};
 use crate::ledger::{MINUTE, START, lines, reconcile, sum};
 use crate::produce::Sample;
 use crate::support::*;
@@ -117,10 +117,24 @@ on_both_brokers! {
         let in_topic = topics.both(&group, &["--ledger-topic", &ledger, "--group-instance-id", "one"]);
         let in_file = [&topics.args(&second)[..], &["--to", &other, "--ledger", file.path(), "--group-instance-id", "two"]].concat();
         let kills = async {
-            for _ in 0..5 {
+            let client = cluster.client().await;
+            for kill in 0..5 {
                 let both = [Cleaning::start(cluster, &in_topic), Cleaning::start(cluster, &in_file)];
                 // The instant itself is meant.
                 tokio::time::sleep(std::time::Duration::from_millis(150 + seed.below(500))).await;
+                // However slow the machine is, one of them has killed somebody who had committed something.
+                let began = std::time::Instant::now();
+                while kill == 4 {
+                    let mut all = true;
+                    for group in [&group, &second] {
+                        all &= client.group_offsets(group).await.is_ok_and(|offsets| !offsets.is_empty());
+                    }
+                    if all {
+                        break;
+                    }
+                    assert!(began.elapsed() < LONG, "nothing is committed");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
                 both.into_iter().for_each(Cleaning::kill);
             }
         };
@@ -206,6 +220,23 @@ on_both_brokers! {
         let nowhere = place.0.join("nowhere");
         reconcile(cluster, &from, &["--parquet", nowhere.to_str().unwrap()]).await.fails(1, &["_schema.json"]);
         reconcile(cluster, &from, &["--parquet", place.path(), "--group", "other"]).await.fails(2, &["are those of the group"]);
+        // A partition of which the group has committed nothing is not compared, and that is no equality.
+        let (part, second, alone) = (cluster.topic("part", 2).await, cluster.group("part"), Place::new());
+        let records: Vec<Rec> = (0..50).map(|n| Rec::text(&format!("{{\"id\":{n}}}")).stamped(START)).collect();
+        cluster.put(&part, 0, &records).await;
+        let args = ["clean", "--from", &part, "--parquet", alone.path(), "--rules", rules.path(), "--group", &second, "--strict", "--exit"];
+        cluster.run(&args).await.ok();
+        let with = ["--parquet", alone.path(), "--group", &*second];
+        agrees(cluster, &part, &with, 50).await;
+        cluster.put(&part, 1, &records).await;
+        let outcome = reconcile(cluster, &part, &with).await;
+        assert_eq!(outcome.json()["against"]["uncommitted_partitions"], 1, "{outcome:?}");
+        outcome.fails(4, &["not known to be equal", "nothing of what is there in 1 partition"]);
+        let outcome = reconcile(cluster, &part, &[&with[..], &["--partition", "1"]].concat()).await;
+        outcome.fails(4, &["nothing was compared: the group has committed nothing"]);
+        // A copy under another name.
+        std::fs::copy(alone.0.join(&alone.names()[0]), alone.0.join(format!("{part}-0-10-30.parquet"))).unwrap();
+        reconcile(cluster, &part, &with).await.fails(1, &["both say that they hold offset 10", &format!("{part}-0-10-30.parquet")]);
         // Of another topic nothing is there, and that is said.
         let other = cluster.topic("plain-other", 1).await;
         let told = reconcile(cluster, &other, &["--parquet", place.path()]).await.ok();

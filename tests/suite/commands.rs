@@ -16,6 +16,19 @@ on_both_brokers! {
         cluster.run(&["topic", "describe", &topic]).await.fails(1, &[&topic]);
     }
 
+    async fn several_topics_are_deleted_at_once_or_none_where_one_is_not_there(cluster: &Cluster) {
+        let (one, two, missing) = (cluster.topic("one", 1).await, cluster.topic("two", 1).await, cluster.name("missing"));
+        cluster.run(&["topic", "delete", &one, &missing, &two]).await.fails(1, &[&missing]);
+        cluster.run(&["topic", "delete", &one, &one]).await.fails(2, &["twice"]);
+        cluster.run(&["topic", "describe", &one]).await.ok();
+        let deleted = cluster.run(&["topic", "delete", &one, &missing, &two, "--if-exists", "--output", "json"]).await.ok().json();
+        let flags: Vec<_> = deleted["topics"].as_array().unwrap().iter().map(|one| one["deleted"] == true).collect();
+        assert_eq!(flags, [true, false, true], "{deleted}");
+        for gone in [&one, &two] {
+            cluster.run(&["topic", "describe", gone]).await.fails(1, &[gone]);
+        }
+    }
+
     async fn generated_ints_are_sorted_and_the_same_for_a_seed(cluster: &Cluster) {
         let (first, second) = (cluster.name("first"), cluster.name("second"));
         for topic in [&first, &second] {
@@ -51,6 +64,21 @@ on_both_brokers! {
         }
         cluster.verify(&input, &output, &["--memory", "16MiB"]).await.ok();
     }
+}
+
+/// One that cannot be deleted does not keep the others from being.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_deleted_is_told_and_the_others_are() {
+    use kmerge::broker::{Fault, Rule};
+    use kmerge::wire::{ApiKey, ErrorCode};
+    let cluster = Cluster::embedded("delete-some").await;
+    let (one, two) = (cluster.topic("one", 1).await, cluster.topic("two", 1).await);
+    let refused = Fault::Error(ErrorCode::TopicAuthorizationFailed);
+    cluster.embedded.as_ref().unwrap().faults().add(Rule::on(ApiKey::DeleteTopics).once(), refused);
+    let outcome = cluster.run(&["topic", "delete", &one, &two]).await;
+    outcome.fails(1, &["1 of 2 topics could not be deleted", &format!("{one} not deleted"), &format!("{two} deleted")]);
+    cluster.run(&["topic", "describe", &one]).await.ok();
+    cluster.run(&["topic", "describe", &two]).await.fails(1, &[&two]);
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ enum TopicCommand {
     Config(config::ConfigArgs),
     /// Move partitions to other brokers, by the plans of Kafka's own tool.
     Reassign(reassign::ReassignArgs),
-    /// Delete a topic with all its records, and wait until no broker knows it any more.
+    /// Delete topics with all their records, and wait until no broker knows them any more.
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
 }

@@ -11,19 +11,27 @@
 //! - In a file they stand once it is known that the records do, also where that comes out later (`recover.rs`). Killed just
 //!   then, or where nobody can tell any more, the file lacks what was committed last, and `reconcile` shows it as more than was
 //!   noted. It never has what does not stand.
+//! - A file that takes nothing, as on a network disk that is gone, is given up: it lacks what was to be noted, or may.
 //! - What insights have counted is left out: that topic forgets what was written over, so nobody could compare.
 
 use super::CleanSettings;
+use super::VOID_TIME;
 use super::outbox::{Full, Outbox};
 use super::work::{Halt, Work};
 use crate::base::clock;
 use crate::base::place::TopicPartition;
+use crate::base::shutdown::Shutdown;
 use crate::client::{Cluster, Landed};
 use crate::jobs::error::JobError;
-use crate::jobs::minutes::{About, Acknowledged, COUNTED_MAX, Counts, Ledger, LedgerFile, Runs, Totals};
+use crate::jobs::minutes::{About, Acknowledged, COUNTED_MAX, Counts, Lack, Ledger, LedgerFile, Runs, Totals};
 use crate::ports::Outgoing;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::{Error, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A disk that has not taken some lines after this time is not waited for: partitions stand still meanwhile.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Opens the ledger, if one is to be kept.
 pub(super) async fn open(cluster: &Cluster, settings: &CleanSettings) -> Result<Option<Ledger>, JobError> {
@@ -132,6 +140,30 @@ impl Accounts {
     }
 }
 
+/// Waits for a file: for so long, and for no more than the second time once the job is to stop.
+async fn in_time(
+    written: impl Future<Output = Result<(), Lack>>,
+    records: u64,
+    (patience, at_end): (Duration, Duration),
+    shutdown: &Shutdown,
+) -> Result<(), Lack> {
+    let stopped = async {
+        shutdown.wait().await;
+        tokio::time::sleep(at_end).await;
+    };
+    tokio::select! {
+        biased;
+        written = written => written,
+        () = stopped => Err(Lack { records, error: taken_nothing(at_end) }),
+        () = tokio::time::sleep(patience) => Err(Lack { records, error: taken_nothing(patience) }),
+    }
+}
+
+fn taken_nothing(time: Duration) -> Error {
+    let what = format!("the disk has not taken it in {} s: is it a network disk that is gone?", time.as_secs());
+    Error::new(ErrorKind::TimedOut, what)
+}
+
 fn held(runs: &Runs) -> usize {
     size_of::<Runs>() + runs.heap_bytes()
 }
@@ -184,7 +216,9 @@ impl Work<'_> {
     pub(super) async fn noted(&mut self) -> Result<(), JobError> {
         let Some(accounts) = &mut self.accounts else { return Ok(()) };
         let To::File(file) = &accounts.to else { return Ok(()) };
-        let written = file.write_aside(std::mem::take(&mut accounts.open)).await;
+        let open = std::mem::take(&mut accounts.open);
+        let (records, shutdown) = (open.records(), &self.cx.shutdown);
+        let written = in_time(file.write_aside(open), records, (WRITE_TIME, VOID_TIME), shutdown).await;
         written.map_err(|lack| lack.into_error(file.name()))
     }
 
@@ -207,6 +241,28 @@ impl Work<'_> {
                 file.name()
             );
         }
-        file.sync_aside().await.map_err(|lack| lack.into_error(file.name()))
+        let synced = in_time(file.sync_aside(), 0, (WRITE_TIME, VOID_TIME), &self.cx.shutdown).await;
+        synced.map_err(|lack| lack.into_error(file.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::testing::block_on;
+    use std::future::{pending, ready};
+
+    #[test]
+    fn a_file_that_never_takes_its_lines_is_given_up_sooner_where_the_job_is_to_stop() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let gave_up = |patience, shutdown: &Shutdown| {
+            let lack = block_on(in_time(pending(), 7, patience, shutdown)).unwrap_err();
+            (lack.records, lack.error.kind())
+        };
+        let (going_on, stopping) = (Shutdown::default(), Shutdown::default());
+        stopping.request(crate::base::shutdown::Signal::Terminate);
+        assert_eq!(gave_up((Duration::from_millis(1), LONG), &going_on), (7, ErrorKind::TimedOut));
+        assert_eq!(gave_up((LONG, Duration::from_millis(1)), &stopping), (7, ErrorKind::TimedOut));
+        block_on(in_time(ready(Ok(())), 7, (Duration::ZERO, Duration::ZERO), &stopping)).unwrap();
     }
 }

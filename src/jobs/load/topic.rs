@@ -29,13 +29,12 @@ impl OwnTopic {
             // Somebody else was quicker, and it is theirs.
             Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => Err(strange(own.name())),
             Err(error) => {
-                // Also what is half made is to go. What never was is no trouble.
-                match cluster.delete_topic(own.name()).await {
-                    Ok(()) | Err(ClientError::UnknownTopic { .. }) => {}
-                    Err(left) => tracing::warn!(
-                        "{0} may be left behind, half made ({left}); if it is there: kmerge topic delete {0}",
+                // Whose it is, should it be there, nobody can tell: an answer may have been lost, and somebody else quicker.
+                if !is_refusal(&error) {
+                    tracing::warn!(
+                        "{0} may be left behind, half made; if it is there and nobody else's: kmerge topic delete {0}",
                         own.name()
-                    ),
+                    );
                 }
                 Err(error.into())
             }
@@ -62,6 +61,11 @@ impl OwnTopic {
             Err(error) => tracing::warn!("{0} is left behind ({error}): kmerge topic delete {0}", self.0),
         }
     }
+}
+
+/// Whether the controller has made nothing; after its own time is up it may still do so.
+fn is_refusal(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { code, .. } if *code != ErrorCode::RequestTimedOut)
 }
 
 fn strange(name: &str) -> JobError {

@@ -28,6 +28,7 @@ impl LedgerFile {
     pub fn open(path: &Path) -> Result<Self, JobError> {
         let name = format!("ledger {}", visible(&path.to_string_lossy()));
         let opened = || {
+            refuse_pipe(path)?;
             let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
             let is_regular = file.metadata()?.is_file();
             Ok((file, is_regular))
@@ -84,6 +85,19 @@ impl LedgerFile {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_regular { file.sync_all() } else { Ok(()) }
     }
+}
+
+/// A pipe that nobody reads takes nothing at some time, and then holds up whoever writes for good: what was opened for reading as
+/// well never learns that nobody does.
+fn refuse_pipe(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|one| std::os::unix::fs::FileTypeExt::is_fifo(&one.file_type())) {
+        let why = "it is a pipe, which may keep a writer waiting for ever: a ledger is a file, or give --ledger-topic";
+        return Err(io::Error::new(ErrorKind::InvalidInput, why));
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 /// Keeps out other processes that append, so that none can leave a torn line between the look at the end and the write. Where

@@ -243,3 +243,15 @@ async fn what_a_ledger_on_a_full_disk_lacks_is_counted() {
     let lack = book.close().await.unwrap();
     assert_eq!((lack.records, lack.error.kind()), (5, io::ErrorKind::StorageFull));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_no_ledger_since_nobody_may_read_it() {
+    let scratch = Scratch::new("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&scratch.0).status().unwrap().success());
+    let said = LedgerFile::open(&scratch.0).unwrap_err();
+    assert!(
+        matches!(&said, crate::jobs::error::JobError::Input { source, .. } if source.to_string().contains("a pipe")),
+        "{said:?}"
+    );
+}

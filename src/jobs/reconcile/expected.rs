@@ -9,6 +9,7 @@ use crate::jobs::error::JobError;
 use crate::jobs::minutes::{Found, LedgerReader, Line, Minute};
 use crate::jobs::range::ReadShare;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// So many lines that cannot be read are named.
 const UNREADABLE_NAMED: usize = 10;
@@ -24,16 +25,15 @@ pub(super) async fn read(
     cx: &JobContext,
 ) -> Result<(Sheet, Told), JobError> {
     let stretches: HashMap<i32, Stretch> = stretches.iter().map(|one| (one.partition.partition, one.clone())).collect();
-    let mut reading = Reading {
+    let asked = Arc::new(AskedFor {
         topic: settings.topic.clone(),
         files_of,
         all_partitions: settings.partitions.is_empty(),
         places_matter: stretches.values().any(|one| one.end != End::OfLog || (one.range.start > 0 && !one.is_worn)),
         stretches,
-        sheet,
-        told: Told::default(),
-    };
-    let mut newest = Newest::new(&reading.topic, reading.files_of.as_deref(), reading.sheet.room());
+    });
+    let mut newest = Newest::new(asked.clone(), sheet.room());
+    let mut reading = Reading { asked, sheet, told: Told::default() };
     let share = ReadShare::of("reconcile", settings.memory_bytes / 2, 0, 1)?;
     for topic in &ledgers.topics {
         reading.told.notes.extend(newest::note_of(topic, cluster).await?);
@@ -66,14 +66,41 @@ pub(super) async fn read(
     read.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
-struct Reading {
-    topic: String,
+/// What lines are wanted.
+#[derive(Debug)]
+pub(super) struct AskedFor {
+    pub(super) topic: String,
     /// What is told of the rows of this group's files is wanted, and not what of the topic's records.
-    files_of: Option<String>,
-    stretches: HashMap<i32, Stretch>,
-    all_partitions: bool,
+    pub(super) files_of: Option<String>,
+    pub(super) stretches: HashMap<i32, Stretch>,
+    pub(super) all_partitions: bool,
     /// Only a part of the topic is looked at, which a line without offsets may belong to or not.
-    places_matter: bool,
+    pub(super) places_matter: bool,
+}
+
+impl AskedFor {
+    /// Whether a line is about what was asked for, be it about a part that was not.
+    fn is_about(&self, line: &Line) -> bool {
+        line.topic == self.topic && line.files_of == self.files_of
+    }
+
+    /// Whether a line adds anything, or cannot be placed.
+    pub(super) fn wants(&self, line: &Line) -> bool {
+        self.is_about(line) && self.judge(line).is_some()
+    }
+
+    /// What a line adds to its minute; `None` if it lies outside of what was asked for.
+    fn judge(&self, line: &Line) -> Option<Cell> {
+        // A partition that the topic does not have holds nothing of what was written there.
+        match self.stretches.get(&line.partition) {
+            None if !self.all_partitions => None,
+            stretch => judge(line, stretch),
+        }
+    }
+}
+
+struct Reading {
+    asked: Arc<AskedFor>,
     sheet: Sheet,
     told: Told,
 }
@@ -81,7 +108,7 @@ struct Reading {
 impl Reading {
     fn take(&mut self, found: Found) -> Result<(), JobError> {
         match found {
-            Found::Line(line) if line.topic == self.topic && line.files_of == self.files_of => {
+            Found::Line(line) if self.asked.is_about(&line) => {
                 self.told.lines += 1;
                 self.take_line(&line)
             }
@@ -100,19 +127,14 @@ impl Reading {
     }
 
     fn take_line(&mut self, line: &Line) -> Result<(), JobError> {
-        // A partition that the topic does not have holds nothing of what was written there.
-        let stretch = match self.stretches.get(&line.partition) {
-            None if !self.all_partitions => return Ok(()),
-            stretch => stretch,
-        };
-        if line.offsets.is_none() && self.places_matter {
+        let Some(more) = self.asked.judge(line) else { return Ok(()) };
+        if line.offsets.is_none() && self.asked.places_matter {
             return Err(JobError::Usage(format!(
                 "the ledger says of {} {} and {} without offsets, so it is not known on which side of --start or --end that \
                  is: leave these out",
                 line.topic, line.partition, line.minute
             )));
         }
-        let Some(more) = judge(line, stretch) else { return Ok(()) };
         self.sheet.cell(line.partition, line.minute)?.add(&more);
         Ok(())
     }
@@ -137,6 +159,7 @@ fn judge(line: &Line, stretch: Option<&Stretch>) -> Option<Cell> {
             let minute_of_end = line.minute == Minute::of(ms);
             (line.minute.start_ms() >= ms, minute_of_end && *offsets.end() >= end)
         }
+        End::Before(ms) => (line.minute.start_ms() >= ms, line.minute == Minute::of(ms)),
     };
     if is_behind {
         return None;
@@ -181,6 +204,7 @@ mod tests {
         // What was written must be there.
         assert_eq!(judged(Some(20..=30), false, End::OfLog), Some((5, 0, None)));
     }
+
     #[test]
     fn where_nothing_is_as_young_as_the_end_lines_are_left_out_by_their_minutes() {
         // The log ends at 20, and once went further.
@@ -191,5 +215,15 @@ mod tests {
         // Through the minute itself.
         assert_eq!(judged(Some(10..=19), false, End::OfLogBefore(30_000)), whole);
         assert_eq!(judged(Some(15..=30), false, End::OfLogBefore(30_000)), Some((5, 0, Some(Border::AskedFor))));
+    }
+
+    #[test]
+    fn where_the_log_plays_no_part_the_time_alone_ends_a_line() {
+        for offsets in [10..=19, 15..=30, 20..=30] {
+            assert_eq!(judged(Some(offsets.clone()), false, End::Before(60_000)), Some((5, 0, None)));
+            assert_eq!(judged(Some(offsets.clone()), false, End::Before(0)), None);
+            let cut = Some((5, 0, Some(Border::AskedFor)));
+            assert_eq!(judged(Some(offsets), false, End::Before(30_000)), cut);
+        }
     }
 }

@@ -4,17 +4,24 @@
 //! - Rows say where they come from, so it is known of each on which side of the log's start, or of a bound, it stands.
 //! - A file that is not whole, or does not hold what its name says, counts for nothing and is named: nobody knows what became of
 //!   its rows, so nothing is equal then. Files that are none of the topic's are passed over.
+//! - A file of which the name says that it lies outside of what is compared is not opened. One that is gone by then is none: a
+//!   cleaner removes what is not committed. What its rows were is missing, if it was to be there.
+//! - A record is in one file. Where two say that they hold the same offsets nothing can be counted, and both are named.
+//! - What a file says of itself is believed by the library that unfolds it, within what the footer may take: one that somebody
+//!   has made to do harm may ask for more memory than there is, so only folders that are trusted are to be read.
 //! - One file is open at a time, of which three columns are read, a few thousand rows at once.
 
 use super::sheet::{Column, Count, Sheet};
 use super::{End, Stretch};
+use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
 use crate::base::text::visible;
+use crate::base::units::show_count;
 use crate::formats::parquet::{Origin, Unread, origins};
-use crate::jobs::clean::{file_of, group_of_folder};
+use crate::jobs::clean::{file_of, group_of_folder, name_of_file};
 use crate::jobs::error::JobError;
 use crate::jobs::minutes::Minute;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -37,14 +44,34 @@ pub(super) struct InFolder {
     /// Files that are of no topic at all; the first ones.
     foreign: Vec<String>,
     foreign_files: u64,
+    /// Files that lie outside of what was asked for, by their names, and were not opened.
+    pub(super) outside_files: u64,
+    /// Files that were gone when they were to be opened.
+    pub(super) gone_files: u64,
 }
+
+/// Files that hold the topic's offsets, by partition and the first one, with the last one.
+type Held = BTreeMap<(i32, i64), i64>;
 
 impl InFolder {
     pub(super) fn notes(&self, folder: &Path) -> Vec<String> {
         let folder = visible(&folder.to_string_lossy());
         let mut notes = Vec::new();
-        if self.files == 0 {
+        if self.files + self.outside_files + self.gone_files == 0 {
             notes.push(format!("no file in {folder} is of the topic"));
+        }
+        if self.outside_files > 0 {
+            notes.push(format!(
+                "{} in {folder} not read: by name outside of what is compared",
+                show_files(self.outside_files)
+            ));
+        }
+        if self.gone_files > 0 {
+            notes.push(format!(
+                "{} in {folder} gone before being read: cleaners at work remove what is not committed, and with --group only \
+                 what is committed is compared",
+                show_files(self.gone_files)
+            ));
         }
         if self.foreign_files > 0 {
             let more = self.foreign_files - self.foreign.len() as u64;
@@ -61,6 +88,10 @@ impl InFolder {
             self.broken.push((name, why));
         }
     }
+}
+
+fn show_files(count: u64) -> String {
+    format!("{} file{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 /// The group that writes the folder.
@@ -87,16 +118,23 @@ pub(super) struct Counting {
 impl Counting {
     /// Counts all files of the topic, and adds them to the sheet.
     pub(super) fn count(&self, mut sheet: Sheet) -> Result<(Sheet, InFolder), JobError> {
-        let mut told = InFolder::default();
+        let (mut told, mut held) = (InFolder::default(), Held::new());
         let unreadable = |source: io::Error| JobError::Input { name: visible(&self.folder.to_string_lossy()), source };
         for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name();
             let Some(name) = name.to_str() else { continue };
             match file_of(name, &self.topic) {
-                Some((partition, offsets)) if self.all_partitions || self.stretches.contains_key(&partition) => {
-                    sheet = self.count_file(name, partition, offsets, sheet, &mut told)?;
-                }
-                Some(_) => {}
+                Some((partition, _)) if !self.all_partitions && !self.stretches.contains_key(&partition) => {}
+                Some((partition, offsets)) if self.is_outside(partition, &offsets) => told.outside_files += 1,
+                Some((partition, offsets)) => match File::open(self.folder.join(name)) {
+                    Ok(file) => {
+                        sheet.room().take(1)?;
+                        self.hold(&mut held, name, partition, &offsets)?;
+                        sheet = self.count_file(name, file, (partition, offsets), sheet, &mut told)?;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => told.gone_files += 1,
+                    Err(error) => told.break_off(visible(name), error.to_string()),
+                },
                 None if name.starts_with(['.', '_']) || is_of_another(name) => {}
                 None => {
                     told.foreign_files += 1;
@@ -106,26 +144,48 @@ impl Counting {
                 }
             }
         }
+        sheet.room().give_back(held.len());
         Ok((sheet, told))
+    }
+
+    /// Whether none of these offsets was asked for, whatever the rows are.
+    fn is_outside(&self, partition: i32, offsets: &RangeInclusive<i64>) -> bool {
+        let Some(Stretch { range, is_worn, end, .. }) = self.stretches.get(&partition) else { return false };
+        let is_before = *offsets.end() < range.start && !is_worn;
+        is_before || (*end == End::Offset && *offsets.start() >= range.end)
+    }
+
+    /// Remembers what a file says it holds; an error, if another one says so as well.
+    fn hold(&self, held: &mut Held, name: &str, partition: i32, offsets: &RangeInclusive<i64>) -> Result<(), JobError> {
+        // Those that are held do not overlap, so it is enough to look at the one that begins last.
+        let before = held.range((partition, i64::MIN)..=(partition, *offsets.end())).next_back();
+        match before {
+            Some(((_, first), last)) if last >= offsets.start() => {
+                let other = name_of_file(&TopicPartition::new(self.topic.as_str(), partition), &(*first..=*last));
+                Err(JobError::Refused(format!(
+                    "{}: {} and {} both say that they hold offset {} of partition {partition}, but a record is in one file: is one \
+                     of them a copy, are these the files of two runs, or is a cleaner at work?",
+                    self.folder.display(),
+                    visible(&other),
+                    visible(name),
+                    first.max(offsets.start())
+                )))
+            }
+            _ => {
+                held.insert((partition, *offsets.start()), *offsets.end());
+                Ok(())
+            }
+        }
     }
 
     fn count_file(
         &self,
         name: &str,
-        partition: i32,
-        offsets: RangeInclusive<i64>,
+        file: File,
+        (partition, offsets): (i32, RangeInclusive<i64>),
         mut sheet: Sheet,
         told: &mut InFolder,
     ) -> Result<Sheet, JobError> {
-        let file = match File::open(self.folder.join(name)) {
-            Ok(file) => file,
-            Err(error) => {
-                let gone = error.kind() == io::ErrorKind::NotFound;
-                let hint = if gone { " (removed just now: is a cleaner at work?)" } else { "" };
-                told.break_off(visible(name), format!("{error}{hint}"));
-                return Ok(sheet);
-            }
-        };
         let mut rows = Rows {
             partition,
             offsets: offsets.clone(),
@@ -218,6 +278,7 @@ fn judge(offset: i64, timestamp_ms: i64, stretch: Option<&Stretch>) -> Option<Fo
     match end {
         End::Offset if is_behind => None,
         End::OfLogBefore(ms) if is_behind && timestamp_ms >= *ms => None,
+        End::Before(ms) if timestamp_ms >= *ms => None,
         _ => Some(Found::There),
     }
 }
@@ -255,6 +316,54 @@ mod tests {
         assert_eq!(judged(20, false, End::OfLogBefore(60_000)), None);
         assert_eq!(judged(20, false, End::OfLogBefore(60_001)), Some(Found::There));
         assert_eq!(judge(5, 0, None), Some(Found::There));
+        for offset in [10, 19, 20] {
+            assert_eq!(judged(offset, false, End::Before(60_000)), None);
+            assert_eq!(judged(offset, false, End::Before(60_001)), Some(Found::There));
+        }
+    }
+
+    fn counting(range: std::ops::Range<i64>, is_worn: bool, end: End) -> Counting {
+        let stretch = Stretch { partition: TopicPartition::new("t", 0), range, is_worn, end };
+        Counting {
+            folder: PathBuf::from("folder"),
+            topic: "t".into(),
+            stretches: HashMap::from([(0, stretch)]),
+            all_partitions: true,
+            memory_bytes: 1 << 20,
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_read_where_its_name_says_that_none_of_its_rows_was_asked_for() {
+        let outside = |is_worn, end, offsets| counting(10..20, is_worn, end).is_outside(0, &offsets);
+        for end in [End::OfLog, End::Offset, End::OfLogBefore(0), End::Before(0)] {
+            assert!(outside(false, end, 0..=9) && !outside(true, end, 0..=9), "{end:?}");
+            assert!(!outside(false, end, 0..=10) && !outside(false, end, 19..=30), "{end:?}");
+            assert_eq!(outside(false, end, 20..=30), end == End::Offset, "{end:?}");
+            assert!(!counting(10..20, false, end).is_outside(1, &(0..=9)), "a partition that is not there");
+        }
+    }
+
+    #[test]
+    fn two_files_that_hold_the_same_offset_are_both_named() {
+        let counting = counting(0..100, false, End::OfLog);
+        let held = || Held::from([((0, 10), 19), ((0, 30), 39), ((1, 0), 99)]);
+        for offsets in [0..=9, 20..=29, 40..=40] {
+            counting.hold(&mut held(), "new", 0, &offsets).unwrap();
+        }
+        for (offsets, other, at) in [
+            (0..=10, "t-0-10-19", 10),
+            (15..=16, "t-0-10-19", 15),
+            (39..=50, "t-0-30-39", 39),
+            (0..=99, "t-0-30-39", 30),
+        ] {
+            let said = counting.hold(&mut held(), "new", 0, &offsets).unwrap_err().to_string();
+            assert!(
+                said.contains(&format!("{other}.parquet and new both")) && said.contains(&format!("offset {at} ")),
+                "{said}"
+            );
+        }
     }
 
     #[test]

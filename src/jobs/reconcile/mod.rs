@@ -110,7 +110,8 @@ struct Stretch {
 }
 
 impl Stretch {
-    /// What lies behind the offset that is committed plays no part.
+    /// What lies behind the offset that is committed plays no part. Where the log was to be forgotten that comes first, or the
+    /// offsets between would count.
     fn end_at_committed(&mut self, read: &[(TopicPartition, i64)]) {
         let committed = read.iter().find(|(partition, _)| *partition == self.partition).map_or(0, |(_, to)| *to);
         self.range.end = self.range.end.min(committed).max(self.range.start);
@@ -122,6 +123,9 @@ impl Stretch {
         self.is_worn = false;
         if matches!(settings.start, None | Some(Bound::Earliest)) {
             self.range.start = 0;
+        }
+        if let End::OfLogBefore(ms) = self.end {
+            self.end = End::Before(ms);
         }
     }
 }
@@ -135,6 +139,8 @@ enum End {
     Offset,
     /// The log does, because nothing in it is as young as the time that was asked for: what is as young plays no part.
     OfLogBefore(i64),
+    /// This time, wherever the log ends: what is as young plays no part.
+    Before(i64),
 }
 
 /// Counts both sides and compares them.
@@ -157,7 +163,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
     let mut sheet = Sheet::new(Room::of(settings.memory_bytes / 2), which, ignore_partitions);
     let mut notes = Vec::new();
     let (mut told, mut in_folder) = (Told::default(), InFolder::default());
-    let (mut committed, mut below_start, mut nothing_committed) = (None, 0, false);
+    let (mut committed, mut below_start, mut uncommitted) = (None, 0, 0);
     let against = match &settings.with {
         With::Ledgers(ledgers) => {
             cx.progress.begin("read the ledger", 0);
@@ -168,21 +174,21 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         }
         With::Files { folder, ledgers, committed_by } => {
             let group = folder::group(folder)?;
+            let is_something_there: Vec<bool> = stretches.iter().map(|one| !one.range.is_empty()).collect();
+            if ledgers.is_some() {
+                // Files outlive the log: what it has lost is there all the same.
+                stretches.iter_mut().for_each(|stretch| stretch.forget_log(settings));
+            }
             if let Some(name) = committed_by {
                 refuse_other_group(folder, &group, name)?;
                 // Before the files: those that the group has committed have had their names before.
                 let read = read_by(&cluster, name, &stretches, &mut notes).await?;
-                // With a ledger the log's start plays no part.
-                let is_below = |one: &&Stretch| ledgers.is_none() && is_below(one, &read);
-                below_start = stretches.iter().filter(is_below).count() as u64;
-                let held = |stretches: &[Stretch]| stretches.iter().any(|one| !one.range.is_empty());
-                let is_something_there = held(&stretches);
+                below_start = stretches.iter().filter(|one| is_below(one, &read)).count() as u64;
                 stretches.iter_mut().for_each(|stretch| stretch.end_at_committed(&read));
-                nothing_committed = is_something_there && !held(&stretches);
+                let is_left_out = |(there, one): &(bool, &Stretch)| *there && one.range.is_empty();
+                uncommitted = is_something_there.into_iter().zip(&stretches).filter(is_left_out).count() as u64;
             }
             if let Some(ledgers) = ledgers {
-                // Files outlive the log: what it has lost is there all the same.
-                stretches.iter_mut().for_each(|stretch| stretch.forget_log(settings));
                 cx.progress.begin("read the ledger", 0);
                 let of_files = Some(group.clone());
                 (sheet, told) = expected::read(ledgers, of_files, &cluster, settings, &stretches, sheet, cx).await?;
@@ -235,7 +241,7 @@ pub async fn run(settings: &ReconcileSettings, cx: &JobContext) -> Result<Reconc
         told,
         in_folder,
         below_start,
-        nothing_committed,
+        uncommitted,
         seconds: began.elapsed().as_secs_f64(),
     })
 }

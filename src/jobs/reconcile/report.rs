@@ -50,8 +50,9 @@ pub struct ReconcileReport {
     pub(super) in_folder: InFolder,
     /// Partitions in which the group is at an offset below the first that is compared.
     pub(super) below_start: u64,
-    /// Of files that a group has written only what it has committed is compared, and that is nothing, though there are records.
-    pub(super) nothing_committed: bool,
+    /// Of files that a group has written only what it has committed is compared. Partitions in which that is nothing, though there
+    /// are records.
+    pub(super) uncommitted: u64,
     pub(super) seconds: f64,
 }
 
@@ -122,13 +123,17 @@ impl ReconcileReport {
         }
         if self.below_start > 0 {
             return Some(format!(
-                "the group is below the first offset that is compared, in {} partition{}: what lies between was not read",
-                show_count(self.below_start),
-                if self.below_start == 1 { "" } else { "s" }
+                "the group is below the first offset that is compared, in {}: what lies between was not read",
+                partitions(self.below_start)
             ));
         }
-        if self.nothing_committed {
-            return Some("nothing was compared: the group has committed nothing of what is there".to_owned());
+        if self.uncommitted > 0 {
+            return Some(if totals.minutes == 0 {
+                "nothing was compared: the group has committed nothing of what is there".to_owned()
+            } else {
+                let partitions = partitions(self.uncommitted);
+                format!("not all was compared: the group has committed nothing of what is there in {partitions}")
+            });
         }
         (totals.minutes == 0 && totals.expired_minutes + totals.cut_minutes > 0)
             .then(|| "nothing was compared: every minute is expired, or at --start or --end".to_owned())
@@ -182,6 +187,9 @@ impl ReconcileReport {
                 let broken = self.in_folder.broken.iter();
                 against["unreadable"] = broken.map(|(name, why)| json!({ "file": name, "why": why })).collect();
                 against["unreadable_files"] = self.in_folder.broken_files.into();
+                against["files_outside"] = self.in_folder.outside_files.into();
+                against["files_gone"] = self.in_folder.gone_files.into();
+                against["uncommitted_partitions"] = self.uncommitted.into();
                 against
             }
             Against::Topic(name) => json!({ "topic": name }),
@@ -307,6 +315,10 @@ fn show_ledgers(ledgers: &Ledgers) -> Value {
 
 fn files(count: u64) -> String {
     format!("{} file{}", show_count(count), if count == 1 { "" } else { "s" })
+}
+
+fn partitions(count: u64) -> String {
+    format!("{} partition{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 fn minutes(count: u64) -> String {

@@ -1,5 +1,6 @@
 //! Both sides, minute by minute, within a bound of memory.
 
+use super::newest::KEY_CELLS;
 use crate::base::units::{show_count, show_size};
 use crate::jobs::error::JobError;
 use crate::jobs::minutes::Minute;
@@ -107,7 +108,8 @@ impl Room {
     fn full(&self) -> JobError {
         JobError::Refused(format!(
             "there are more than {} different minutes, counted by partition, and --memory leaves room for no more ({} for \
-             a million): give more of it, or compare a part with --start and --end or --partition",
+             a million; a key of a ledger's topic takes as much as {KEY_CELLS}, a file as one): give more of it, or compare a \
+             part with --start and --end or --partition",
             show_count(self.total as u64),
             show_size(2 * 1_000_000 * CELL_BYTES as u64)
         ))

@@ -27,7 +27,7 @@ fn count(of: Vec<Counting<MemorySource>>, sheet: Sheet) -> Result<ReconcileRepor
         told: Told::default(),
         in_folder: InFolder::default(),
         below_start: 0,
-        nothing_committed: false,
+        uncommitted: 0,
         seconds: 0.0,
     })
 }
@@ -131,6 +131,40 @@ fn a_group_below_the_start_has_not_read_all_also_where_nothing_is_left_to_read()
     let stretch = Stretch { partition: partition.clone(), range: 30..30, is_worn: true, end: End::OfLog };
     assert!(is_below(&stretch, &[(partition.clone(), 29)]));
     assert!(!is_below(&stretch, &[(partition, 30)]) && !is_below(&stretch, &[]));
+}
+
+#[test]
+fn where_a_group_has_committed_nothing_of_a_partition_the_others_do_not_make_it_equal() {
+    let both = || [Side::Found, Side::Expected].map(|side| counting(source("t", 0, &[0, 1]), side)).into();
+    let mut report = count(both(), sheet(false)).unwrap();
+    report.verdict().unwrap();
+    report.uncommitted = 1;
+    let said = report.verdict().unwrap_err().to_string();
+    assert!(said.contains("not all was compared") && said.contains("in 1 partition"), "{said}");
+    assert!(report.summary().starts_with("not known to be equal: "), "{}", report.summary());
+    assert_eq!(report.to_json()["equal"], false);
+    let mut nothing = count(vec![], sheet(false)).unwrap();
+    nothing.verdict().unwrap();
+    nothing.uncommitted = 2;
+    assert!(nothing.verdict().unwrap_err().to_string().contains("nothing was compared"));
+}
+
+#[test]
+fn where_the_log_plays_no_part_a_group_below_its_start_has_committed_no_more_than_it_has() {
+    let settings = ReconcileSettings {
+        topic: "t".into(),
+        with: With::Group("g".into()),
+        partitions: vec![],
+        start: None,
+        end: Some(Bound::Time(5)),
+        memory_bytes: 64 << 20,
+    };
+    let partition = TopicPartition::new("t", 0);
+    let mut stretch = Stretch { partition: partition.clone(), range: 30..40, is_worn: true, end: End::OfLogBefore(5) };
+    stretch.forget_log(&settings);
+    assert_eq!((&stretch.range, stretch.is_worn, stretch.end), (&(0..40), false, End::Before(5)));
+    stretch.end_at_committed(&[(partition, 20)]);
+    assert_eq!((stretch.range, stretch.end), (0..20, End::Offset));
 }
 
 #[test]

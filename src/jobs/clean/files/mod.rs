@@ -39,7 +39,7 @@ mod work;
 pub(super) mod tests;
 
 pub(in crate::jobs) use kept::group_of_folder;
-pub(in crate::jobs) use names::file_of;
+pub(in crate::jobs) use names::{file_of, whole as name_of_file};
 pub(super) use open::OpenFile;
 pub(super) use work::{beside, ids_of};
 

@@ -47,7 +47,7 @@ pub(super) fn prefix(of: &TopicPartition) -> String {
 }
 
 /// The name of a file that is whole.
-pub(super) fn whole(of: &TopicPartition, offsets: &RangeInclusive<i64>) -> String {
+pub(in crate::jobs) fn whole(of: &TopicPartition, offsets: &RangeInclusive<i64>) -> String {
     format!("{}{}-{}.parquet", prefix(of), offsets.start(), offsets.end())
 }
 
