@@ -272,11 +272,19 @@ impl Rule {
                     Some(Value::Array(_) | Value::Object(_)) => Err(Class::WrongType),
                     Some(key) => Ok(shown(key)),
                 };
+                let mut found = Vec::new();
                 for (to, from) in takes {
                     let held = key.as_ref().map(|key| table.get(key)).map_err(|class| *class);
-                    let found = held.map(|held| held.and_then(|held| get(held, from)).filter(|found| !found.is_null()));
-                    let found = found.and_then(|found| found.cloned().ok_or(Class::NotFound));
-                    self.put_or_fall_back(root, to, found)?;
+                    let there = held.map(|held| held.and_then(|held| get(held, from)).filter(|there| !there.is_null()));
+                    found.push((to, there.and_then(|there| there.cloned().ok_or(Class::NotFound))));
+                }
+                // What is lacking refuses the record before anything is put.
+                let lacking = found.iter().find_map(|(_, there)| there.as_ref().err());
+                if let (Fail::Reject, Some(class)) = (&self.fail, lacking) {
+                    return Err(*class);
+                }
+                for (to, there) in found {
+                    self.put_or_fall_back(root, to, there)?;
                 }
             }
             Kind::Filter(keep, condition) => return condition.holds(root).map(|holds| holds == *keep),
