@@ -184,9 +184,8 @@ impl Split {
     fn sample(&mut self, ways: &Ways, ends: &Ends, held: usize) {
         let each = (held / SAMPLES_MAX).max(RECORDS_A_SAMPLE);
         self.samples.clear();
-        for way in 0..ways.count {
-            let words = &ways.words[way][..ends[way]];
-            self.samples.extend(words.iter().skip(each / 2).step_by(each));
+        for (words, end) in ways.words.iter().zip(ends).take(ways.count) {
+            self.samples.extend(words[..*end].iter().skip(each / 2).step_by(each));
         }
         self.samples.sort_unstable();
     }
