@@ -44,6 +44,16 @@ async fn logins(cluster: &Cluster, topic: &str, partitions: i32, count: i64) {
     }
 }
 
+/// Whether each of the groups has committed something.
+async fn all_committed(client: &kmerge::client::Cluster, groups: [&str; 2]) -> bool {
+    for group in groups {
+        if !client.group_offsets(group).await.is_ok_and(|offsets| !offsets.is_empty()) {
+            return false;
+        }
+    }
+    true
+}
+
 struct Topics {
     from: String,
     to: String,
@@ -124,14 +134,7 @@ on_both_brokers! {
                 tokio::time::sleep(std::time::Duration::from_millis(150 + seed.below(500))).await;
                 // However slow the machine is, one of them has killed somebody who had committed something.
                 let began = std::time::Instant::now();
-                while kill == 4 {
-                    let mut all = true;
-                    for group in [&group, &second] {
-                        all &= client.group_offsets(group).await.is_ok_and(|offsets| !offsets.is_empty());
-                    }
-                    if all {
-                        break;
-                    }
+                while kill == 4 && !all_committed(&client, [&group, &second]).await {
                     assert!(began.elapsed() < LONG, "nothing is committed");
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
