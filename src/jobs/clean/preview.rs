@@ -140,7 +140,7 @@ async fn look(
             break;
         }
         let mut held = Held::new(rules, MEMORY_BYTES, &Note::default());
-        let mut insights = Insights::new(rules, start, MEMORY_BYTES);
+        let mut insights = Insights::new(rules, start, memory_bytes);
         let options = ReadOptions { fetch_bytes_max: 256 << 10, ..ReadOptions::default() };
         let source = cluster.reader(partition.clone(), start..end.max(start), options);
         let mut cursor = RecordCursor::new(source, MEMORY_BYTES, cx.shutdown.clone(), Progress::default());
