@@ -136,6 +136,7 @@ on_both_brokers! {
                 let began = std::time::Instant::now();
                 while kill == 4 && !all_committed(&client, [&group, &second]).await {
                     assert!(began.elapsed() < LONG, "nothing is committed");
+                    // Asks again, until the condition holds.
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
                 both.into_iter().for_each(Cleaning::kill);
