@@ -35,11 +35,7 @@ pub struct RecordReader {
 /// What is known of the batch that was started last.
 struct State {
     codec: Codec,
-    base_offset: i64,
-    base_timestamp: i64,
-    /// The timestamp of every record, where the broker set it.
-    append_time: Option<i64>,
-    last_offset_delta: i32,
+    base: Base,
     /// Offsets only go up: the delta of the record before.
     previous_delta: i32,
     record_count: i32,
@@ -51,13 +47,42 @@ struct State {
     done: bool,
 }
 
+/// What the header says of every record.
+#[derive(Clone, Copy)]
+struct Base {
+    offset: i64,
+    timestamp: i64,
+    /// The timestamp of every record, where the broker set it.
+    append_time: Option<i64>,
+    last_offset_delta: i32,
+}
+
+impl Base {
+    /// Offsets only go up, as far as the header says.
+    #[inline(always)]
+    fn is_next(&self, previous_delta: i32, delta: i32) -> bool {
+        delta > previous_delta && delta <= self.last_offset_delta
+    }
+
+    #[inline(always)]
+    fn record<'a>(&self, body: Body<'a>, end: Option<usize>) -> RawRecord<'a> {
+        let record = Record {
+            // Checked with the header: base plus last delta is a valid offset.
+            offset: self.offset + i64::from(body.offset_delta),
+            // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
+            timestamp: self.append_time.unwrap_or_else(|| self.timestamp.wrapping_add(body.timestamp_delta)),
+            key: body.key,
+            value: body.value,
+            headers: body.headers,
+        };
+        RawRecord { record, raw: body.raw, end }
+    }
+}
+
 impl State {
     const IDLE: State = State {
         codec: Codec::None,
-        base_offset: 0,
-        base_timestamp: 0,
-        append_time: None,
-        last_offset_delta: 0,
+        base: Base { offset: 0, timestamp: 0, append_time: None, last_offset_delta: 0 },
         previous_delta: -1,
         record_count: 0,
         index: 0,
@@ -69,22 +94,13 @@ impl State {
     #[inline(always)]
     fn place<'a>(&mut self, body: Body<'a>, end: Option<usize>) -> Result<RawRecord<'a>, BatchError> {
         let delta = body.offset_delta;
-        if delta <= self.previous_delta || delta > self.last_offset_delta {
-            let (stated, limit) = (delta.into(), self.last_offset_delta.into());
+        if !self.base.is_next(self.previous_delta, delta) {
+            let (stated, limit) = (delta.into(), self.base.last_offset_delta.into());
             return Err(self.flawed(Flaw { what: "its offset delta", stated, limit }));
         }
         self.previous_delta = delta;
         self.index += 1;
-        let record = Record {
-            // Checked with the header: base plus last delta is a valid offset.
-            offset: self.base_offset + i64::from(delta),
-            // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
-            timestamp: self.append_time.unwrap_or_else(|| self.base_timestamp.wrapping_add(body.timestamp_delta)),
-            key: body.key,
-            value: body.value,
-            headers: body.headers,
-        };
-        Ok(RawRecord { record, raw: body.raw, end })
+        Ok(self.base.record(body, end))
     }
 
     #[cold]
@@ -124,10 +140,12 @@ impl RecordReader {
         let append_time = (header.timestamp_type() == TimestampType::LogAppend).then_some(header.max_timestamp);
         self.state = State {
             codec,
-            base_offset: header.base_offset,
-            base_timestamp: header.base_timestamp,
-            append_time,
-            last_offset_delta: header.last_offset_delta,
+            base: Base {
+                offset: header.base_offset,
+                timestamp: header.base_timestamp,
+                append_time,
+                last_offset_delta: header.last_offset_delta,
+            },
             record_count: header.record_count,
             done: false,
             ..State::IDLE
@@ -191,24 +209,16 @@ impl RecordReader {
         if state.codec != Codec::None || state.done {
             return None;
         }
-        let State { base_offset, base_timestamp, append_time, last_offset_delta, record_count, .. } = *state;
+        let State { base, record_count, .. } = *state;
         let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
         let mut broken = None;
         while index < record_count {
             let Some((body, bytes)) = batch.get(at..).and_then(read_usual) else { break };
-            let delta = body.offset_delta;
-            if delta <= previous_delta || delta > last_offset_delta {
+            if !base.is_next(previous_delta, body.offset_delta) {
                 break;
             }
-            (at, index, previous_delta) = (at + bytes, index + 1, delta);
-            let record = Record {
-                offset: base_offset + i64::from(delta),
-                timestamp: append_time.unwrap_or_else(|| base_timestamp.wrapping_add(body.timestamp_delta)),
-                key: body.key,
-                value: body.value,
-                headers: body.headers,
-            };
-            if let ControlFlow::Break(with) = take(&RawRecord { record, raw: body.raw, end: Some(at) }) {
+            (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
+            if let ControlFlow::Break(with) = take(&base.record(body, Some(at))) {
                 broken = Some(with);
                 break;
             }

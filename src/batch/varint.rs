@@ -121,12 +121,9 @@ pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
         return at + 1;
     }
     if raw < 1 << 21 {
-        // Two bytes or three, without asking which: the bits are spread, and the last of the three may go unused.
-        let raw = raw as u32;
-        let third = u32::from(raw >= 1 << 14);
-        let word = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80 | third << 15;
-        into[at..at + 4].copy_from_slice(&word.to_le_bytes());
-        return at + 2 + third as usize;
+        let (word, bytes) = word(raw);
+        into[at..at + 4].copy_from_slice(&(word as u32).to_le_bytes());
+        return at + bytes;
     }
     put_long(into, at, raw)
 }
@@ -137,6 +134,7 @@ pub(super) fn word(raw: u64) -> (u64, usize) {
     if raw < 0x80 {
         return (raw, 1);
     }
+    // Two bytes or three, four or five, without asking which: the bits are spread, and the last of them may go unused.
     let three = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80;
     if raw < 1 << 21 {
         let third = u64::from(raw >= 1 << 14);

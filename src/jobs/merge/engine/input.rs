@@ -86,16 +86,10 @@ impl Input {
         }
     }
 
-    /// The next record's timestamp and bytes.
-    #[inline(always)]
-    pub(super) fn peek(&self) -> (i64, &[u8]) {
-        self.slab.peek(&self.window)
-    }
-
     /// The next record's timestamp, and where in which bytes its key, value and headers lie.
     #[inline(always)]
-    pub(super) fn peek_within(&self) -> (i64, &[u8], Range<usize>) {
-        self.slab.peek_within(&self.window)
+    pub(super) fn peek(&self) -> (i64, &[u8], Range<usize>) {
+        self.slab.peek(&self.window)
     }
 
     /// The next record was taken.

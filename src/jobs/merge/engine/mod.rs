@@ -223,7 +223,7 @@ impl<'a> Engine<'a> {
             let mut stretch = outlet.stretch();
             while let Some(&source) = order.get(copied) {
                 let input = &mut self.inputs[usize::from(source)];
-                let (timestamp, bytes, raw) = input.peek_within();
+                let (timestamp, bytes, raw) = input.peek();
                 if !stretch.push(timestamp, bytes, raw) {
                     break;
                 }
@@ -234,7 +234,8 @@ impl<'a> Engine<'a> {
             // Whatever a stretch does not take is looked at here: the first of a batch, one that has no room, a large one.
             let Some(&source) = order.get(copied) else { return Ok(copied) };
             let input = &mut self.inputs[usize::from(source)];
-            let (timestamp, raw) = input.peek();
+            let (timestamp, bytes, raw) = input.peek();
+            let raw = &bytes[raw];
             if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
                 outlet.set_codec(input.codec());
             }

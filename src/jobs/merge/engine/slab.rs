@@ -115,19 +115,10 @@ impl Slab {
         self.payload_bytes
     }
 
-    /// The next record's timestamp and bytes, which `window` holds unless they were unfolded.
+    /// The next record's timestamp, and where in which bytes it lies: in `window`, unless it was unfolded.
     #[inline(always)]
-    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8]) {
-        self.raw(self.next, window)
-    }
-
-    /// The next record's timestamp, and where in which bytes it lies.
-    #[inline(always)]
-    pub(super) fn peek_within<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
-        let span = self.spans[self.next];
-        let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
-        let start = span.start as usize;
-        (span.timestamp, bytes, start..start + span.len as usize)
+    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
+        self.lies(self.next, window)
     }
 
     /// The next record was taken.
@@ -137,10 +128,11 @@ impl Slab {
     }
 
     #[inline(always)]
-    fn raw<'a>(&'a self, index: usize, window: &'a [u8]) -> (i64, &'a [u8]) {
+    fn lies<'a>(&'a self, index: usize, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
         let span = self.spans[index];
         let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
-        (span.timestamp, &bytes[span.start as usize..][..span.len as usize])
+        let start = span.start as usize;
+        (span.timestamp, bytes, start..start + span.len as usize)
     }
 
     /// The offset of the record that is taken next.
@@ -161,8 +153,8 @@ impl Slab {
         if index >= self.spans.len() {
             return None;
         }
-        let (timestamp, raw) = self.raw(index, window);
-        Record::from_raw(self.offset(index), timestamp, raw).ok()
+        let (timestamp, bytes, raw) = self.lies(index, window);
+        Record::from_raw(self.offset(index), timestamp, &bytes[raw]).ok()
     }
 }
 
