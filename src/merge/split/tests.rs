@@ -89,7 +89,27 @@ fn stretches_come_out_as_a_sort_would_have_them_and_to_the_record_as_far_as_they
             ran_out += usize::from(merged.ran_out.is_some());
         }
     }
-    assert!(merged_in_all > 20_000 && cut_short > 10 && ran_out > 10, "{merged_in_all}, {cut_short}, {ran_out}");
+    assert!(
+        merged_in_all > 20_000 && cut_short > 10 && ran_out > 10,
+        "seed {seed}: {merged_in_all}, {cut_short}, {ran_out}"
+    );
+}
+
+#[test]
+fn a_piece_that_there_is_no_room_for_takes_nothing() {
+    // Lanes too short to be sampled, with all of their keys but the last in the first two pieces, make these larger than thought.
+    let many = (0..6).map(|source| (0..136).map(|key| (key * 6 + source) * 10).collect());
+    let few = (0..26).map(|source| [vec![if source < 13 { 500 } else { 2000 }; 7], vec![9000]].concat());
+    let keys: Vec<Vec<u64>> = many.chain(few).collect();
+    let (mut lanes, mut order) = (lanes(&keys), Vec::new());
+    let (expected, _) = slowly(&lanes);
+    let merged = Split::default().run(&mut lanes, &mut order, 512).ok().unwrap();
+    assert_eq!((merged.records, merged.ran_out), (512, None));
+    assert_eq!(order, expected[..512]);
+    for (source, (lane, keys)) in lanes.iter().zip(&keys).enumerate() {
+        let taken = order.iter().filter(|from| usize::from(**from) == source).count();
+        assert_eq!(lane.left(), keys.len() - taken, "source {source}");
+    }
 }
 
 #[test]
