@@ -3,7 +3,7 @@
 use super::dead::UNDECODABLE;
 use super::held::{Full, Held, Went};
 use super::insights::{Board, Counting, Kept, Recent, Shown};
-use super::lookups::TopicReader;
+use super::lookups::{TopicReader, memory as lookup_memory};
 use super::tally::Note;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::time::show_epoch_ms;
@@ -140,7 +140,7 @@ async fn look(
             break;
         }
         let mut held = Held::new(rules, MEMORY_BYTES, &Note::default());
-        let mut insights = Insights::new(rules, start, memory_bytes);
+        let mut insights = Insights::new(rules, start, memory_bytes - lookup_memory(rules, memory_bytes));
         let options = ReadOptions { fetch_bytes_max: 256 << 10, ..ReadOptions::default() };
         let source = cluster.reader(partition.clone(), start..end.max(start), options);
         let mut cursor = RecordCursor::new(source, MEMORY_BYTES, cx.shutdown.clone(), Progress::default());
