@@ -5,11 +5,13 @@
 
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
+#[path = "lanes/mod.rs"]
+mod lanes;
 #[path = "shapes/mod.rs"]
 mod shapes;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kmerge::merge::{LaneMerge, Step, Stop, StreamingMerge};
+use kmerge::merge::{Step, StreamingMerge};
 use shapes::Shape;
 use std::hint::black_box;
 
@@ -33,36 +35,6 @@ fn merge(partitions: &[Vec<u64>], mut emit: impl FnMut(usize)) {
     }
 }
 
-/// Keys of a source at hand at a time, and of the order that is asked for at once: as the engine has them.
-const STRETCH: usize = 4096;
-const ORDER: usize = 8192;
-
-fn tree(partitions: &[Vec<u64>], mut emit: impl FnMut(&[u16])) {
-    let mut merge = LaneMerge::new(partitions.len());
-    let mut next = vec![0; partitions.len()];
-    let mut order = Vec::with_capacity(ORDER);
-    loop {
-        order.clear();
-        let stop = merge.run(&mut order, ORDER);
-        emit(&order);
-        match stop {
-            Stop::Full => {}
-            Stop::Needs(source) => {
-                let keys = &partitions[source][next[source]..];
-                let keys = &keys[..keys.len().min(STRETCH)];
-                next[source] += keys.len();
-                if keys.is_empty() {
-                    merge.finish(source);
-                    continue;
-                }
-                let lane = merge.refill(source);
-                keys.iter().for_each(|key| lane.push_word(*key).expect("the shapes are sorted"));
-            }
-            Stop::Done => return,
-        }
-    }
-}
-
 /// (key, source, position) of everything, merged and sorted: they must be the same.
 fn check(shape: Shape, partitions: &[Vec<u64>]) {
     let mut sorted: Vec<(u64, usize, usize)> = Vec::new();
@@ -78,7 +50,7 @@ fn check(shape: Shape, partitions: &[Vec<u64>]) {
     });
     assert!(merged == sorted, "{} came out of the heap in another order", shape.name());
     let mut sources = Vec::with_capacity(sorted.len());
-    tree(partitions, |order| sources.extend_from_slice(order));
+    lanes::merge(partitions, |order| sources.extend_from_slice(order));
     let same = sorted.iter().map(|(_, source, _)| *source as u16).eq(sources);
     assert!(same, "{} came out of the tree in another order", shape.name());
 }
@@ -98,7 +70,7 @@ fn merge_alone(c: &mut Criterion) {
         });
         group.bench_with_input(BenchmarkId::new("tree", shape.name()), &partitions, |b, partitions| {
             b.iter(|| {
-                tree(partitions, |order| {
+                lanes::merge(partitions, |order| {
                     black_box(order);
                 })
             });

@@ -4,6 +4,8 @@
 
 #![allow(clippy::print_stdout, reason = "what a script reads")]
 
+#[path = "../../../benches/lanes/mod.rs"]
+mod lanes;
 #[path = "../../../benches/logins/mod.rs"]
 mod logins;
 #[path = "../../../benches/shapes/mod.rs"]
@@ -12,7 +14,6 @@ mod shapes;
 use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader};
 use kmerge::formats::words::Joined;
 use kmerge::keys::{KeyPlan, Order};
-use kmerge::merge::{LaneMerge, Stop};
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
 use logins::{DEFAULT_CAST, logins};
 use shapes::Shape;
@@ -138,35 +139,10 @@ fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
 }
 
 fn merge(shape: Shape) -> Kernel {
-    /// Keys of a source at hand at a time, and of the order that is asked for at once: as the engine has them.
-    const STRETCH: usize = 4096;
-    const ORDER: usize = 8192;
     let partitions = shapes::keys(shape, RECORDS);
-    let mut order = Vec::with_capacity(ORDER);
     Box::new(move || {
-        let mut merge = LaneMerge::new(partitions.len());
-        let mut next = vec![0; partitions.len()];
         let mut merged = 0;
-        loop {
-            order.clear();
-            let stop = merge.run(&mut order, ORDER);
-            merged += black_box(&order).len();
-            match stop {
-                Stop::Full => {}
-                Stop::Needs(source) => {
-                    let keys = &partitions[source][next[source]..];
-                    let keys = &keys[..keys.len().min(STRETCH)];
-                    next[source] += keys.len();
-                    if keys.is_empty() {
-                        merge.finish(source);
-                        continue;
-                    }
-                    let lane = merge.refill(source);
-                    keys.iter().for_each(|key| lane.push_word(*key).unwrap());
-                }
-                Stop::Done => break,
-            }
-        }
+        lanes::merge(&partitions, |order| merged += black_box(order).len());
         assert_eq!(merged, RECORDS);
     })
 }
