@@ -249,20 +249,18 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::testing::block_on;
     use std::future::{pending, ready};
 
-    #[test]
-    fn a_file_that_never_takes_its_lines_is_given_up_sooner_where_the_job_is_to_stop() {
-        const LONG: Duration = Duration::from_secs(3600);
-        let gave_up = |patience, shutdown: &Shutdown| {
-            let lack = block_on(in_time(pending(), 7, patience, shutdown)).unwrap_err();
-            (lack.records, lack.error.kind())
-        };
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_never_takes_its_lines_is_given_up_sooner_where_the_job_is_to_stop() {
+        let patience = (Duration::from_secs(3600), Duration::from_secs(7));
         let (going_on, stopping) = (Shutdown::default(), Shutdown::default());
         stopping.request(crate::base::shutdown::Signal::Terminate);
-        assert_eq!(gave_up((Duration::from_millis(1), LONG), &going_on), (7, ErrorKind::TimedOut));
-        assert_eq!(gave_up((LONG, Duration::from_millis(1)), &stopping), (7, ErrorKind::TimedOut));
-        block_on(in_time(ready(Ok(())), 7, (Duration::ZERO, Duration::ZERO), &stopping)).unwrap();
+        for (shutdown, after) in [(&going_on, "3600 s"), (&stopping, "7 s")] {
+            let lack = in_time(pending(), 5, patience, shutdown).await.unwrap_err();
+            assert_eq!((lack.records, lack.error.kind()), (5, ErrorKind::TimedOut));
+            assert!(lack.error.to_string().contains(after), "{}", lack.error);
+        }
+        in_time(ready(Ok(())), 5, (Duration::ZERO, Duration::ZERO), &stopping).await.unwrap();
     }
 }
