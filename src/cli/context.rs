@@ -1,7 +1,7 @@
 //! What every command runs in: the checked global settings, the wish to stop, the progress counters.
 
 use super::exit::UsageError;
-use super::global::Global;
+use super::global::{self, Global};
 use super::output;
 use super::progress::Shown;
 use super::table::Table;
@@ -38,7 +38,7 @@ impl Context {
 
     /// The same, where a command can do without.
     pub fn brokers_if_any(&self) -> Option<Vec<String>> {
-        Some(addresses(self.global.brokers.clone())).filter(|list| !list.is_empty())
+        Some(self.global.brokers()).filter(|list| !list.is_empty())
     }
 
     /// What a job on the cluster runs in.
@@ -49,7 +49,7 @@ impl Context {
     /// What a job runs in, on a cluster that the command itself knows.
     pub fn job_on(&self, brokers: Vec<String>) -> JobContext {
         JobContext {
-            brokers_in_environment: brokers == addresses(std::env::var("KMERGE_BROKERS").ok()),
+            brokers_in_environment: brokers == global::addresses(std::env::var("KMERGE_BROKERS").ok()),
             brokers,
             timeout: self.global.timeout,
             shutdown: self.shutdown.clone(),
@@ -87,14 +87,6 @@ impl Context {
     pub fn print_table_as(&self, text: &str, table: &Table, json: &serde_json::Value) -> anyhow::Result<()> {
         output::print_table(&self.global, text, table, json)
     }
-}
-
-/// The addresses of this list, or of the environment's other variable.
-fn addresses(list: Option<String>) -> Vec<String> {
-    // A variable that is set to nothing is not set.
-    let list = list.filter(|list| !list.trim().is_empty());
-    let list = list.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok()).unwrap_or_default();
-    list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }
 
 /// The first signal asks the job to stop, the second one leaves at once. From the return on no signal ends us unasked, whenever

@@ -25,6 +25,11 @@ pub struct Global {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, global = true, help_heading = "Every command")]
     pub timeout: Duration,
 
+    /// By how much to give way to other processes, 0 to 19 (as nice does); 5 where a command carries data and a broker of
+    /// --brokers is on this machine (by a literal address or localhost), if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19), global = true, help_heading = "Every command")]
+    pub nice: Option<u8>,
+
     /// The form of the report on stdout.
     #[arg(long, value_enum, default_value_t, value_name = "FORM", global = true, help_heading = "Every command")]
     pub output: OutputForm,
@@ -60,4 +65,19 @@ pub enum ProgressWhen {
     Auto,
     Always,
     Never,
+}
+
+impl Global {
+    /// The bootstrap addresses, wherever they are said; none, if nowhere.
+    pub fn brokers(&self) -> Vec<String> {
+        addresses(self.brokers.clone())
+    }
+}
+
+/// The addresses of this list, or of the environment's other variable.
+pub fn addresses(list: Option<String>) -> Vec<String> {
+    // A variable that is set to nothing is not set.
+    let list = list.filter(|list| !list.trim().is_empty());
+    let list = list.or_else(|| std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok()).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }

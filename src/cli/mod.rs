@@ -9,6 +9,7 @@ pub mod global;
 mod ledger;
 pub mod membership;
 pub mod metrics;
+mod nice;
 pub mod order;
 
 // How it ends and what it shows.
@@ -147,6 +148,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
                    monitor are, for example); \
                    take --output json";
         return Err(exit::UsageError::new(why).into());
+    }
+    // Those that serve how far they are carry data.
+    let niceness = match cli.command.metrics() {
+        Some(_) => nice::give_way(&cli.global.brokers(), cli.global.nice),
+        None => None,
+    };
+    if let Some(by) = niceness {
+        tracing::debug!(by, "giving way to the broker on this machine (--nice 0: not)");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;

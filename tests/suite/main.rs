@@ -8,6 +8,7 @@ mod support;
 // The main job and what it refuses.
 mod clients;
 mod exactly_once;
+mod giving_way;
 mod job_records;
 mod keeping;
 mod memory;

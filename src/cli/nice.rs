@@ -1,0 +1,78 @@
+//! Who carries data beside the broker gives way to it.
+//!
+//! Where a broker runs on this machine, both want the same cores, and what holds a merge up is the broker: a partition's
+//! batches are stored one after the other, so whenever its thread has to wait until ours has used up its turn, everything
+//! waits. With a niceness the broker's threads come first, and we work in the gaps, of which there are enough.
+//!
+//! Non-obvious: the niceness is set before the first thread of the runtime is started, because each thread has its own and
+//! takes it from the one that starts it.
+
+use kmerge::client::address::Address;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+/// What we step back by. Half of that gains most of it; more would starve us beside other people's work.
+#[cfg(unix)]
+const STEP: i32 = 5;
+
+/// Gives way if one of these addresses is on this machine, or by as much as was asked for. Tells by how much.
+pub fn give_way(brokers: &[String], asked: Option<u8>) -> Option<i32> {
+    let here = || brokers.iter().any(|address| is_here(address));
+    set(asked.map(i32::from).or_else(|| here().then_some(STEP))?)
+}
+
+/// `None` where the system does not say that it did so. Whoever started us with a niceness knows better.
+#[cfg(unix)]
+fn set(by: i32) -> Option<i32> {
+    use rustix::process::{getpriority_process, setpriority_process};
+    match getpriority_process(None) {
+        Ok(0) if by > 0 => setpriority_process(None, by).ok().map(|()| by),
+        _ => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn set(_by: i32) -> Option<i32> {
+    None
+}
+
+/// Whether a broker's address is one of this machine. Names are not looked up for it, except the one that says so.
+fn is_here(address: &str) -> bool {
+    let Ok(Address { host, .. }) = Address::parse(address) else { return false };
+    let Some(ip) = ip_of(&host) else { return false };
+    ip.is_loopback() || is_own(ip).unwrap_or(false)
+}
+
+fn ip_of(host: &str) -> Option<IpAddr> {
+    match host.eq_ignore_ascii_case("localhost") {
+        true => Some(Ipv4Addr::LOCALHOST.into()),
+        false => host.parse().ok(),
+    }
+}
+
+/// Only to oneself one comes from the address one goes to. Nothing is sent.
+fn is_own(ip: IpAddr) -> std::io::Result<bool> {
+    let socket = UdpSocket::bind(match ip {
+        IpAddr::V4(_) => "0.0.0.0:0",
+        IpAddr::V6(_) => "[::]:0",
+    })?;
+    socket.connect((ip, 9))?;
+    Ok(socket.local_addr()?.ip() == ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_this_machine_is_told_from_one_that_is_elsewhere_or_a_name() {
+        for here in
+            ["localhost", "LOCALHOST:9092", "127.0.0.1:9092", "127.0.0.2", "[::1]:9092", "PLAINTEXT://127.0.0.1:1"]
+        {
+            assert!(is_here(here), "{here}");
+        }
+        // The last three are reserved for examples: nobody has them.
+        for elsewhere in ["kafka:9092", "", "1:2:3", "192.0.2.1:9092", "198.51.100.7", "[2001:db8::1]:9092"] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
+}
