@@ -49,10 +49,15 @@ macro_rules! on_kafka {
     ($($(#[doc = $doc:literal])* async fn $name:ident($world:ident: &World) $body:block)*) => {
         $(
             $(#[doc = $doc])*
-            #[test]
-            fn $name() {
+            mod $name {
+                use super::*;
+
                 async fn story($world: &World) $body
-                crate::story::kafka(stringify!($name), async |world| story(world).await);
+
+                #[test]
+                fn kafka() {
+                    crate::story::kafka(stringify!($name), async |world| story(world).await);
+                }
             }
         )*
     };
