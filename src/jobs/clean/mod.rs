@@ -49,7 +49,7 @@ mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
 pub use files::ParquetSettings;
-pub(in crate::jobs) use files::{file_of, group_of_folder, name_of_file};
+pub(in crate::jobs) use files::{file_of, name_of_file, said_by_folder};
 pub use preview::{Fate, InGroup, Preview, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};

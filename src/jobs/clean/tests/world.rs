@@ -19,7 +19,7 @@ use crate::rules::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub(super) const PARTITIONS: i32 = 3;
 pub(super) const OUTPUTS: usize = 4;
@@ -67,9 +67,19 @@ pub(super) struct World {
     groups: bool,
 }
 
+/// What can be done to a run from outside.
+enum Order {
+    Kill,
+    /// It stops on the spot, says so, and stands still until it is told to go on.
+    Freeze(oneshot::Sender<()>, std::sync::mpsc::Receiver<()>),
+}
+
+/// A run that stands still, as a process that was suspended; it goes on when this is dropped.
+pub(super) struct Frozen(#[expect(dead_code, reason = "held until it is dropped")] std::sync::mpsc::Sender<()>);
+
 /// A run of the job on a thread of its own.
 pub(super) struct Run {
-    kill: oneshot::Sender<()>,
+    orders: mpsc::UnboundedSender<Order>,
     pub(super) shutdown: Shutdown,
     thread: std::thread::JoinHandle<Option<(CleanReport, Result<(), JobError>)>>,
 }
@@ -77,9 +87,17 @@ pub(super) struct Run {
 impl Run {
     /// Drops everything it does, and waits until it is gone.
     pub(super) async fn kill(self) {
-        let _ = self.kill.send(());
+        let _ = self.orders.send(Order::Kill);
         let thread = self.thread;
         tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
+    }
+
+    /// Stops everything it does, its heartbeats as well, and waits until it stands still.
+    pub(super) async fn freeze(&self) -> Frozen {
+        let ((stands, stood), (thaw, until)) = (oneshot::channel(), std::sync::mpsc::channel());
+        assert!(self.orders.send(Order::Freeze(stands, until)).is_ok(), "it runs");
+        stood.await.expect("it stops");
+        Frozen(thaw)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -88,9 +106,9 @@ impl Run {
 
     /// Waits until it has ended by itself.
     pub(super) async fn ended(self) -> (CleanReport, Result<(), JobError>) {
-        let Self { kill, thread, .. } = self;
+        let Self { orders, thread, .. } = self;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
-        drop(kill);
+        drop(orders);
         ended.expect("nobody has killed it")
     }
 }
@@ -124,7 +142,7 @@ impl World {
         worlds
     }
 
-    async fn on(config: BrokerConfig) -> Self {
+    pub(super) async fn on(config: BrokerConfig) -> Self {
         Self::of(config, None).await
     }
 
@@ -268,19 +286,29 @@ impl World {
 
     pub(super) fn start_as(&self, settings: &CleanSettings) -> Run {
         let (settings, cx) = (settings.clone(), self.context());
-        let (kill, killed) = oneshot::channel();
+        let (orders, mut ordered) = mpsc::unbounded_channel();
         let shutdown = cx.shutdown.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = killed => None,
-                    ended = run(&settings, &cx) => Some(ended),
+                let mut running = std::pin::pin!(run(&settings, &cx));
+                loop {
+                    tokio::select! {
+                        biased;
+                        order = ordered.recv() => match order {
+                            Some(Order::Freeze(stands, until)) => {
+                                let _ = stands.send(());
+                                // Nothing else runs on this thread meanwhile.
+                                let _ = until.recv();
+                            }
+                            Some(Order::Kill) | None => return None,
+                        },
+                        ended = &mut running => return Some(ended),
+                    }
                 }
             })
         });
-        Run { kill, shutdown, thread }
+        Run { orders, shutdown, thread }
     }
 
     /// Starts the job and waits until a rule has struck, or it is over.
