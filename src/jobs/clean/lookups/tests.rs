@@ -149,7 +149,7 @@ async fn what_is_not_committed_is_not_there_and_nobody_waits_for_it() {
     users.put(0, &[(Some("b"), None)]);
     let held = users.broker.faults().add(Rule::on(ApiKey::DescribeProducers).always(), Fault::Throttle(0));
     let follows = tokio::spawn(reader.follow());
-    held.hit().await;
+    tokio::time::timeout(LONG, held.hit()).await.expect("it is asked whose it is");
     let mut producer = pen.into_producer().await;
     producer.resolve().await.map_err(|trouble| trouble.into_error()).unwrap();
     let mut pen = producer.spread(options);

@@ -274,10 +274,10 @@ async fn a_member_that_was_suspended_removes_no_file_of_who_has_gone_on_meanwhil
     let mut settings = job.world.settings.clone();
     settings.group.session_timeout = session;
     let run = job.world.start_as(&settings);
-    first.hit().await;
+    tokio::time::timeout(LONG, first.hit()).await.expect("it asks where the group stands");
     let told = faults.add(Rule::on(ApiKey::ListOffsets).partition("in", 0).after(1), Fault::HoldAnswer);
     faults.remove(&first);
-    told.hit().await;
+    tokio::time::timeout(LONG, told.hit()).await.expect("it asks where partitions end");
     let frozen = run.freeze().await;
     faults.remove(&told);
     // Once its session has ended somebody else has all partitions, with one file of each.
@@ -300,7 +300,7 @@ async fn a_signal_is_heard_while_a_broker_does_not_know_the_topic_whose_files_ar
     let unknown = Fault::Error(ErrorCode::UnknownTopicOrPartition);
     let unknown = faults.add(Rule::on(ApiKey::Metadata).always(), unknown);
     begins.release();
-    unknown.hit_times(3).await;
+    tokio::time::timeout(LONG, unknown.hit_times(3)).await.expect("it is asked for again");
     run.shutdown.request(Signal::Terminate);
     let error = run.ended().await.1.unwrap_err();
     assert_eq!(error.kind(), Kind::Interrupted(Signal::Terminate), "{error}");

@@ -162,7 +162,7 @@ async fn commits_go_on_while_a_broker_holds_back_what_is_new_in_the_other_topic(
     world.counted("at first").await;
     let held = world.broker.faults().add(Rule::on(ApiKey::Fetch).partition("users", 0).always(), Fault::Hold);
     put(&world, "12", Some(r#"{"name":"later"}"#));
-    held.hit().await;
+    tokio::time::timeout(LONG, held.hit()).await.expect("the news are asked for");
     for _ in 0..3 {
         world.more(26);
         world.counted("while it is held").await;
