@@ -91,6 +91,7 @@ mod tests {
         let questions = (0..300).map(|number| (number % 3, number));
         let ask = |node: i32, number: i32| async move {
             if node == 1 {
+                // By the test's clock, which nobody waits for.
                 tokio::time::sleep(wait).await;
             }
             (number, node == 1)

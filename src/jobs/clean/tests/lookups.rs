@@ -157,7 +157,8 @@ async fn who_follows_gives_later_records_what_has_come_to_the_other_topic_since(
 async fn commits_go_on_while_a_broker_holds_back_what_is_new_in_the_other_topic() {
     let mut world = World::new().await;
     looking(&mut world);
-    world.settings.exit = false;
+    // Who waits for what is held waits longer than anybody looks for commits.
+    (world.settings.exit, world.timeout) = (false, LONG * 10);
     let run = world.start();
     world.counted("at first").await;
     let held = world.broker.faults().add(Rule::on(ApiKey::Fetch).partition("users", 0).always(), Fault::Hold);

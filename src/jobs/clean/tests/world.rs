@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) tally: Tally,
     /// Whether partitions are added to a transaction by requests of their own.
     pub(super) is_explicit: bool,
+    /// How long the job waits for answers.
+    pub(super) timeout: Duration,
     /// Records of each input partition so far.
     records: [i32; PARTITIONS as usize],
     /// Within which a record with the id of one before is a duplicate, if duplicates are told.
@@ -180,9 +182,9 @@ impl World {
         };
         let (oracle, tally) = (Seen::new(), Tally::default());
         let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
-        let (went, kept, groups) = (BTreeMap::new(), BTreeMap::new(), false);
+        let (went, kept, groups, timeout) = (BTreeMap::new(), BTreeMap::new(), false, Duration::from_secs(20));
         let mut world =
-            Self { broker, settings, oracle, kept, tally, is_explicit, records, window_ms, ids, went, groups };
+            Self { broker, settings, oracle, kept, tally, is_explicit, timeout, records, window_ms, ids, went, groups };
         world.more(RECORDS);
         world
     }
@@ -272,7 +274,7 @@ impl World {
         JobContext {
             brokers: self.broker.addresses(),
             brokers_in_environment: false,
-            timeout: Duration::from_secs(20),
+            timeout: self.timeout,
             shutdown: Shutdown::default(),
             progress: Progress::default(),
             phases: Default::default(),

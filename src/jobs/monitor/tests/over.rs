@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// Of each broker more than could be waited for in one look.
+const PARTITIONS: i32 = 240;
+
 #[tokio::test]
 async fn a_look_is_over_in_its_time_however_many_groups_are_silent_and_says_so() {
     let broker =
@@ -35,10 +38,10 @@ async fn a_look_is_over_in_its_time_however_many_groups_are_silent_and_says_so()
 
 /// Three brokers, a topic that all of them lead partitions of, and forty groups that have read nothing of any.
 async fn three() -> (Broker, Cluster) {
-    let topics = vec![("t".to_owned(), 90)];
+    let topics = vec![("t".to_owned(), PARTITIONS)];
     let broker = Broker::start(BrokerConfig { nodes: 3, topics, ..BrokerConfig::default() }).await.unwrap();
     let cluster = Cluster::connect(&broker.addresses(), LONG).await.unwrap();
-    let all = || (0..90).map(|partition| TopicPartition::new("t", partition));
+    let all = || (0..PARTITIONS).map(|partition| TopicPartition::new("t", partition));
     for at in all() {
         let mut writer = BatchWriter::new(Codec::None);
         writer.push(1_000, None, Some(b"x"), Headers::EMPTY).unwrap();
@@ -71,7 +74,7 @@ async fn who_answers_no_question_about_its_groups_takes_no_time_from_the_groups_
     assert_eq!(snapshot.listed.map(|names| names.len()), Some(40));
     let ages = snapshot.groups.iter().flat_map(|group| &group.positions).map(|position| position.next);
     assert!(ages.clone().all(|age| age == Some(FirstRecord::Written(1_000))), "{:?}", snapshot.problems);
-    assert_eq!(ages.count(), healthy.len() * 90);
+    assert_eq!(ages.count(), healthy.len() * PARTITIONS as usize);
     assert!(snapshot.problems.iter().any(|one| one.contains("broker 2 has left")), "{:?}", snapshot.problems);
 }
 
