@@ -79,36 +79,6 @@ async fn who_answers_no_question_about_its_groups_takes_no_time_from_the_groups_
 }
 
 #[tokio::test]
-async fn a_broker_that_is_silent_altogether_hides_its_own_groups_and_ends_and_nothing_else() {
-    let (broker, _) = three().await;
-    let time = Duration::from_secs(3);
-    let mut monitor = Monitor::connect(MonitorSettings::default(), &broker.addresses(), time).await.unwrap();
-    let before = monitor.look().await.unwrap().snapshot;
-    assert_eq!(before.groups.len(), 40);
-    monitor.times.clear();
-    for api in [
-        ApiKey::Metadata,
-        ApiKey::FindCoordinator,
-        ApiKey::ListOffsets,
-        ApiKey::ListGroups,
-        ApiKey::DescribeGroups,
-        ApiKey::OffsetFetch,
-        ApiKey::DescribeLogDirs,
-        ApiKey::Fetch,
-    ] {
-        broker.faults().add(Rule::on(api).node(1).always(), Fault::Hold);
-    }
-    let snapshot = monitor.look().await.unwrap().snapshot;
-    let is_led_by =
-        |at: &TopicPartition, node: i32| snapshot.topics[0].partitions[at.partition as usize].leader == node;
-    assert!(!snapshot.groups.is_empty() && snapshot.groups.len() < 40, "{:?}", snapshot.problems);
-    for position in snapshot.groups.iter().flat_map(|group| &group.positions) {
-        let expected = (!is_led_by(&position.partition, 1)).then_some(FirstRecord::Written(1_000));
-        assert_eq!(position.next, expected, "{}: {:?}", position.partition, snapshot.problems);
-    }
-}
-
-#[tokio::test]
 async fn who_gives_no_records_takes_no_time_from_ages_elsewhere() {
     let (broker, _) = three().await;
     let time = Duration::from_secs(3);
