@@ -1,6 +1,8 @@
 //! Runs as they come: once there are as many of one size as can be merged at once, they become one.
 //!
-//! So there are never many files open, and an entry is written again only as often as there are sizes.
+//! So there are never many files open, and an entry is written again only as often as there are sizes. Where many put runs aside
+//! beside each other, each has a part of the files that may be open; with so few, runs of one size are merged before they are many,
+//! and in the end those of different sizes.
 
 use super::reader::RunReader;
 use super::run::{self, Run};
@@ -9,9 +11,11 @@ use super::{Entries, Merge, SpillError};
 
 /// How many runs are merged at once. Files are open meanwhile, and each has a buffer.
 pub(super) const FAN_IN: usize = 32;
-/// Those who put runs aside at the same time have about so many files of one size open together, and each may have at least
-/// the fewer: a process often may open 1024.
-const OPEN_TOGETHER: usize = 128;
+/// Those who put runs aside at the same time have so many files open together, and each a few at least: a process often may open
+/// 1024, and has connections as well. In the end each has one more, of what was in memory.
+const OPEN_TOGETHER: usize = 640;
+/// With fewer every run would be merged with everything before it.
+const OPEN_MIN: usize = 4;
 const FAN_IN_MIN: usize = 4;
 /// A buffer's size, within what there is memory for: less makes seeking dear, more gains nothing.
 const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=128 << 10;
@@ -24,18 +28,25 @@ pub struct Runs {
     buffer_bytes: usize,
     /// So many of one size become one.
     fan_in: usize,
+    /// And so many files may be open, the one that is written as well.
+    open_max: usize,
 }
 
 impl Runs {
+    /// More than these do not put runs aside beside each other.
+    pub const SHARERS_MAX: usize = OPEN_TOGETHER / OPEN_MIN;
+
     /// None yet. So many bytes may be taken while runs are written and merged; half of that is for entries longer than a buffer.
     pub fn new(scratch: Scratch, memory_bytes: usize) -> Self {
         let buffer_bytes = (memory_bytes / 2 / (FAN_IN + 1)).clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end());
-        Self { scratch, runs: Vec::new(), buffer_bytes, fan_in: FAN_IN }
+        Self { scratch, runs: Vec::new(), buffer_bytes, fan_in: FAN_IN, open_max: OPEN_TOGETHER }
     }
 
     /// The same where so many put runs aside beside each other: the more there are, the fewer files each has.
     pub fn one_of(mut self, sharers: usize) -> Self {
-        self.fan_in = (OPEN_TOGETHER / sharers.max(1)).clamp(FAN_IN_MIN, FAN_IN);
+        self.open_max = (OPEN_TOGETHER / sharers.max(1)).max(OPEN_MIN);
+        // So that there is room for several sizes.
+        self.fan_in = (self.open_max / 3).clamp(FAN_IN_MIN, FAN_IN);
         self
     }
 
@@ -65,9 +76,14 @@ impl Runs {
         Ok(())
     }
 
-    /// Whether there are so many of one size that they should be merged.
+    /// Whether there are so many that some should be merged.
     pub fn are_many(&self) -> bool {
-        self.has_many(0)
+        self.has_many(0) || self.is_full()
+    }
+
+    /// Whether the next one would be one too many, or merging some.
+    fn is_full(&self) -> bool {
+        self.runs.len() + 1 >= self.open_max
     }
 
     fn has_many(&self, level: u32) -> bool {
@@ -83,7 +99,23 @@ impl Runs {
             self.merge(these, level + 1, stop)?;
             level += 1;
         }
+        while self.is_full() && self.runs.len() > 1 {
+            self.merge_early(stop)?;
+        }
         Ok(())
+    }
+
+    /// Merges the runs of the lowest level that has several; where none has, the two lowest ones.
+    fn merge_early(&mut self, stop: &dyn Fn() -> bool) -> Result<(), SpillError> {
+        self.runs.sort_by_key(|run| run.level);
+        let first = self.runs.windows(2).position(|pair| matches!(pair, [a, b] if a.level == b.level)).unwrap_or(0);
+        let mut these = self.runs.split_off(first);
+        let level = these.first().map_or(0, |run| run.level);
+        let count = these.iter().take_while(|run| run.level == level).count().clamp(2, FAN_IN);
+        let behind = these.split_off(count.min(these.len()));
+        self.runs.extend(behind);
+        let level = these.iter().map(|run| run.level).max().unwrap_or(0);
+        self.merge(these, level + 1, stop)
     }
 
     /// Takes over another one's runs.
@@ -109,13 +141,5 @@ impl Runs {
         let mut merge = Merge::new(readers.collect());
         self.runs.push(run::write(&self.scratch, self.buffer_bytes, level, &mut merge, stop)?);
         Ok(())
-    }
-}
-
-/// For tests: how many files are open.
-#[cfg(test)]
-impl Runs {
-    pub(super) fn open_files(&self) -> usize {
-        self.runs.len()
     }
 }

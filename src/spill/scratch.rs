@@ -19,12 +19,31 @@ pub struct Scratch {
     folder: Arc<Path>,
     written: Arc<AtomicU64>,
     files: Arc<AtomicU64>,
+    #[cfg(test)]
+    open: Open,
 }
+
+/// For tests: how many files are open now, and how many were at most.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+struct Open(Arc<std::sync::Mutex<(usize, usize)>>);
 
 impl Scratch {
     /// Files will be made in this folder; nothing is done before that.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.into(), written: Arc::default(), files: Arc::default() }
+        Self {
+            folder: folder.into(),
+            written: Arc::default(),
+            files: Arc::default(),
+            #[cfg(test)]
+            open: Open::default(),
+        }
+    }
+
+    /// How many files were open at once.
+    #[cfg(test)]
+    pub(super) fn most_open(&self) -> usize {
+        self.open.0.lock().unwrap().1
     }
 
     /// How many bytes were written in all.
@@ -59,7 +78,17 @@ impl Scratch {
                     self.files.fetch_add(1, Relaxed);
                     // Where open files keep their names, the name goes with the file.
                     let named = std::fs::remove_file(&path).is_err().then_some(path);
-                    return Ok(ScratchFile { file, named });
+                    #[cfg(test)]
+                    {
+                        let mut open = self.open.0.lock().unwrap();
+                        *open = (open.0 + 1, open.1.max(open.0 + 1));
+                    }
+                    return Ok(ScratchFile {
+                        file,
+                        named,
+                        #[cfg(test)]
+                        open: self.open.clone(),
+                    });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED_MAX => tried += 1,
                 Err(error) => return Err(self.failed("make a file", error)),
@@ -82,10 +111,16 @@ fn options() -> OpenOptions {
 pub(super) struct ScratchFile {
     pub(super) file: File,
     named: Option<PathBuf>,
+    #[cfg(test)]
+    open: Open,
 }
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
+        #[cfg(test)]
+        {
+            self.open.0.lock().unwrap().0 -= 1;
+        }
         if let Some(path) = &self.named {
             let _ = std::fs::remove_file(path);
         }

@@ -124,25 +124,38 @@ fn entries_come_out_in_order_whatever_runs_they_were_in_and_no_name_is_left() {
 }
 
 #[test]
-fn the_more_put_runs_aside_beside_each_other_the_fewer_files_each_has_open() {
+fn however_many_put_runs_aside_beside_each_other_the_files_that_are_open_together_are_few() {
     let mut random = random();
     let folder = Folder::new("shared");
-    for (sharers, open_max) in [(1, 31 + 3), (4, 31 + 3), (16, 7 + 7 + 1), (64, 3 + 3 + 3)] {
-        let mut runs = Runs::new(Scratch::new(folder.path()), 0).one_of(sharers);
-        let (mut open, mut expected) = (0, Vec::new());
-        for _ in 0..100 {
-            let some = pairs(&mut random, 2);
-            expected.extend(some.clone());
-            let mut one = Listed::new(some);
-            runs.add(&mut one, GO_ON).unwrap();
-            runs.settle(GO_ON).unwrap();
-            open = runs.open_files().max(open);
+    for (sharers, each) in [(1, 1_500), (4, 300), (16, 100), (64, 40), (128, 30), (Runs::SHARERS_MAX, 20)] {
+        let scratch = Scratch::new(folder.path());
+        let mut all_runs: Vec<Runs> = (0..sharers).map(|_| Runs::new(scratch.clone(), 0).one_of(sharers)).collect();
+        let mut expected = Vec::new();
+        for _ in 0..each {
+            for runs in &mut all_runs {
+                let some = pairs(&mut random, 2);
+                expected.extend(some.clone());
+                runs.add(&mut Listed::new(some), GO_ON).unwrap();
+                if runs.are_many() {
+                    runs.settle(GO_ON).unwrap();
+                }
+            }
         }
-        assert!(open <= open_max, "{open} files of each of {sharers}");
-        let mut found = all(runs.into_entries(GO_ON).unwrap()).unwrap();
+        // What each still has in memory goes to those of all.
+        let mut whole = Runs::new(scratch.clone(), 0);
+        all_runs.into_iter().for_each(|runs| whole.append(runs));
+        for _ in 0..sharers {
+            whole.add(&mut Listed::new(pairs(&mut random, 0)), GO_ON).unwrap();
+        }
+        let mut found = all(whole.into_entries(GO_ON).unwrap()).unwrap();
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
+        let open = scratch.most_open();
+        assert!(open <= 640 + sharers, "{open} files of {sharers} together");
+        // An entry is written a few times, whoever has few files.
+        let once: usize = expected.iter().map(|(key, value)| key.len() + value.len() + 3).sum();
+        assert!(scratch.written() < 10 * once as u64, "{} bytes for {once} of {sharers}", scratch.written());
     }
 }
 

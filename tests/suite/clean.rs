@@ -271,6 +271,13 @@ struct Story<'a> {
     dead: String,
     group: String,
     rules: RuleFile,
+    /// Whether the rules look up what sort of device it is.
+    looks_up: bool,
+}
+
+/// What the topic of devices has under a device type.
+fn kind_of(device_type: &str) -> Value {
+    format!("a {device_type} device").into()
 }
 
 impl<'a> Story<'a> {
@@ -279,7 +286,20 @@ impl<'a> Story<'a> {
         let load = Load { cluster, topic: from, partitions: 6, ended: AtomicBool::new(false), sent: Mutex::default() };
         let (to, dead) =
             (cluster.topic(&format!("{name}-out"), 4).await, cluster.topic(&format!("{name}-dead"), 1).await);
-        Self { load, to, dead, group: cluster.group(name), rules: RuleFile::new(RULES) }
+        Self { load, to, dead, group: cluster.group(name), rules: RuleFile::new(RULES), looks_up: false }
+    }
+
+    /// The same with a lookup in the rules.
+    async fn begin_looking_up(cluster: &'a Cluster, name: &str) -> Self {
+        let devices = cluster.topic_with(&format!("{name}-devices"), 2, &[("cleanup.policy", "compact")]).await;
+        for (partition, device) in (0..).zip(["web", "unknown"]) {
+            let value = serde_json::json!({ "kind": kind_of(device) }).to_string();
+            let record = Rec { key: Some(device.as_bytes().to_vec()), ..Rec::text(&value) };
+            cluster.put(&devices, partition, &[record]).await;
+        }
+        let rule = format!("lookup = {{ field = \"device_type\", topic = \"{devices}\", take = [\"kind\"] }}");
+        let rules = RuleFile::new(&format!("{RULES}\n[[rule]]\n{rule}\n"));
+        Self { rules, looks_up: true, ..Self::begin(cluster, name).await }
     }
 
     fn args(&self) -> Vec<&str> {
@@ -306,7 +326,12 @@ impl<'a> Story<'a> {
         for (key, values) in &sent {
             for value in values {
                 match cleaned(value).0 {
-                    Some(value) => kept.entry(key.clone()).or_insert_with(Vec::new).push(value),
+                    Some(mut value) => {
+                        if self.looks_up {
+                            value["kind"] = kind_of(value["device_type"].as_str().unwrap());
+                        }
+                        kept.entry(key.clone()).or_insert_with(Vec::new).push(value)
+                    }
                     None => refused.push(value.clone()),
                 }
             }
@@ -405,7 +430,7 @@ on_both_brokers! {
     }
 
     async fn killed_at_random_instants_again_and_again_the_same_command_goes_on_at_once(cluster: &Cluster) {
-        let story = Story::begin(cluster, "random").await;
+        let story = Story::begin_looking_up(cluster, "random").await;
         let (mut seed, named) = (Seed::printed(), ["--group-instance-id", "one"]);
         let told = async {
             for _ in 0..8 {

@@ -223,6 +223,14 @@ on_both_brokers! {
         agrees(cluster, &from, &["--parquet", place.path(), "--start", &ends], 150).await;
         let nowhere = place.0.join("nowhere");
         reconcile(cluster, &from, &["--parquet", nowhere.to_str().unwrap()]).await.fails(1, &["_schema.json"]);
+        // Rows of which nobody knows which records they were.
+        let bare = Place::new();
+        std::fs::create_dir_all(bare.path()).unwrap();
+        let kept = std::fs::read_to_string(place.0.join("_schema.json")).unwrap();
+        let kept = kept.replace("\"metadata\": true", "\"metadata\": false");
+        std::fs::write(bare.0.join("_schema.json"), kept).unwrap();
+        let said = ["metadata = false under [parquet]", "another folder"];
+        reconcile(cluster, &from, &["--parquet", bare.path()]).await.fails(1, &said);
         reconcile(cluster, &from, &["--parquet", place.path(), "--group", "other"]).await.fails(2, &["are those of the group"]);
         // A partition of which the group has committed nothing is not compared, and that is no equality.
         let (part, second, alone) = (cluster.topic("part", 2).await, cluster.group("part"), Place::new());

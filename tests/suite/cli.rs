@@ -68,3 +68,12 @@ async fn a_listener_that_never_answers_is_told_within_the_timeout() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     drop(listener);
 }
+
+#[tokio::test]
+async fn a_port_behind_the_host_that_a_broker_listens_on_is_told_where_it_belongs() {
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        let listen = format!("{host}:9092");
+        let said = format!("--listen takes a host alone: write --listen {host} --port 9092");
+        kmerge(&["broker", "--listen", &listen]).await.fails(2, &[&said]);
+    }
+}

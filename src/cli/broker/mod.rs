@@ -4,6 +4,7 @@ mod add_node;
 mod list;
 
 use super::context::Context;
+use super::exit::UsageError;
 use super::{exec, output};
 use anyhow::Context as _;
 use kmerge::base::units::{parse_duration, parse_size, show_size};
@@ -124,6 +125,10 @@ async fn resolve(host: &str) -> anyhow::Result<(IpAddr, Option<String>)> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse() {
         return Ok((address, None));
+    }
+    if let Some((host, port)) = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) {
+        let why = format!("--listen takes a host alone: write --listen {host} --port {port}");
+        return Err(UsageError::new(why).into());
     }
     let mut found = tokio::net::lookup_host((host, 0)).await.with_context(|| format!("look up --listen {host}"))?;
     let address = found.next().with_context(|| format!("look up --listen {host}: it has no address"))?;

@@ -94,7 +94,8 @@ What to know:
     that all files agree, whoever writes them. What has no column, or does not fit it, stands as JSON in the column _rest, and \
     is counted by field: nothing vanishes, but that null and missing are one. Types are int, float, bool, string, time (RFC \
     3339 text, milliseconds), time_us and json (anything, nested values too, as JSON text). Behind _rest stand _topic, \
-    _partition, _offset and _timestamp, unless [parquet] says metadata = false. Keys and headers do not go to files.
+    _partition, _offset and _timestamp, unless [parquet] says metadata = false (kmerge reconcile cannot compare such files). Keys \
+    and headers do not go to files.
   - A ledger has what is committed to the result topic, the dead letters, the topics of groups and --insights-to, by partition and \
     minute of the record's time as it is stored; and which rows went to the files of this group (\"files_of\"), by those of the \
     records that they were. --ledger-topic notes it in the transactions themselves: whoever is killed when, it has what is committed \
@@ -103,7 +104,7 @@ What to know:
     written the job ends with status 1; what is committed by then stands, and is said to be lacking.
   - A folder belongs to one group, all of whose instances write to it. Where the group was set back, or its offsets were \
     forgotten, so that records would come to be in two files, the job ends and says so. So it does where a topic was deleted and \
-    created anew: the topic's id is kept in DIR/_topic-NAME.json (a folder of an older version takes the id as it is when it is \
+    created anew: the topic's id is kept in DIR/_topic-NAME.json with its first file (a folder of an older version takes the id as it is when it is \
     written to next).
   - Duplicates are told, and groups are made, within an input partition: equal keys are expected in one. What is held of a \
     partition is read again from its log when it changes hands, or after a crash.

@@ -6,6 +6,7 @@ use crate::client::error::ClientError;
 use crate::wire::ErrorCode;
 use crate::wire::describe_transactions::{DescribeTransactions, DescribeTransactionsRequest};
 use crate::wire::list_transactions::{ListTransactions, ListTransactionsRequest};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 
 /// A transactional id and its transaction, by its coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +22,15 @@ pub struct TransactionKept {
 }
 
 impl Cluster {
-    /// The transactional id that has this producer id now; `None` if no coordinator keeps one. Every broker is asked, once.
+    /// The transactional id that has this producer id now; `None` if no coordinator keeps one. Every broker is asked, once, and
+    /// none is waited for once one has told.
     pub async fn transaction_of(&self, producer_id: i64) -> Result<Option<TransactionKept>, ClientError> {
         let deadline = self.deadline();
         let mut failed = None;
-        for node in self.nodes() {
-            match self.transaction_at(node, producer_id, deadline).await {
+        let asked = self.nodes().into_iter().map(|node| self.transaction_at(node, producer_id, deadline));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        while let Some(told) = asked.next().await {
+            match told {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) => failed = Some(error),

@@ -23,6 +23,8 @@ use crate::wire::{Api, ErrorCode};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How members of consumer groups call what they do.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -38,6 +40,8 @@ pub(super) struct Coordinator {
     /// How many partitions the topics had when this member came.
     pub(super) at_first: Counts,
     node: Mutex<Option<i32>>,
+    /// When the last sign of life was sent that it has taken.
+    heard: watch::Sender<Option<Instant>>,
     own: tokio::sync::Mutex<Option<(i32, Connection)>>,
 }
 
@@ -70,7 +74,18 @@ pub(super) type Told = Result<(ErrorCode, Content), ClientError>;
 
 impl Coordinator {
     pub(super) fn new(cluster: Cluster, options: GroupOptions, at_first: Counts) -> Arc<Self> {
-        Arc::new(Self { cluster, options, at_first, node: Mutex::default(), own: tokio::sync::Mutex::default() })
+        let (node, heard, own) = (Mutex::default(), watch::Sender::new(None), tokio::sync::Mutex::default());
+        Arc::new(Self { cluster, options, at_first, node, heard, own })
+    }
+
+    /// It has taken a sign of life that was sent then: until a session later it puts nobody out for silence.
+    pub(super) fn took_a_sign(&self, sent: Instant) {
+        self.heard.send_modify(|heard| *heard = (*heard).max(Some(sent)));
+    }
+
+    /// When the last one was sent that it has taken.
+    pub(super) fn hears(&self) -> watch::Receiver<Option<Instant>> {
+        self.heard.subscribe()
     }
 
     /// The broker, looked for if it is not known.

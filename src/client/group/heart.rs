@@ -62,6 +62,7 @@ async fn beat(coordinator: &Coordinator, member: &str, generation: i32, hurry: &
         pause = match coordinator.heartbeat(member, generation, deadline).await {
             Ok(ErrorCode::None) => {
                 heard = sent;
+                coordinator.took_a_sign(sent);
                 options.heartbeat_interval
             }
             Ok(code) if passes(code) && code != ErrorCode::RebalanceInProgress => {
@@ -70,6 +71,10 @@ async fn beat(coordinator: &Coordinator, member: &str, generation: i32, hurry: &
             }
             Ok(code) => {
                 heard = sent;
+                if code == ErrorCode::RebalanceInProgress {
+                    // Until this member has joined it stays in its generation.
+                    coordinator.took_a_sign(sent);
+                }
                 if out.send(Event::Beat(code)).await.is_err() {
                     return;
                 }

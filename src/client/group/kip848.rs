@@ -64,6 +64,8 @@ pub(super) struct Kip848 {
     say_owned: bool,
     next: Instant,
     heard: Instant,
+    /// When the last heartbeat was sent.
+    sent: Instant,
     asking: Option<BoxFuture<'static, Result<Beaten, ClientError>>>,
     retry: Option<Retry>,
 }
@@ -118,6 +120,7 @@ impl Kip848 {
             say_owned: true,
             next: now,
             heard: now,
+            sent: now,
             asking: None,
             retry: None,
         }
@@ -187,6 +190,7 @@ impl Kip848 {
             ..Default::default()
         };
         (self.say_all, self.say_owned) = (false, false);
+        self.sent = Instant::now();
         self.asking = Some(Box::pin(self.coordinator.clone().beat(request)));
     }
 
@@ -217,6 +221,7 @@ impl Kip848 {
             Meaning::Fenced | Meaning::Stop => return Err(self.refusal(&beaten)),
         }
         (self.heard, self.retry) = (Instant::now(), None);
+        self.coordinator.took_a_sign(self.sent);
         (self.epoch, self.interval) = (beaten.epoch, beaten.interval);
         self.next = self.heard + self.interval;
         self.publish();

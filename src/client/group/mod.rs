@@ -19,6 +19,7 @@
 //! - Dropping a member has it leave in the background; [`GroupMember::leave`] waits for that.
 
 mod assign;
+mod claim;
 mod classic;
 mod commit;
 mod coordinator;
@@ -34,6 +35,7 @@ mod subscription;
 mod waits;
 
 pub use assign::Assignor;
+pub use claim::Claim;
 pub use commit::NotCommitted;
 pub use holdings::GroupEvent;
 pub use options::{GroupOptions, GroupProtocol, Reset};
@@ -124,10 +126,20 @@ impl GroupMember {
     }
 
     /// The same as [`Self::membership`], unless one of these partitions is not this member's now.
-    pub fn membership_in<'a>(&self, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> Option<Membership> {
+    pub fn membership_in<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) -> Option<Membership> {
         let now = self.standing.borrow().clone();
-        let is_in = !now.member.is_empty() && now.generation >= 0;
-        (is_in && partitions.all(|one| now.owned.contains(one))).then(|| self.member_as(now))
+        now.holds_all(partitions).then(|| self.member_as(now))
+    }
+
+    /// That `partitions` are this member's, to be asked right before what must not be done by who has lost them.
+    pub fn claim(&self, partitions: &[TopicPartition]) -> Claim {
+        Claim {
+            coordinator: self.coordinator.clone(),
+            standing: self.standing.clone(),
+            heard: self.coordinator.hears(),
+            hurry: self.hurry.clone(),
+            partitions: partitions.into(),
+        }
     }
 
     /// Who the member is right now, for offsets that are committed in a transaction.

@@ -19,4 +19,10 @@ impl Standing {
     pub(super) fn outside() -> Self {
         Self { generation: -1, member: "".into(), owned: Arc::default() }
     }
+
+    /// Whether all of these are the member's.
+    pub(super) fn holds_all<'a>(&self, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> bool {
+        let is_in = !self.member.is_empty() && self.generation >= 0;
+        is_in && partitions.all(|one| self.owned.contains(one))
+    }
 }

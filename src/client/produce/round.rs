@@ -139,14 +139,8 @@ impl PartitionWriter {
         self.throttled_until = (!throttle.is_zero()).then(|| Instant::now() + throttle.min(self.delivery_timeout));
         let (said, words) = read_answer(self.partition(), leader.topic_id, &broker, &response)?;
         self.buffer = answer.into_buffer();
-        if let (Answer::Stored(base_offset), Some(index)) = (said, self.flight.first_awaited())
-            && base_offset >= 0
-            && let Some(held) = self.held.get_mut(index)
-        {
-            held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
-            if let Some(sent) = held.sent {
-                self.cluster.acknowledged(sent.elapsed());
-            }
+        if let (Answer::Stored(base_offset), Some(index)) = (said, self.flight.first_awaited()) {
+            self.acknowledged(index, base_offset, append_time_ms(&response));
         }
         if let Answer::Refused(code) = said {
             let what = self.show_batch(0, self.flight.next());
@@ -157,6 +151,16 @@ impl PartitionWriter {
         let certain = self.flight.answered(said).map_err(|stop| self.stop(stop, &broker, words))?;
         self.certain(certain);
         Ok(())
+    }
+
+    /// An answer says where a batch is stored; `false` where it says nothing of use.
+    fn acknowledged(&mut self, index: usize, base_offset: i64, append_time_ms: i64) -> bool {
+        let Some(held) = self.held.get_mut(index).filter(|_| base_offset >= 0) else { return false };
+        held.told = Some(Told { base_offset, append_time_ms });
+        if let Some(sent) = held.sent {
+            self.cluster.acknowledged(sent.elapsed());
+        }
+        true
     }
 
     /// The oldest batches are stored: their buffers are free.
@@ -260,10 +264,8 @@ impl PartitionWriter {
             let (Ok(answer), Some((topic_id, broker))) = (pending.await, &topic_id) else { continue };
             let Ok(response) = answer.read() else { continue };
             if let Ok((Answer::Stored(base_offset), _)) = read_answer(self.partition(), *topic_id, broker, &response)
-                && base_offset >= 0
-                && let Some(held) = self.held.get_mut(index)
+                && self.acknowledged(index, base_offset, append_time_ms(&response))
             {
-                held.told = Some(Told { base_offset, append_time_ms: append_time_ms(&response) });
                 self.flight.landed_apart(index);
             }
         }

@@ -2,7 +2,8 @@
 
 use super::super::*;
 use super::fake::{Fake, LONG};
-use super::reads::{Log, SHORT, data, hollow, is_fetch, read_all};
+use super::holes::hollow;
+use super::reads::{Log, SHORT, data, is_fetch, read_all};
 use crate::base::place::TopicPartition;
 use crate::ports::Source as _;
 use crate::wire::fetch::Fetch;

@@ -20,6 +20,9 @@ mod shared;
 // A partition, read through every sort of answer.
 mod reads;
 
+// One whose last records compaction has removed.
+mod holes;
+
 // The same at the end of a log that grows.
 mod following;
 

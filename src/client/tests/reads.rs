@@ -8,9 +8,6 @@ use crate::batch::control::{ControlType, marker};
 use crate::batch::{Batch, BatchWriter, Batches, Codec, Headers};
 use crate::ports::Source as _;
 use crate::wire::api_versions::{ApiVersion, ApiVersions};
-use crate::wire::describe_configs::{
-    DescribeConfigs, DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
-};
 use crate::wire::fetch::{AbortedTransaction, Fetch, PartitionData};
 use crate::wire::list_offsets::ListOffsets;
 use crate::wire::{ApiKey, ErrorCode};
@@ -38,12 +35,12 @@ fn data_of(base_offset: i64, count: usize, producer: i64, transactional: bool) -
 /// What the broker's log holds: whole batches, answered from the one that holds the offset, as Kafka does.
 #[derive(Clone, Default)]
 pub(super) struct Log {
-    batches: Vec<Vec<u8>>,
-    aborted: Vec<AbortedTransaction>,
-    last_stable: i64,
-    high_watermark: i64,
+    pub(super) batches: Vec<Vec<u8>>,
+    pub(super) aborted: Vec<AbortedTransaction>,
+    pub(super) last_stable: i64,
+    pub(super) high_watermark: i64,
     /// How many batches an answer holds.
-    batches_max: usize,
+    pub(super) batches_max: usize,
 }
 
 impl Log {
@@ -103,7 +100,7 @@ async fn serve(log: Log) -> Fake {
     Fake::start(move |call| is_fetch(call).then(|| log.answer(call))).await
 }
 
-async fn reader(fake: &Fake, range: Range<i64>, timeout: Duration, options: ReadOptions) -> PartitionReader {
+pub(super) async fn reader(fake: &Fake, range: Range<i64>, timeout: Duration, options: ReadOptions) -> PartitionReader {
     let cluster = Cluster::connect(&fake.bootstrap(), timeout).await.unwrap();
     cluster.reader(TopicPartition::new("t", 0), range, options)
 }
@@ -121,7 +118,7 @@ pub(super) async fn read_all(reader: &mut PartitionReader) -> Result<Vec<i64>, C
     Ok(bases)
 }
 
-async fn bases(fake: &Fake, range: Range<i64>) -> Result<Vec<i64>, ClientError> {
+pub(super) async fn bases(fake: &Fake, range: Range<i64>) -> Result<Vec<i64>, ClientError> {
     read_all(&mut reader(fake, range, LONG, ReadOptions::default()).await).await
 }
 
@@ -341,51 +338,6 @@ async fn data_that_comes_late_is_waited_for() {
     })
     .await;
     assert_eq!(bases(&fake, 0..2).await.unwrap(), [0]);
-}
-
-/// A broker whose log ends at 5 though its high watermark is 9, for a topic with that `cleanup.policy`.
-pub(super) async fn hollow(policy: &'static str) -> Fake {
-    let log = Log { high_watermark: 9, last_stable: 9, ..Log::of(vec![data(0, 5)]) };
-    Fake::start(move |call| match call.key() {
-        Some(ApiKey::Fetch) => Some(log.answer(call)),
-        Some(ApiKey::ApiVersions) => Some(call.answer::<ApiVersions>(&super::fake::versions(&[
-            super::fake::range::<ApiVersions>(),
-            super::fake::range::<crate::wire::metadata::Metadata>(),
-            super::fake::range::<Fetch>(),
-            super::fake::range::<DescribeConfigs>(),
-        ]))),
-        Some(ApiKey::DescribeConfigs) => {
-            let config = DescribeConfigsResourceResult {
-                name: "cleanup.policy".to_owned(),
-                value: Some(policy.to_owned()),
-                ..Default::default()
-            };
-            let result = DescribeConfigsResult {
-                resource_type: 2,
-                resource_name: "t".to_owned(),
-                configs: vec![config],
-                ..Default::default()
-            };
-            Some(
-                call.answer::<DescribeConfigs>(&DescribeConfigsResponse {
-                    results: vec![result],
-                    ..Default::default()
-                }),
-            )
-        }
-        _ => None,
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_compacted_log_may_end_before_the_range_and_another_may_not() {
-    let fake = hollow("compact,delete").await;
-    assert_eq!(bases(&fake, 0..9).await.unwrap(), [0]);
-    let fake = hollow("delete").await;
-    let error = read_all(&mut reader(&fake, 0..9, SHORT, ReadOptions::default()).await).await.unwrap_err();
-    assert!(matches!(&error, ClientError::Stalled(at) if at.position == 5), "{error:?}");
-    assert!(error.to_string().contains("though it should have some"), "{error}");
 }
 
 #[tokio::test]

@@ -10,10 +10,15 @@ use crate::jobs::error::JobError;
 use crate::jobs::windows::Windows;
 
 impl Work<'_> {
-    /// Begins to read each of these where it says, or before, where something has to be remembered first.
+    /// Begins to read what of these is still ours where the group stands in it, or before, where something has to be remembered
+    /// first.
     pub(super) async fn begin(&mut self, starts: Vec<Start>) -> Result<(), JobError> {
+        let starts = self.clear_files(starts).await?;
+        self.begin_at(starts).await
+    }
+
+    async fn begin_at(&mut self, starts: Vec<Start>) -> Result<(), JobError> {
         self.pin_ends(&starts).await?;
-        self.clear_files(&starts).await?;
         for start in starts {
             // The one before it first, so that its room is free.
             self.lanes.remove(&start.partition);
@@ -96,7 +101,12 @@ impl Work<'_> {
         self.commit_with_counts().await?;
         let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
         let (start, committed) = (lane.going_on_at(offset, remember_from), lane.committed);
-        self.begin(vec![start]).await?;
+        if !self.clear_files_at(&start).await? {
+            // It is another member's, and the event that says so is on its way.
+            self.lanes.remove(&partition);
+            return Ok(());
+        }
+        self.begin_at(vec![start]).await?;
         if let Some(lane) = self.lanes.get_mut(&partition) {
             // So that a jump is committed with what comes next.
             (lane.committed, lane.jumped) = (committed, lane.start != committed);

@@ -49,7 +49,7 @@ mod tests;
 
 pub use dead::HEADERS as DEAD_LETTER_HEADERS;
 pub use files::ParquetSettings;
-pub(in crate::jobs) use files::{file_of, group_of_folder, name_of_file};
+pub(in crate::jobs) use files::{file_of, name_of_file, said_by_folder};
 pub use preview::{Fate, InGroup, Preview, Seen, preview};
 pub use report::CleanReport;
 pub use tally::{GroupTally, Tally};
@@ -162,15 +162,7 @@ impl CleanSettings {
         if let Some(LedgerTo::Topic(topic)) = &self.ledger {
             written.push(("--ledger-topic", topic));
         }
-        for topic in self.rules.lookup_topics() {
-            let name = topic.name();
-            let read = self.from.iter().any(|from| from == name).then_some("--from");
-            if let Some(flag) = read.or(written.iter().find(|(_, to)| *to == name).map(|(flag, _)| *flag)) {
-                return Err(JobError::Usage(format!(
-                    "{flag} {name} is looked up in by the rules as well: what they find there has to come from elsewhere"
-                )));
-            }
-        }
+        lookups::come_from_elsewhere(&self.rules, &self.from, &written)?;
         for (index, (flag, topic)) in written.iter().enumerate() {
             if self.from.iter().any(|from| from == topic) {
                 return Err(JobError::Usage(format!(

@@ -3,7 +3,7 @@
 use super::dead::UNDECODABLE;
 use super::held::{Full, Held, Went};
 use super::insights::{Board, Counting, Kept, Recent, Shown};
-use super::lookups::{TopicReader, memory as lookup_memory};
+use super::lookups::{TopicReader, come_from_elsewhere, memory as lookup_memory};
 use super::tally::Note;
 use crate::base::place::{Place, TopicPartition};
 use crate::base::time::show_epoch_ms;
@@ -124,6 +124,7 @@ async fn look(
     memory_bytes: usize,
     cx: &JobContext,
 ) -> Result<Preview, JobError> {
+    come_from_elsewhere(rules, from, &[])?;
     let cluster = Cluster::connect(&cx.brokers, cx.timeout).await?;
     let partitions = partitions_of(&cluster, from, &[]).await?;
     let lookups = match TopicReader::find(&cluster, rules, (memory_bytes, memory_bytes), cx).await? {

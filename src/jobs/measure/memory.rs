@@ -29,7 +29,7 @@ impl Memory {
         let all = settings.memory_bytes;
         // With little memory, batches of the usual size come before groups.
         let reading = (all / 4).max((all / 2).min(PARTITION_BYTES));
-        let workers = (reading / PARTITION_BYTES).clamp(1, workers.max(1));
+        let workers = (reading / PARTITION_BYTES).clamp(1, workers.clamp(1, Runs::SHARERS_MAX));
         let read = ReadShare::of("measure", reading, 0, workers)?;
         let rows_bytes = all / 16;
         // Threads have stocks of memory of their own.

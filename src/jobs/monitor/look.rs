@@ -4,25 +4,25 @@
 //!  topics, groups ──▶ ends, starts, sizes ──▶ last stable offsets ──▶ whose transactions, how old the next records
 //! ```
 //!
-//! What is asked once for each group, record or transaction has a time when the look is over (`within`); all else is a number of
-//! questions that does not grow.
+//! What is asked once for each group, record or transaction has a time when it is over (`within`): groups in two thirds of the look,
+//! records and transactions, side by side, in the rest. All else is a number of questions that does not grow. Brokers are asked side by
+//! side, and one that leaves a question unanswered is asked nothing more of the sort in this look (`brokers.rs`).
 //!
 //! Ends are asked for before last stable offsets: whatever ends in between, a partition is taken for held back only if it is.
 
+use super::brokers::{AT_ONCE, Silence, side_by_side, within};
+use super::history::History;
 use super::snapshot::{BrokerSeen, GroupSeen, Held, Position, Seen, Snapshot, TopicSeen};
 use super::{JobError, Monitor};
 use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
-use crate::client::{ClientError, Cluster, FirstRecord, GroupListed, LogDir, OffsetAt, Producer, TopicInfo};
+use crate::client::{Cluster, FirstRecord, GroupListed, LogDir, OffsetAt, Producer, TopicInfo};
 use crate::wire::Uuid;
 use futures::StreamExt as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
-
-/// Questions about groups, or about records, that are on their way at once.
-const AT_ONCE: usize = 8;
 
 /// Reasons that are told; a cluster in trouble has the same for each of a thousand partitions.
 const PROBLEMS_MAX: usize = 20;
@@ -35,6 +35,15 @@ pub(super) type At = (Uuid, TopicPartition, i64);
 struct Problems(Vec<String>);
 
 impl Problems {
+    /// Of brokers that were asked no more.
+    fn silent(&mut self, what: &str, silences: Vec<Silence>) {
+        for Silence { node, left } in silences.into_iter().filter(|silence| silence.left > 0) {
+            let said =
+                format!("broker {node} has left a question unanswered, and was not asked about {left} more {what}");
+            self.note::<(), _>("silence", Err(said));
+        }
+    }
+
     fn note<T, E: Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -52,7 +61,8 @@ impl Problems {
 impl Monitor {
     pub(super) async fn snapshot(&mut self) -> Result<Snapshot, JobError> {
         let mut problems = Problems::default();
-        let (cluster, over) = (&self.cluster, Instant::now() + self.look_time);
+        let (cluster, began) = (&self.cluster, Instant::now());
+        let (groups_over, over) = (began + self.look_time * 2 / 3, began + self.look_time);
         let infos = cluster.topics().await?;
         let internal: HashSet<String> = infos.iter().filter(|one| one.internal).map(|one| one.name.clone()).collect();
         let infos: Vec<TopicInfo> =
@@ -69,7 +79,7 @@ impl Monitor {
         };
         let starts = cluster.offsets_as_told(&led, OffsetAt::Earliest);
         let ((ends, at, now_ms, stables), starts, sizes, (listed, groups)) =
-            tokio::join!(ends, starts, sizes, self.groups(over, &mut problems));
+            tokio::join!(ends, starts, sizes, self.groups(groups_over, &mut problems));
 
         let mut seen: HashMap<TopicPartition, Seen> = HashMap::with_capacity(led.len());
         for (((partition, end), stable), start) in led.iter().zip(ends).zip(stables).zip(starts) {
@@ -86,10 +96,12 @@ impl Monitor {
             .zip(sizes)
             .filter_map(|(node, dirs)| Some((node, problems.note(&format!("sizes at broker {node}"), dirs)?)))
             .collect();
-        let held = self.holders(over, &seen).await;
-        let ids: HashMap<&str, Uuid> = infos.iter().map(|info| (info.name.as_str(), info.topic_id)).collect();
+        let leaders = leaders(&infos);
         let groups = self.positions(groups, &seen, &internal);
-        let groups = Self::timed((&self.cluster, over), groups, &mut self.times, &seen, &ids, &mut problems).await;
+        let (held, groups) = tokio::join!(
+            Self::holders((&self.cluster, over), &self.history, &seen, &leaders),
+            Self::timed((&self.cluster, over), groups, &mut self.times, &seen, &leaders, &mut problems)
+        );
 
         let copies = copies(&sizes);
         let topics = infos.iter().map(|info| {
@@ -127,20 +139,24 @@ impl Monitor {
         over: Instant,
         problems: &mut Problems,
     ) -> (Option<Vec<String>>, Vec<(GroupSeen, BTreeMap<TopicPartition, i64>)>) {
-        let (mut listed, failed): (Vec<GroupListed>, _) = self.cluster.groups_as_told().await;
-        listed.retain(|one| self.settings.wants_group(&one.group));
-        let names = failed.is_empty().then(|| listed.iter().map(|one| one.group.clone()).collect());
+        let (mut listed, failed) = self.cluster.groups_as_told().await;
+        listed.retain(|(one, _)| self.settings.wants_group(&one.group));
+        let names = failed.is_empty().then(|| listed.iter().map(|(one, _)| one.group.clone()).collect());
         for (node, error) in failed {
             problems.note::<(), _>(&format!("groups at broker {node}"), Err(error));
         }
-        let asked = listed.into_iter().map(|one| async move {
+        let cluster = &self.cluster;
+        let ask = |node, one: GroupListed| async move {
             let (described, offsets) = tokio::join!(
-                within(over, self.cluster.group(&one.group)),
-                within(over, self.cluster.group_offsets(&one.group))
+                within(over, cluster.group_as_told(node, &one.group)),
+                within(over, cluster.group_offsets_as_told(node, &one.group))
             );
-            (one, described, offsets)
-        });
-        let answers: Vec<_> = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
+            let is_silent = [described.as_ref().err(), offsets.as_ref().err()].iter().flatten().any(|no| no.is_silence);
+            ((one, described, offsets), is_silent)
+        };
+        let (mut answers, silences) = side_by_side(listed.into_iter().map(|(one, node)| (node, one)), ask).await;
+        answers.sort_by(|(a, ..), (b, ..)| a.group.cmp(&b.group));
+        problems.silent("groups", silences);
         let mut groups = Vec::with_capacity(answers.len());
         for (listed, described, offsets) in answers {
             let about = format!("group {}", crate::base::text::visible(&listed.group));
@@ -193,26 +209,29 @@ impl Monitor {
         mut groups: Vec<GroupSeen>,
         known: &mut HashMap<At, i64>,
         seen: &HashMap<TopicPartition, Seen>,
-        ids: &HashMap<&str, Uuid>,
+        leaders: &Leaders,
         problems: &mut Problems,
     ) -> Vec<GroupSeen> {
         // Where the log does not go back to the offset, what the group will read next is at its start.
         let next = |one: &Position| -> Option<(At, i64)> {
             let end = one.end.filter(|end| one.committed < *end)?;
             let start = seen.get(&one.partition).and_then(|seen| seen.start).unwrap_or(0);
-            let id = ids.get(&*one.partition.topic)?;
+            let (id, _) = leaders.get(&one.partition)?;
             Some(((*id, one.partition.clone(), one.committed.max(start)), end))
         };
         let wanted: HashMap<At, i64> = groups.iter().flat_map(|group| &group.positions).filter_map(next).collect();
         known.retain(|at, _| wanted.contains_key(at));
-        let missing: Vec<(At, i64)> = wanted.into_iter().filter(|(at, _)| !known.contains_key(at)).collect();
-        let asked = missing.into_iter().map(|(at, end)| async move {
+        let missing = wanted.into_iter().filter(|(at, _)| !known.contains_key(at));
+        let missing: Vec<(i32, (At, i64))> = missing.filter_map(|one| Some((leaders.get(&one.0.1)?.1, one))).collect();
+        let ask = |_, (at, end): (At, i64)| async move {
             let first = within(over, cluster.first_record_in(&at.1, at.2..end)).await;
-            (at, first)
-        });
-        let mut answers = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
+            let is_silent = first.as_ref().is_err_and(|no| no.is_silence);
+            ((at, first), is_silent)
+        };
+        let (answers, silences) = side_by_side(missing, ask).await;
+        problems.silent("next records of groups", silences);
         let mut empty: HashSet<At> = HashSet::new();
-        while let Some((at, first)) = answers.next().await {
+        for (at, first) in answers {
             match problems.note("the next record of a group", first) {
                 Some(FirstRecord::Written(time)) => drop(known.insert(at, time)),
                 // That may change without the group moving: it is not remembered.
@@ -230,43 +249,53 @@ impl Monitor {
     }
 
     /// Whose transactions hold readers back, of the partitions where they did so in the look before already.
-    async fn holders(&self, over: Instant, seen: &HashMap<TopicPartition, Seen>) -> HashMap<TopicPartition, Held> {
+    async fn holders(
+        (cluster, over): (&Cluster, Instant),
+        history: &History,
+        seen: &HashMap<TopicPartition, Seen>,
+        leaders: &Leaders,
+    ) -> HashMap<TopicPartition, Held> {
         let held = seen.iter().filter_map(|(at, seen)| Some((at, seen.held_from()?.0)));
-        let held = held.filter(|(at, from)| self.history.held_from(at) == Some(*from));
-        let asked = held.map(|(at, from)| async move {
+        let held = held.filter(|(at, from)| history.held_from(at) == Some(*from));
+        let held = held.filter_map(|(at, from)| Some((leaders.get(at)?.1, (at.clone(), from))));
+        let ask = |_, (at, from): (TopicPartition, i64)| async move {
+            let asked = Instant::now();
             // A broker need not tell, nor need we be allowed to ask.
-            let producer = timeout_at(over, self.cluster.open_transaction(at, from)).await.ok()??;
-            Some((at.clone(), producer))
+            let producer = timeout_at(over, cluster.open_transaction(&at, from)).await.ok().flatten();
+            let is_silent = producer.is_none() && asked.elapsed() >= cluster.timeout() / 2;
+            (producer.map(|producer| (at, producer)), is_silent)
+        };
+        let (found, _) = side_by_side(held, ask).await;
+        let found: Vec<(TopicPartition, Producer)> = found.into_iter().flatten().collect();
+        let ids: HashSet<i64> = found.iter().map(|(_, producer)| producer.id).collect();
+        let asked = ids.into_iter().map(|id| async move {
+            let kept = within(over, cluster.transaction_of(id)).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, producer = id, "whose transaction it is is not told");
+                None
+            });
+            (id, kept.map(|kept| (kept.id, kept.began_ms)))
         });
-        let found: Vec<Option<(TopicPartition, Producer)>> =
+        let transactions: HashMap<i64, Option<(String, Option<i64>)>> =
             futures::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-        let mut transactions: HashMap<i64, Option<(String, Option<i64>)>> = HashMap::new();
-        let mut holders = HashMap::new();
-        for (at, producer) in found.into_iter().flatten() {
-            let transaction = match transactions.get(&producer.id) {
-                Some(known) => known.clone(),
-                None => {
-                    let kept = within(over, self.cluster.transaction_of(producer.id)).await.unwrap_or_else(|error| {
-                        tracing::debug!(%error, producer = producer.id, "whose transaction it is is not told");
-                        None
-                    });
-                    let kept = kept.map(|kept| (kept.id, kept.began_ms));
-                    transactions.insert(producer.id, kept.clone());
-                    kept
-                }
-            };
-            holders.insert(at, Held { producer, transaction });
-        }
-        holders
+        let holder = |(at, producer): (TopicPartition, Producer)| {
+            let transaction = transactions.get(&producer.id).cloned().flatten();
+            (at, Held { producer, transaction })
+        };
+        found.into_iter().map(holder).collect()
     }
 }
 
-/// The answer, or in words why there is none before the look is over.
-async fn within<T>(over: Instant, question: impl Future<Output = Result<T, ClientError>>) -> Result<T, String> {
-    match timeout_at(over, question).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("the look was over before that was told".to_owned()),
-    }
+/// Of each partition that has one: its topic's id, and the broker that leads it.
+type Leaders = HashMap<TopicPartition, (Uuid, i32)>;
+
+fn leaders(infos: &[TopicInfo]) -> Leaders {
+    let of = |info: &TopicInfo| {
+        let name: Arc<str> = info.name.as_str().into();
+        let led = info.partitions.iter().filter(|one| one.leader >= 0);
+        let led = led.map(|one| (TopicPartition::new(name.clone(), one.index), (info.topic_id, one.leader)));
+        led.collect::<Vec<_>>()
+    };
+    infos.iter().flat_map(of).collect()
 }
 
 fn led_partitions(info: &TopicInfo) -> impl Iterator<Item = TopicPartition> {

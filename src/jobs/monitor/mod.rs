@@ -10,14 +10,16 @@
 //! Non-obvious:
 //! - One sick broker must not blind the look: each question is asked once, and what is not answered is a gap in the view,
 //!   with the reason beside it. Only where no broker answers there is no snapshot at all.
-//! - Nor must many questions: those about each group, record and transaction are asked a few at a time, and what is not answered
-//!   within three timeouts since the look began is such a gap as well.
+//! - Nor must many questions: those about each group, record and transaction are asked a few at a time, those about groups in two of
+//!   the three timeouts that a look has, the others in the rest; what is not answered by then is such a gap as well. A broker that
+//!   leaves one of them unanswered is asked nothing more of the sort, so that it takes no time from the others.
 //! - Messages are counted by how the end of a partition moves. Transaction markers take offsets as well, so they count.
 //! - Bytes are counted by how the leader's log grows on its disk, compressed as it is. Where it shrank, where its start moved
 //!   (retention), or where another broker leads now, the growth is not known: a gap, never a negative rate.
 //! - A group's lag in seconds is the age of the record that it reads next, by that record's timestamp and this machine's clock.
 //!   One batch is fetched for that, for each position that has moved since the last look. Markers alone are no record to read.
 
+mod brokers;
 mod history;
 mod look;
 mod metrics;

@@ -144,8 +144,10 @@ async fn the_memory_that_is_named_as_needed_is_enough() {
 }
 
 #[tokio::test]
-async fn what_is_stored_behind_a_batch_that_failed_is_counted_and_in_the_ledger() {
+async fn what_is_stored_behind_a_batch_that_failed_is_counted_and_timed_and_in_the_ledger() {
     let (broker, cluster) = broker(1).await;
+    let latencies = Latencies::default();
+    let cluster = cluster.timing(&latencies);
     let path = std::env::temp_dir().join(format!("kmerge-pour-{:016x}", rand::random::<u64>()));
     // Each record is a batch.
     let settings = PourSettings { batch_bytes: 200, linger: Duration::from_secs(3600), ..Default::default() };
@@ -160,6 +162,7 @@ async fn what_is_stored_behind_a_batch_that_failed_is_counted_and_in_the_ledger(
     }
     let poured = pour.finish(&Shutdown::default()).await;
     assert_eq!((poured.counts, end(&broker, 0)), (Counts { sent: 3, acknowledged: 2, failed: 1 }, 3));
+    assert_eq!(latencies.read().up_to.last().map(|(_, count)| *count), Some(2), "also what was heard last");
     let lines = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -18,7 +18,7 @@ use crate::base::shutdown::Shutdown;
 use crate::base::text::visible;
 use crate::base::units::show_count;
 use crate::formats::parquet::{Origin, Unread, origins};
-use crate::jobs::clean::{file_of, group_of_folder, name_of_file};
+use crate::jobs::clean::{file_of, name_of_file, said_by_folder};
 use crate::jobs::error::JobError;
 use crate::jobs::minutes::Minute;
 use std::collections::{BTreeMap, HashMap};
@@ -94,14 +94,20 @@ fn show_files(count: u64) -> String {
     format!("{} file{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
-/// The group that writes the folder.
+/// The group that writes the folder, whose rows have to say where they come from.
 pub(super) fn group(folder: &Path) -> Result<String, JobError> {
-    group_of_folder(folder)?.ok_or_else(|| {
-        JobError::Refused(format!(
+    match said_by_folder(folder)? {
+        Some(says) if says.has_metadata => Ok(says.group),
+        Some(_) => Err(JobError::Refused(format!(
+            "{}: no row says which record it was, since its rules have metadata = false under [parquet]: such files cannot be \
+             compared with anything. Without that line kmerge clean --parquet writes another folder that can, in another --group",
+            folder.display()
+        ))),
+        None => Err(JobError::Refused(format!(
             "{}: there is no _schema.json: is it a folder that kmerge clean --parquet has written?",
             folder.display()
-        ))
-    })
+        ))),
+    }
 }
 
 /// What is counted.

@@ -49,7 +49,7 @@ impl Cluster {
         self.at_coordinator(group, async |node, deadline| self.group_at(node, group, deadline).await).await.outcome
     }
 
-    async fn group_at(
+    pub(super) async fn group_at(
         &self,
         node: i32,
         group: &str,

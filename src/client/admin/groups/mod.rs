@@ -10,6 +10,7 @@ mod offsets;
 pub use describe::{GroupDescribed, GroupMember};
 pub use offsets::GroupOffset;
 
+use crate::base::place::TopicPartition;
 use crate::client::cluster::{Ask, Cluster, call_error, refused};
 use crate::client::deadline::Deadline;
 use crate::client::error::ClientError;
@@ -18,6 +19,7 @@ use crate::wire::ErrorCode;
 use crate::wire::delete_groups::{DeleteGroups, DeleteGroupsRequest};
 use crate::wire::find_coordinator::key_type;
 use crate::wire::list_groups::{ListGroups, ListGroupsRequest};
+use std::collections::BTreeMap;
 
 /// A group, as its coordinator lists it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,18 +69,35 @@ impl Cluster {
         }
     }
 
-    /// The same asked once, for who looks on: the groups that the brokers tell of, and of each broker that does not, why.
-    pub async fn groups_as_told(&self) -> (Vec<GroupListed>, Vec<(i32, ClientError)>) {
+    /// The same asked once, for who looks on: the groups that the brokers tell of, each with the broker that does, and of each
+    /// broker that does not, why.
+    pub async fn groups_as_told(&self) -> (Vec<(GroupListed, i32)>, Vec<(i32, ClientError)>) {
         let deadline = self.deadline();
         let asked = self.nodes().into_iter().map(|node| async move { (node, self.groups_at(node, deadline).await) });
         let (mut groups, mut failed) = (Vec::new(), Vec::new());
         for (node, answer) in futures::future::join_all(asked).await {
             match answer {
-                Ok(some) => groups.extend(some),
+                Ok(some) => groups.extend(some.into_iter().map(|one| (one, node))),
                 Err(error) => failed.push((node, error)),
             }
         }
-        (listed_once(groups), failed)
+        groups.sort();
+        groups.dedup_by(|(a, _), (b, _)| a.group == b.group);
+        (groups, failed)
+    }
+
+    /// A group by the broker that has told of it, asked once: it is the one that keeps it, or was a moment ago.
+    pub async fn group_as_told(&self, node: i32, group: &str) -> Result<Option<GroupDescribed>, ClientError> {
+        self.group_at(node, group, self.deadline().within(self.timeout() / 2)).await
+    }
+
+    /// All offsets that it has committed, in the same way.
+    pub async fn group_offsets_as_told(
+        &self,
+        node: i32,
+        group: &str,
+    ) -> Result<BTreeMap<TopicPartition, GroupOffset>, ClientError> {
+        self.group_offsets_at(node, group, self.deadline().within(self.timeout() / 2)).await
     }
 
     async fn groups_at(&self, node: i32, deadline: Deadline) -> Result<Vec<GroupListed>, ClientError> {

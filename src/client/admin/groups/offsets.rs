@@ -38,7 +38,7 @@ impl Cluster {
         self.at_coordinator(group, ask).await.outcome
     }
 
-    async fn group_offsets_at(
+    pub(super) async fn group_offsets_at(
         &self,
         node: i32,
         group: &str,

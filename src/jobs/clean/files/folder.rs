@@ -97,10 +97,23 @@ pub(super) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Removes what of these partitions is not whole, or beyond the offset that they are gone on with at. Gives the names that are
-/// gone. Where there is more than a crash can have left, or a file from before that offset to behind it, nothing is removed.
-pub(super) fn clear(folder: &Path, starts: &[(TopicPartition, i64)]) -> Result<Vec<String>, JobError> {
-    clear_with(folder, starts, |path| fs::remove_file(path))
+/// What became of clearing a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cleared {
+    /// The names that are gone.
+    pub(super) gone: Vec<String>,
+    /// Whether the partitions were ours to the end; if not, the rest is left to whoever has them.
+    pub(super) are_ours: bool,
+}
+
+/// Removes what of these partitions is not whole, or beyond the offset that they are gone on with at. Where there is more than a
+/// crash can have left, or a file from before that offset to behind it, nothing is removed. `are_ours` is asked before each file.
+pub(super) fn clear(
+    folder: &Path,
+    starts: &[(TopicPartition, i64)],
+    are_ours: impl Fn() -> bool,
+) -> Result<Cleared, JobError> {
+    clear_with(folder, starts, are_ours, |path| fs::remove_file(path))
 }
 
 /// Who had the partition before, and is late, may still give a file its name, also while the folder is listed, so that neither
@@ -109,19 +122,32 @@ pub(super) fn clear(folder: &Path, starts: &[(TopicPartition, i64)]) -> Result<V
 fn clear_with(
     folder: &Path,
     starts: &[(TopicPartition, i64)],
+    are_ours: impl Fn() -> bool,
     mut remove: impl FnMut(&Path) -> io::Result<()>,
-) -> Result<Vec<String>, JobError> {
-    let mut gone = Vec::new();
-    for looks in 1.. {
+) -> Result<Cleared, JobError> {
+    let (mut gone, mut still_ours) = (Vec::new(), true);
+    'looks: for looks in 1.. {
         let names = list(folder)?;
         let mut left = Vec::new();
         for (of, offset) in starts {
-            left.extend(left_over(folder, &names, of, *offset)?);
+            match left_over(folder, &names, of, *offset) {
+                Ok(some) => left.extend(some),
+                Err(error) if are_ours() => return Err(error),
+                // It is an heir's that has gone on.
+                Err(_) => {
+                    still_ours = false;
+                    break 'looks;
+                }
+            }
         }
         if left.is_empty() && looks > 1 {
             break;
         }
         for name in left {
+            still_ours = are_ours();
+            if !still_ours {
+                break 'looks;
+            }
             let path = folder.join(&name);
             match remove(&path) {
                 Ok(()) => gone.push(name),
@@ -135,10 +161,11 @@ fn clear_with(
         // Else a crash could bring back what others have written again by then.
         sync(folder).map_err(|error| unwritable(folder, &error))?;
     }
-    Ok(gone)
+    Ok(Cleared { gone, are_ours: still_ours })
 }
 
-fn list(folder: &Path) -> Result<Vec<String>, JobError> {
+/// Everything that is there.
+pub(super) fn list(folder: &Path) -> Result<Vec<String>, JobError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| unwritable(folder, &error))? {
         let entry = entry.map_err(|error| unwritable(folder, &error))?;
@@ -185,6 +212,11 @@ mod tests {
         TopicPartition::new("t", partition)
     }
 
+    /// What is gone, where the partitions are ours.
+    fn cleared(folder: &Folder, starts: &[(TopicPartition, i64)]) -> Result<Vec<String>, JobError> {
+        clear(folder.path(), starts, || true).map(|cleared| cleared.gone)
+    }
+
     #[test]
     fn only_what_a_crash_has_left_of_the_partitions_that_are_taken_is_removed() {
         let folder = Folder::new();
@@ -201,13 +233,32 @@ mod tests {
         for name in gone.iter().chain(&kept) {
             folder.put(name);
         }
-        let mut cleared = clear(folder.path(), &[(of(0), 10), (of(2), 0)]).unwrap();
-        cleared.sort();
-        assert_eq!(cleared, gone);
+        let mut removed = cleared(&folder, &[(of(0), 10), (of(2), 0)]).unwrap();
+        removed.sort();
+        assert_eq!(removed, gone);
         let mut kept: Vec<&str> = kept.to_vec();
         kept.sort_unstable();
         assert_eq!(folder.names(), kept);
-        assert_eq!(clear(folder.path(), &[(of(0), 10), (of(2), 0)]).unwrap(), Vec::<String>::new());
+        assert_eq!(cleared(&folder, &[(of(0), 10), (of(2), 0)]).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nothing_is_removed_or_said_of_partitions_that_are_others_by_now() {
+        for names in [&["t-0-10-19.parquet"][..], &["t-0-0-9.parquet", "t-0-10-19.parquet", "t-0-20-29.parquet"]] {
+            let folder = Folder::new();
+            names.iter().for_each(|name| folder.put(name));
+            let cleared = clear(folder.path(), &[(of(0), 10)], || false).unwrap();
+            assert_eq!(cleared, Cleared { gone: Vec::new(), are_ours: false });
+            assert_eq!(folder.names(), names);
+        }
+        // And what is left of them is left, from the moment on where they are.
+        let folder = Folder::new();
+        let names = ["t-0-0-9.parquet", "t-1-0-9.parquet", "t-2-0-9.parquet"];
+        names.iter().for_each(|name| folder.put(name));
+        let asked = std::cell::Cell::new(0);
+        let are_ours = || asked.replace(asked.get() + 1) < 2;
+        let cleared = clear(folder.path(), &[(of(0), 0), (of(1), 0), (of(2), 0)], are_ours).unwrap();
+        assert_eq!((cleared.are_ours, cleared.gone.len(), folder.names().len()), (false, 2, 1));
     }
 
     #[test]
@@ -220,13 +271,13 @@ mod tests {
         ] {
             let folder = Folder::new();
             names.iter().chain(&["t-1-0-5.parquet"]).for_each(|name| folder.put(name));
-            let error = clear(folder.path(), &[(of(1), 0), (of(0), offset)]).unwrap_err().to_string();
+            let error = cleared(&folder, &[(of(1), 0), (of(0), offset)]).unwrap_err().to_string();
             assert!(error.contains("t partition 0") && error.contains("kmerge group reset"), "{error}");
             assert_eq!(folder.names().len(), names.len() + 1, "{error}");
         }
         let folder = Folder::new();
         folder.put("t-0-0-9.parquet");
-        assert_eq!(clear(folder.path(), &[(of(0), 10)]).unwrap(), Vec::<String>::new());
+        assert_eq!(cleared(&folder, &[(of(0), 10)]).unwrap(), Vec::<String>::new());
     }
 
     #[test]
@@ -236,13 +287,14 @@ mod tests {
             let (temporary, whole) = (".t-0-0-0123456789abcdef.tmp", format!("t-0-{offsets}.parquet"));
             folder.put(temporary);
             let late = std::cell::Cell::new(true);
-            let cleared = clear_with(folder.path(), &[(of(0), 0)], |path| {
+            let remove = |path: &Path| {
                 if late.replace(false) {
                     fs::rename(folder.path().join(temporary), folder.path().join(&whole)).unwrap();
                 }
                 fs::remove_file(path)
-            });
-            assert_eq!((cleared.unwrap(), folder.names().len()), (vec![whole], 0));
+            };
+            let cleared = clear_with(folder.path(), &[(of(0), 0)], || true, remove).unwrap();
+            assert_eq!((cleared.gone, folder.names().len()), (vec![whole], 0));
         }
     }
 

@@ -83,9 +83,17 @@ pub(super) fn wrong(path: &Path, what: &str) -> JobError {
     JobError::Refused(format!("{}: {what}. It says what the files there have in common: put it right", path.display()))
 }
 
-/// The group that writes a folder, if one does.
-pub(in crate::jobs) fn group_of_folder(folder: &Path) -> Result<Option<String>, JobError> {
-    Ok(read(folder)?.map(|kept| kept.group))
+/// What is known of the files of a folder without opening one.
+pub(in crate::jobs) struct FolderSays {
+    /// The group that writes it.
+    pub(in crate::jobs) group: String,
+    /// Whether its rows say where they come from.
+    pub(in crate::jobs) has_metadata: bool,
+}
+
+/// What a folder that is written by a group says of its files.
+pub(in crate::jobs) fn said_by_folder(folder: &Path) -> Result<Option<FolderSays>, JobError> {
+    Ok(read(folder)?.map(|kept| FolderSays { has_metadata: kept.schema.has_metadata(), group: kept.group }))
 }
 
 /// Keeps this, unless something is kept already; gives what is.

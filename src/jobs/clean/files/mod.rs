@@ -17,6 +17,12 @@
 //! - A file is renamed only once its group's coordinator has taken the offsets from us, as member and generation. From then on
 //!   nobody is told where the partition stands until the transaction is decided. Whoever then takes the partition removes our
 //!   temporary names first: should we wake up so late that the transaction was voided under us, there is nothing left to rename.
+//! - Who removes files asks where the group stands right before that, and removes only while its membership stands and the
+//!   coordinator has heard of it within the session: a process that was stopped for a while may believe that it has what others
+//!   have gone on with. What remains is a moment: to lose a file, a member would have to be stopped between that answer and the
+//!   removal, by something that stops its clock as well (a paused virtual machine), or be put out for holding up a rebalance, and
+//!   an heir to clean and commit before the next sign of life is refused. A file goes only if its records are beyond what was
+//!   committed when that was asked.
 //! - Offsets say nothing of a topic that was deleted and created anew: beside its files stands its id (`topic_ids.rs`), which is
 //!   compared before anything is removed.
 //! - What needs a disk or much time runs beside the task that cleans, which meanwhile waits for it.
@@ -38,7 +44,7 @@ mod work;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(in crate::jobs) use kept::group_of_folder;
+pub(in crate::jobs) use kept::said_by_folder;
 pub(in crate::jobs) use names::{file_of, whole as name_of_file};
 pub(super) use open::OpenFile;
 pub(super) use work::{beside, ids_of};
@@ -47,11 +53,13 @@ use crate::formats::parquet::{Codec, Column, Rows, Schema, Totals, add_name, inf
 use crate::jobs::error::JobError;
 use crate::rules::Rules;
 use crate::wire::Uuid;
+use folder::Unpublished;
 use kept::Kept;
-use std::collections::BTreeMap;
+use open::Finished;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A row group takes no more than this of what came, however much memory there is: readers have to hold it, too.
@@ -112,6 +120,8 @@ pub(super) struct Shelf {
     known: Vec<Column>,
     metadata: bool,
     schema: OnceLock<Arc<Schema>>,
+    /// The topics' ids, as they were compared last.
+    topics: Mutex<BTreeMap<String, Uuid>>,
     /// What rows are noted as in the ledger, where one is kept: files of the group.
     noted_as: OnceLock<Arc<str>>,
 }
@@ -169,13 +179,27 @@ impl Shelf {
             known,
             metadata,
             schema,
+            topics: Mutex::default(),
             noted_as: OnceLock::new(),
         }))
     }
 
     /// Refuses topics that are others than those whose files are there.
     pub(super) fn is_of_topics(&self, topics: &[(String, Uuid)]) -> Result<(), JobError> {
-        topic_ids::check(&self.folder, topics)
+        topic_ids::check(&self.folder, topics)?;
+        let mut known = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(topics.iter().cloned());
+        Ok(())
+    }
+
+    /// Keeps the ids of the topics that are about to have files, and gives these their names.
+    fn publish(&self, finished: Vec<Finished>) -> Result<Written, Unpublished> {
+        let topics: BTreeSet<&Arc<str>> = finished.iter().map(|one| &one.topic).collect();
+        for topic in topics {
+            let known = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(&**topic).copied();
+            topic_ids::keep(&self.folder, topic, known.unwrap_or(Uuid::ZERO)).map_err(Unpublished::Job)?;
+        }
+        folder::publish(&self.folder, finished)
     }
 
     /// The columns. Where nobody has said them, these rows do, unless another instance was faster: then what that one has kept

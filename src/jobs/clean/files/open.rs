@@ -36,6 +36,8 @@ struct Begun {
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(super) temporary: Temporary,
+    /// The topic that it is of.
+    pub(super) topic: Arc<str>,
     pub(super) name: String,
     pub(super) totals: Totals,
     /// Its rows by minute, where a ledger is kept.
@@ -123,7 +125,7 @@ impl OpenFile {
         match file.finish(|file| file.sync_all()) {
             Ok(totals) => {
                 let (name, noted) = (names::whole(&self.of, &(first..=last)), std::mem::take(&mut self.noted));
-                Ok(Some(Finished { temporary, name, totals, noted }))
+                Ok(Some(Finished { temporary, topic: self.of.topic.clone(), name, totals, noted }))
             }
             Err(fault) => Err(self.fault(&temporary, fault)),
         }

@@ -119,8 +119,8 @@ fn who_was_too_slow_finds_nothing_to_rename_once_another_has_taken_the_partition
     let folder = Folder::new();
     let shelf = shelf(&folder);
     let slow = finished(&shelf, 0, 0..5);
-    let cleared = folder::clear(folder.path(), &[(TopicPartition::new("t", 0), 0)]).unwrap();
-    assert_eq!(cleared.len(), 1);
+    let cleared = folder::clear(folder.path(), &[(TopicPartition::new("t", 0), 0)], || true).unwrap();
+    assert_eq!(cleared.gone.len(), 1);
     let heir = finished(&shelf, 0, 0..7);
     folder::publish(folder.path(), vec![heir]).unwrap();
     assert!(matches!(folder::publish(folder.path(), vec![slow]), Err(Unpublished::Gone)));
@@ -132,11 +132,11 @@ fn who_was_too_slow_for_one_partition_leaves_others_to_whoever_takes_them() {
     let folder = Folder::new();
     let shelf = shelf(&folder);
     let slow = vec![finished(&shelf, 0, 0..5), finished(&shelf, 1, 0..5)];
-    folder::clear(folder.path(), &[(TopicPartition::new("t", 1), 0)]).unwrap();
+    folder::clear(folder.path(), &[(TopicPartition::new("t", 1), 0)], || true).unwrap();
     assert!(matches!(folder::publish(folder.path(), slow), Err(Unpublished::Gone)));
     // A name that is given may be an heir's by now.
     assert_eq!(folder.names(), ["_schema.json", "t-0-0-4.parquet"]);
-    folder::clear(folder.path(), &[(TopicPartition::new("t", 0), 0)]).unwrap();
+    folder::clear(folder.path(), &[(TopicPartition::new("t", 0), 0)], || true).unwrap();
     assert_eq!(folder.names(), ["_schema.json"]);
 }
 

@@ -1,9 +1,10 @@
 //! What a cleaner does with files: begins them on a clear folder, writes them as memory says, ends them with the transaction.
 
-use super::folder::{self, Unpublished};
+use super::folder::{self, Cleared, Unpublished};
 use super::open::Finished;
 use super::{OpenFile, Written};
-use crate::client::group::Start;
+use crate::base::place::TopicPartition;
+use crate::client::group::{NotCommitted, Start};
 use crate::client::{ClientError, Cluster};
 use crate::jobs::clean::tally::Tally;
 use crate::jobs::clean::work::{Halt, Work};
@@ -18,21 +19,84 @@ use tokio::time::{Instant, sleep};
 const NOT_KNOWN_YET: Duration = Duration::from_millis(100);
 
 impl Work<'_> {
-    /// Removes what a crash or a doubt has left of partitions that are ours now.
-    pub(in crate::jobs::clean) async fn clear_files(&self, starts: &[Start]) -> Result<(), JobError> {
-        let Some(shelf) = self.looked.files.clone().filter(|_| !starts.is_empty()) else { return Ok(()) };
+    /// Removes what a crash or a doubt has left of partitions that are ours. Gives those that still are, each with where the group
+    /// stands in it now: since that was told last, others may have had it.
+    pub(in crate::jobs::clean) async fn clear_files(&self, starts: Vec<Start>) -> Result<Vec<Start>, JobError> {
+        if self.looked.files.is_none() {
+            return Ok(starts);
+        }
+        let mut wanted: Vec<TopicPartition> = starts.into_iter().map(|start| start.partition).collect();
+        loop {
+            // Of the others an event says so, which is on its way.
+            wanted.retain(|one| self.member.membership_in(std::iter::once(one)).is_some());
+            if wanted.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (mut claim, mut lost) = (self.member.claim(&wanted), self.member.claim(&wanted));
+            let asked = async {
+                match claim.settled().await {
+                    true => self.member.starts(wanted.clone()).await.map(Some),
+                    false => Ok(None),
+                }
+            };
+            let asked = tokio::select! {
+                biased;
+                signal = self.cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+                () = lost.lost() => continue,
+                asked = asked => asked,
+            };
+            match asked {
+                Ok(Some(starts)) if self.clear_files_behind(&starts).await? => return Ok(starts),
+                Ok(Some(_)) => {}
+                // It is a member no more.
+                Ok(None) if self.member.membership_in(wanted.iter()).is_some() => return Ok(Vec::new()),
+                Ok(None) => {}
+                Err(NotCommitted::Lost(one)) => wanted.retain(|wanted| *wanted != one),
+                Err(NotCommitted::Failed(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The same where it is known where it is gone on; `false` where the partition is not ours any more.
+    pub(in crate::jobs::clean) async fn clear_files_at(&self, start: &Start) -> Result<bool, JobError> {
+        let mut claim = self.member.claim(std::slice::from_ref(&start.partition));
+        while self.looked.files.is_some() {
+            let is_ours = tokio::select! {
+                biased;
+                signal = self.cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+                is_ours = claim.settled() => is_ours,
+            };
+            if !is_ours {
+                return Ok(false);
+            }
+            if self.clear_files_behind(std::slice::from_ref(start)).await? {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes what lies behind these; `false` where it is not certain any more that they are ours.
+    async fn clear_files_behind(&self, starts: &[Start]) -> Result<bool, JobError> {
+        let Some(shelf) = self.looked.files.clone().filter(|_| !starts.is_empty()) else { return Ok(true) };
         let starts: Vec<_> = starts.iter().map(|start| (start.partition.clone(), start.offset)).collect();
-        let topics: BTreeSet<&str> = starts.iter().map(|(partition, _)| &*partition.topic).collect();
-        let topics = ids_of(&self.cluster, topics, self.cx.timeout).await?;
-        let gone = beside(move || {
+        let partitions: Vec<_> = starts.iter().map(|(partition, _)| partition.clone()).collect();
+        let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let topics = tokio::select! {
+            biased;
+            signal = self.cx.shutdown.wait() => return Err(JobError::Interrupted(signal)),
+            topics = ids_of(&self.cluster, topics, self.cx.timeout) => topics?,
+        };
+        let claim = self.member.claim(&partitions);
+        let cleared = beside(move || {
             shelf.is_of_topics(&topics)?;
-            folder::clear(&shelf.folder, &starts)
+            folder::clear(&shelf.folder, &starts, || claim.holds())
         });
-        let gone = gone.await?;
+        let Cleared { gone, are_ours } = cleared.await?;
         if !gone.is_empty() {
             tracing::info!(files = gone.join(", "), "removed: their records are not committed, and are written again");
         }
-        Ok(())
+        Ok(are_ours)
     }
 
     /// The file that a partition begins with.
@@ -95,7 +159,7 @@ impl Work<'_> {
         let Some(shelf) = self.looked.files.clone().filter(|_| !finished.is_empty()) else {
             return Ok(Written::default());
         };
-        let published = beside(move || Ok(folder::publish(&shelf.folder, finished))).await?;
+        let published = beside(move || Ok(shelf.publish(finished))).await?;
         published.map_err(|error| match error {
             Unpublished::Gone => Halt::Doubt(self.not_ours()),
             Unpublished::Job(error) => Halt::Job(error),

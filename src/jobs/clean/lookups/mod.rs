@@ -21,6 +21,8 @@
 
 mod reader;
 
+mod held;
+
 mod told;
 
 #[cfg(test)]
@@ -75,6 +77,20 @@ impl Drop for Following {
 /// What of `memory` is for lookups.
 pub(super) fn memory(rules: &Rules, memory: usize) -> usize {
     if rules.lookup_topics().is_empty() { 0 } else { memory / 2 }
+}
+
+/// Refuses rules that look up in a topic that is read or, by one of these flags, written.
+pub(super) fn come_from_elsewhere(rules: &Rules, from: &[String], written: &[(&str, &str)]) -> Result<(), JobError> {
+    for topic in rules.lookup_topics() {
+        let name = topic.name();
+        let read = from.iter().any(|from| from == name).then_some("--from");
+        if let Some(flag) = read.or(written.iter().find(|(_, to)| *to == name).map(|(flag, _)| *flag)) {
+            return Err(JobError::Usage(format!(
+                "{flag} {name} is looked up in by the rules as well: what they find there has to come from elsewhere"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Work<'_> {

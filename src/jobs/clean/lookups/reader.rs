@@ -1,12 +1,14 @@
 //! Reads the topics that rules look up in, partition after partition, again and again.
 //!
 //! Non-obvious:
-//! - Up to the last stable offset: what a transaction holds open comes once it has ended, and nobody waits for that.
+//! - Up to the last stable offset: what a transaction holds open comes once it has ended, and nobody waits for that (`held.rs`
+//!   says so where it takes long).
 //! - A topic of that name with another id is another topic, whatever its offsets are: what is in the table is not in it. So is a log
 //!   that an unclean election has cut, also where it has grown again since: each reader goes on as the one before it.
 //! - What retention deletes stays in the table, and is not there after a restart; so a topic that is not compacted is warned of.
 
 use super::Looking;
+use super::held::{HeldBack, Told};
 use super::memory;
 use crate::base::place::TopicPartition;
 use crate::base::text::visible;
@@ -49,6 +51,7 @@ pub(in crate::jobs::clean) struct TopicReader {
     pub(super) patience: Duration,
     /// Since when partitions have ended before what was read of them.
     cut: BTreeMap<TopicPartition, Instant>,
+    pub(super) held: HeldBack,
 }
 
 /// A topic, and how far its partitions are read.
@@ -115,6 +118,7 @@ impl TopicReader {
             is_following: false,
             patience: cluster.timeout(),
             cut: BTreeMap::new(),
+            held: HeldBack::new(),
         }))
     }
 
@@ -251,10 +255,13 @@ impl TopicReader {
     /// Begins a round: what has come to each partition since the last one.
     async fn look(&mut self) -> Result<(), JobError> {
         (self.offsets_total, self.offsets_read) = (0, 0);
-        let mut todo = Vec::new();
+        let (mut todo, looks_at_held) = (Vec::new(), self.held.is_due());
         for index in 0..self.topics.len() {
             if let Some((name, count)) = self.is_there(index).await? {
-                self.look_at(index, &name, count, &mut todo).await?;
+                let stable = self.look_at(index, &name, count, &mut todo).await?;
+                if looks_at_held {
+                    self.held.look(&self.cluster, &stable).await.iter().for_each(Told::warn);
+                }
             }
         }
         let offsets = todo.iter().map(|(_, _, range)| range.end.saturating_sub(range.start).max(0).unsigned_abs());
@@ -288,14 +295,15 @@ impl TopicReader {
         }
     }
 
+    /// What has come to a topic's partitions; gives where the committed data of each ends.
     async fn look_at(
         &mut self,
         index: usize,
         name: &Arc<str>,
         count: usize,
         todo: &mut Vec<(usize, TopicPartition, Range<i64>)>,
-    ) -> Result<(), JobError> {
-        let Some(topic) = self.topics.get_mut(index) else { return Ok(()) };
+    ) -> Result<Vec<(TopicPartition, i64)>, JobError> {
+        let Some(topic) = self.topics.get_mut(index) else { return Ok(Vec::new()) };
         let known = topic.places.len();
         let partitions: Vec<TopicPartition> = (0..i32::try_from(count.max(known)).unwrap_or(i32::MAX))
             .map(|partition| TopicPartition::new(name.clone(), partition))
@@ -305,6 +313,7 @@ impl TopicReader {
             topic.places.extend(earliest.into_iter().map(|next| Place { next, mark: None }));
         }
         let ends = self.cluster.offsets(&partitions, OffsetAt::LastStable).await?;
+        let stable: Vec<_> = partitions.iter().cloned().zip(ends.iter().copied()).collect();
         for ((partition, &Place { next, .. }), end) in partitions.into_iter().zip(&topic.places).zip(ends) {
             if end < next {
                 let since = *self.cut.entry(partition.clone()).or_insert_with(Instant::now);
@@ -321,7 +330,7 @@ impl TopicReader {
                 todo.push((index, partition, next..end));
             }
         }
-        Ok(())
+        Ok(stable)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The reader alone: whatever becomes of a topic that is looked up in, the table has what is committed there, or it is said why not.
 
 use super::TopicReader;
+use super::held::HeldBack;
 use crate::base::kind::Kind;
 use crate::base::place::TopicPartition;
 use crate::base::shutdown::Shutdown;
 use crate::batch::{BatchWriter, Codec, Headers};
-use crate::broker::{Broker, BrokerConfig};
+use crate::broker::{Broker, BrokerConfig, Fault, Rule};
 use crate::client::{ClientError, Cluster, WriteOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
@@ -13,6 +14,7 @@ use crate::observe::progress::Progress;
 use crate::ports::Outgoing;
 use crate::rules::lookup::Lookups;
 use crate::rules::{Cleaner, Incoming, Rules, Verdict};
+use crate::wire::ApiKey;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,16 +142,50 @@ async fn what_is_not_committed_is_not_there_and_nobody_waits_for_it() {
     };
     pen.append(&at, outgoing("void")).await.map_err(|trouble| trouble.into_error()).unwrap();
     pen.flush().await.map_err(|trouble| trouble.into_error()).unwrap();
-    let (mut lookups, reader) = tokio::time::timeout(LONG, users.loaded()).await.expect("nobody waits");
-    assert_eq!(users.name(&lookups, "a"), "first");
+    let (mut lookups, mut reader) = tokio::time::timeout(LONG, users.loaded()).await.expect("nobody waits");
+    assert_eq!((users.name(&lookups, "a"), reader.held.told()), ("first".to_owned(), 0));
+    // What takes longer than nothing is said.
+    reader.held.long = Duration::ZERO;
+    users.put(0, &[(Some("b"), None)]);
+    let held = users.broker.faults().add(Rule::on(ApiKey::DescribeProducers).always(), Fault::Throttle(0));
+    let follows = tokio::spawn(reader.follow());
+    tokio::time::timeout(LONG, held.hit()).await.expect("it is asked whose it is");
     let mut producer = pen.into_producer().await;
     producer.resolve().await.map_err(|trouble| trouble.into_error()).unwrap();
     let mut pen = producer.spread(options);
     pen.append(&at, outgoing("second")).await.map_err(|trouble| trouble.into_error()).unwrap();
     pen.flush().await.map_err(|trouble| trouble.into_error()).unwrap();
     pen.commit().await.map_err(|trouble| trouble.into_error()).unwrap();
+    let (mut reader, news) = tokio::time::timeout(LONG, follows).await.expect("news come").unwrap();
+    news.unwrap();
+    reader.pass(&mut lookups).unwrap();
     let _reader = until(&users, &mut lookups, reader, "a", "second").await;
-    assert_eq!(lookups.tables()[0].records(), 2, "what was voided never came");
+    assert_eq!(lookups.tables()[0].records(), 3, "what was voided never came");
+}
+
+#[tokio::test]
+async fn who_holds_news_back_for_long_is_told_once_and_who_does_not_is_not() {
+    let users = Users::new(2).await;
+    let producer = users.cluster.transactional("holder", LONG).await.map_err(|trouble| trouble.into_error()).unwrap();
+    let mut pen = producer.spread(WriteOptions { beside_others: true, ..WriteOptions::default() });
+    let bytes = batch(&[(Some("a"), Some("{}"))]);
+    let batch = Outgoing { len: bytes.len(), bytes, records: 1 };
+    let at = TopicPartition::new("users", 1);
+    pen.append(&at, batch).await.map_err(|trouble| trouble.into_error()).unwrap();
+    pen.flush().await.map_err(|trouble| trouble.into_error()).unwrap();
+    users.put(1, &[(Some("b"), None); 3]);
+    let stable = [(TopicPartition::new("users", 0), 0), (at.clone(), 0)];
+    let mut held = HeldBack::new();
+    assert!(held.look(&users.cluster, &stable).await.is_empty(), "not for long");
+    held.long = Duration::ZERO;
+    let told = held.look(&users.cluster, &stable).await;
+    assert_eq!(told.iter().map(|one| (&one.partition, one.from, one.behind)).collect::<Vec<_>>(), [(&at, 0, 4)]);
+    assert!(told[0].producer.as_ref().is_some_and(|producer| producer.since == 0), "{told:?}");
+    assert!(held.look(&users.cluster, &stable).await.is_empty(), "not again");
+    // The next transaction is another one.
+    let next = [(at.clone(), 3)];
+    assert_eq!(held.look(&users.cluster, &next).await.len(), 1);
+    assert!(held.look(&users.cluster, &[(at, 4)]).await.is_empty() && held.told() == 0);
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use super::super::files::tests::Folder;
 use super::world::{LONG, PARTITIONS, RECORDS, World};
 use crate::base::kind::Kind;
 use crate::base::shutdown::Signal;
-use crate::broker::{Fault, Rule};
+use crate::broker::{BrokerConfig, Fault, GroupConfig, Rule};
 use crate::client::Cluster;
 use crate::formats::parquet::Codec;
 use crate::formats::parquet::testing::rows_of;
-use crate::wire::ApiKey;
+use crate::wire::{ApiKey, ErrorCode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -259,4 +259,49 @@ async fn files_end_with_their_transaction_and_not_where_insights_are_told() {
     assert_eq!(ended.unwrap_err().kind(), Kind::Interrupted(Signal::Terminate));
     assert!(report.tally().read > u64::try_from(PARTITIONS).unwrap() * u64::from(RECORDS.unsigned_abs()));
     assert_eq!(report.to_json()["parquet"]["files"], PARTITIONS);
+}
+
+#[tokio::test]
+async fn a_member_that_was_suspended_removes_no_file_of_who_has_gone_on_meanwhile() {
+    let session = Duration::from_secs(2);
+    let groups = GroupConfig { session_timeout_min: session, ..GroupConfig::default() };
+    let mut job = Job::of(World::on(BrokerConfig { groups, ..BrokerConfig::default() }).await, false);
+    job.world.start().ended().await.1.unwrap();
+    job.more(RECORDS);
+    // It is told where the group stands, in its last answer of three, and is suspended before it has acted on it.
+    let faults = job.world.broker.faults();
+    let first = faults.add(Rule::on(ApiKey::OffsetFetch), Fault::Hold);
+    let mut settings = job.world.settings.clone();
+    settings.group.session_timeout = session;
+    let run = job.world.start_as(&settings);
+    tokio::time::timeout(LONG, first.hit()).await.expect("it asks where the group stands");
+    let told = faults.add(Rule::on(ApiKey::ListOffsets).partition("in", 0).after(1), Fault::HoldAnswer);
+    faults.remove(&first);
+    tokio::time::timeout(LONG, told.hit()).await.expect("it asks where partitions end");
+    let frozen = run.freeze().await;
+    faults.remove(&told);
+    // Once its session has ended somebody else has all partitions, with one file of each.
+    settings.group.instance = Some("heir".to_owned());
+    let parquet = settings.parquet.as_mut().unwrap();
+    (parquet.interval, settings.transaction_timeout) = (Duration::from_secs(60), Duration::from_secs(600));
+    job.world.start_as(&settings).ended().await.1.unwrap();
+    job.is_whole("by the heir").await;
+    drop(frozen);
+    run.ended().await.1.unwrap();
+    job.is_whole("by both").await;
+}
+
+#[tokio::test]
+async fn a_signal_is_heard_while_a_broker_does_not_know_the_topic_whose_files_are_looked_at() {
+    let job = Job::new(false).await;
+    let faults = job.world.broker.faults();
+    let begins = faults.add(Rule::on(ApiKey::OffsetFetch), Fault::Hold);
+    let run = job.world.start_until(&begins).await;
+    let unknown = Fault::Error(ErrorCode::UnknownTopicOrPartition);
+    let unknown = faults.add(Rule::on(ApiKey::Metadata).always(), unknown);
+    begins.release();
+    tokio::time::timeout(LONG, unknown.hit_times(3)).await.expect("it is asked for again");
+    run.shutdown.request(Signal::Terminate);
+    let error = run.ended().await.1.unwrap_err();
+    assert_eq!(error.kind(), Kind::Interrupted(Signal::Terminate), "{error}");
 }

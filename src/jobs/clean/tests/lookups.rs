@@ -154,6 +154,29 @@ async fn who_follows_gives_later_records_what_has_come_to_the_other_topic_since(
 }
 
 #[tokio::test]
+async fn commits_go_on_while_a_broker_holds_back_what_is_new_in_the_other_topic() {
+    let mut world = World::new().await;
+    looking(&mut world);
+    // Who waits for what is held waits longer than anybody looks for commits.
+    (world.settings.exit, world.timeout) = (false, LONG * 10);
+    let run = world.start();
+    world.counted("at first").await;
+    let held = world.broker.faults().add(Rule::on(ApiKey::Fetch).partition("users", 0).always(), Fault::Hold);
+    put(&world, "12", Some(r#"{"name":"later"}"#));
+    tokio::time::timeout(LONG, held.hit()).await.expect("the news are asked for");
+    for _ in 0..3 {
+        world.more(26);
+        world.counted("while it is held").await;
+    }
+    assert!(!run.is_over());
+    world.broker.faults().remove(&held);
+    run.shutdown.request(Signal::Terminate);
+    let (report, ended) = run.ended().await;
+    assert_eq!(ended.unwrap_err().kind(), Kind::Interrupted(Signal::Terminate));
+    assert_eq!(report.tally().read, world.tally.read);
+}
+
+#[tokio::test]
 async fn a_topic_that_is_missing_or_read_or_written_is_refused_before_anything_is_made() {
     for (topic, kind) in [("nowhere", Kind::Failed), ("in", Kind::Usage), ("out", Kind::Usage), ("dead", Kind::Usage)] {
         let mut world = World::new().await;
@@ -168,6 +191,11 @@ async fn a_topic_that_is_missing_or_read_or_written_is_refused_before_anything_i
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(topic), "{error}");
         assert!(!report.has_begun());
+        // A dry run writes nothing, and reads the same.
+        if topic == "in" || topic == "nowhere" {
+            let dry = preview(&["in".to_owned()], &world.settings.rules, 5, 16 << 20, &world.context()).await;
+            assert_eq!(dry.unwrap_err().to_string(), error.to_string());
+        }
         let cluster = crate::client::Cluster::connect(&world.broker.addresses(), LONG).await.unwrap();
         assert!(cluster.topics().await.unwrap().iter().all(|topic| topic.name != "made"));
     }

@@ -19,7 +19,7 @@ use crate::rules::Rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 pub(super) const PARTITIONS: i32 = 3;
 pub(super) const OUTPUTS: usize = 4;
@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) tally: Tally,
     /// Whether partitions are added to a transaction by requests of their own.
     pub(super) is_explicit: bool,
+    /// How long the job waits for answers.
+    pub(super) timeout: Duration,
     /// Records of each input partition so far.
     records: [i32; PARTITIONS as usize],
     /// Within which a record with the id of one before is a duplicate, if duplicates are told.
@@ -67,9 +69,19 @@ pub(super) struct World {
     groups: bool,
 }
 
+/// What can be done to a run from outside.
+enum Order {
+    Kill,
+    /// It stops on the spot, says so, and stands still until it is told to go on.
+    Freeze(oneshot::Sender<()>, std::sync::mpsc::Receiver<()>),
+}
+
+/// A run that stands still, as a process that was suspended; it goes on when this is dropped.
+pub(super) struct Frozen(#[expect(dead_code, reason = "held until it is dropped")] std::sync::mpsc::Sender<()>);
+
 /// A run of the job on a thread of its own.
 pub(super) struct Run {
-    kill: oneshot::Sender<()>,
+    orders: mpsc::UnboundedSender<Order>,
     pub(super) shutdown: Shutdown,
     thread: std::thread::JoinHandle<Option<(CleanReport, Result<(), JobError>)>>,
 }
@@ -77,9 +89,17 @@ pub(super) struct Run {
 impl Run {
     /// Drops everything it does, and waits until it is gone.
     pub(super) async fn kill(self) {
-        let _ = self.kill.send(());
+        let _ = self.orders.send(Order::Kill);
         let thread = self.thread;
         tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
+    }
+
+    /// Stops everything it does, its heartbeats as well, and waits until it stands still.
+    pub(super) async fn freeze(&self) -> Frozen {
+        let ((stands, stood), (thaw, until)) = (oneshot::channel(), std::sync::mpsc::channel());
+        assert!(self.orders.send(Order::Freeze(stands, until)).is_ok(), "it runs");
+        stood.await.expect("it stops");
+        Frozen(thaw)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -88,9 +108,9 @@ impl Run {
 
     /// Waits until it has ended by itself.
     pub(super) async fn ended(self) -> (CleanReport, Result<(), JobError>) {
-        let Self { kill, thread, .. } = self;
+        let Self { orders, thread, .. } = self;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await.unwrap().unwrap();
-        drop(kill);
+        drop(orders);
         ended.expect("nobody has killed it")
     }
 }
@@ -124,7 +144,7 @@ impl World {
         worlds
     }
 
-    async fn on(config: BrokerConfig) -> Self {
+    pub(super) async fn on(config: BrokerConfig) -> Self {
         Self::of(config, None).await
     }
 
@@ -162,9 +182,9 @@ impl World {
         };
         let (oracle, tally) = (Seen::new(), Tally::default());
         let (records, ids) = ([0; PARTITIONS as usize], BTreeMap::new());
-        let (went, kept, groups) = (BTreeMap::new(), BTreeMap::new(), false);
+        let (went, kept, groups, timeout) = (BTreeMap::new(), BTreeMap::new(), false, Duration::from_secs(20));
         let mut world =
-            Self { broker, settings, oracle, kept, tally, is_explicit, records, window_ms, ids, went, groups };
+            Self { broker, settings, oracle, kept, tally, is_explicit, timeout, records, window_ms, ids, went, groups };
         world.more(RECORDS);
         world
     }
@@ -254,7 +274,7 @@ impl World {
         JobContext {
             brokers: self.broker.addresses(),
             brokers_in_environment: false,
-            timeout: Duration::from_secs(20),
+            timeout: self.timeout,
             shutdown: Shutdown::default(),
             progress: Progress::default(),
             phases: Default::default(),
@@ -268,19 +288,29 @@ impl World {
 
     pub(super) fn start_as(&self, settings: &CleanSettings) -> Run {
         let (settings, cx) = (settings.clone(), self.context());
-        let (kill, killed) = oneshot::channel();
+        let (orders, mut ordered) = mpsc::unbounded_channel();
         let shutdown = cx.shutdown.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    _ = killed => None,
-                    ended = run(&settings, &cx) => Some(ended),
+                let mut running = std::pin::pin!(run(&settings, &cx));
+                loop {
+                    tokio::select! {
+                        biased;
+                        order = ordered.recv() => match order {
+                            Some(Order::Freeze(stands, until)) => {
+                                let _ = stands.send(());
+                                // Nothing else runs on this thread meanwhile.
+                                let _ = until.recv();
+                            }
+                            Some(Order::Kill) | None => return None,
+                        },
+                        ended = &mut running => return Some(ended),
+                    }
                 }
             })
         });
-        Run { kill, shutdown, thread }
+        Run { orders, shutdown, thread }
     }
 
     /// Starts the job and waits until a rule has struck, or it is over.
