@@ -252,7 +252,7 @@ impl Fetched {
                 let damages = |fault: &Fault| matches!(fault, Fault::Corrupt | Fault::Truncate);
                 let damage: Vec<&Fault> = call.struck_with(place).filter(|fault| damages(fault)).collect();
                 let are_small = blocks.len() > 1 && partition.read.slice.bytes / blocks.len() < PIECE_BYTES_MIN;
-                if blocks.is_empty() || !(are_small || !damage.is_empty()) {
+                if blocks.is_empty() || (!are_small && damage.is_empty()) {
                     continue;
                 }
                 let mut joined = Vec::with_capacity(partition.read.slice.bytes);
