@@ -26,6 +26,8 @@ mod batches;
 
 mod record;
 
+mod passing;
+
 mod reader;
 
 // The way back.
@@ -53,6 +55,7 @@ pub use codec::Codec;
 pub use error::BatchError;
 pub use header::{BatchHeader, HEADER_BYTES, TimestampType};
 pub use headers::HeadersBuf;
+pub use passing::{Passed, Unseen};
 pub use patch::BatchMut;
 pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};

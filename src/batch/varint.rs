@@ -64,7 +64,7 @@ fn take_short(bytes: &mut &[u8]) -> Option<u32> {
     }
 }
 
-/// The number at the front of a little-endian `word`, and how many bytes it takes, if those are no more than `MOST`, one to three.
+/// The number at the front of a little-endian `word`, and how many bytes it takes, if those are no more than `MOST`, one to five.
 #[inline(always)]
 pub(super) fn in_word<const MOST: usize>(word: u64) -> Option<(i64, usize)> {
     let (raw, bytes) = if word & 0x80 == 0 {
@@ -73,6 +73,11 @@ pub(super) fn in_word<const MOST: usize>(word: u64) -> Option<(i64, usize)> {
         (word & 0x7f | (word >> 1) & 0x3f80, 2)
     } else if MOST >= 3 && word & 0x80_0000 == 0 {
         (word & 0x7f | (word >> 1) & 0x3f80 | (word >> 2) & 0x1f_c000, 3)
+    } else if MOST >= 4 && word & 0x8000_0000 == 0 {
+        (word & 0x7f | (word >> 1) & 0x3f80 | (word >> 2) & 0x1f_c000 | (word >> 3) & 0xfe0_0000, 4)
+    } else if MOST >= 5 && word & 0x80_0000_0000 == 0 {
+        let four = word & 0x7f | (word >> 1) & 0x3f80 | (word >> 2) & 0x1f_c000 | (word >> 3) & 0xfe0_0000;
+        (four | (word >> 4) & 0x7_f000_0000, 5)
     } else {
         return None;
     };

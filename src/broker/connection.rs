@@ -4,14 +4,16 @@
 //! One task per connection; its buffers are reused and given back after a large frame. A frame's stated length is a claim:
 //! room is made as its bytes arrive.
 
+use super::answer::Answer;
 use super::api::{self, Outcome};
 use super::cluster::Cluster;
+use super::received::make_room;
 use super::throttle::Throttle;
 use crate::wire::frame;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,8 +24,9 @@ pub(crate) const FRAME_BYTES_MAX: usize = 100 << 20;
 /// What a connection keeps of its buffers between requests.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
-/// What is made room for on a frame's word alone.
-const FRAME_BYTES_TRUSTED: usize = 1 << 20;
+/// What is made room for on a frame's word alone: a batch as large as topics take if they are not told otherwise, and its
+/// request.
+const FRAME_BYTES_TRUSTED: usize = (1 << 20) + (4 << 10);
 
 /// How long accepting pauses when the system has no more sockets to give.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -67,18 +70,18 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, cluster: Arc<Cluster>, n
 
 async fn converse(stream: &mut TcpStream, cluster: &Arc<Cluster>, node: i32) -> io::Result<()> {
     let mut request = Vec::new();
-    let mut answer = Vec::new();
+    let mut answer = Answer::default();
     let mut throttle = None;
     while read_frame(stream, &mut request).await? {
-        answer.clear();
-        match api::answer(cluster, node, Some(stream), &request, &mut answer, &mut throttle).await {
-            Ok(Outcome::Answer) => stream.write_all(&answer).await?,
+        match api::answer(cluster, node, Some(stream), &mut request, &mut answer, &mut throttle).await {
+            Ok(Outcome::Answer) => answer.send(stream).await?,
             Ok(Outcome::Silence) => {}
             Ok(Outcome::Close) => return Ok(()),
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
         give_back(&mut request);
-        give_back(&mut answer);
+        answer.clear();
+        give_back(&mut answer.head);
         if let Some(Throttle { pause, .. }) = throttle {
             tokio::time::sleep(pause).await;
         }
@@ -96,11 +99,17 @@ async fn read_frame(stream: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<bo
     }
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let length = frame::length(prefix, FRAME_BYTES_MAX).map_err(invalid)?;
-    into.clear();
-    into.reserve(length.min(FRAME_BYTES_TRUSTED));
-    let read = stream.take(length as u64).read_to_end(into).await?;
-    if read < length {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{read} of {length} bytes of a frame came")));
+    make_room(into, length, FRAME_BYTES_TRUSTED);
+    while into.len() < length {
+        let (read, left) = (into.len(), length - into.len());
+        if read == into.capacity() {
+            into.reserve_exact(read.min(left));
+        }
+        let room = into.capacity() - read;
+        if stream.take(room.min(left) as u64).read_buf(into).await? == 0 {
+            let why = format!("{read} of {length} bytes of a frame came");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+        }
     }
     Ok(true)
 }

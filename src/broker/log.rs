@@ -15,6 +15,7 @@
 
 use super::epochs::{EpochEnd, Epochs};
 use super::memory::Paid;
+use super::received::Kept;
 use super::transactions::{Aborted, Transactions};
 use crate::batch::Batch;
 use std::collections::VecDeque;
@@ -29,26 +30,27 @@ const PARTITION_LEADER_EPOCH_AT: usize = 12;
 /// A batch's bytes, shared between the log and the answers that are being sent.
 #[derive(Debug)]
 pub(crate) struct Block {
-    bytes: Box<[u8]>,
+    bytes: Kept,
     /// Given back when the last answer that sends this block is out.
     _paid: Paid,
 }
 
 impl Block {
-    pub(crate) fn new(bytes: Box<[u8]>, paid: Paid) -> Self {
+    pub(crate) fn new(bytes: Kept, paid: Paid) -> Self {
         Self { bytes, _paid: paid }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.bytes()
     }
 
     /// Fills in what only the leader knows. Both fields lie before the checksummed part.
     fn stamp(&mut self, base_offset: i64, leader_epoch: i32) {
-        if let Some(field) = self.bytes.get_mut(..8) {
+        let bytes = self.bytes.bytes_mut();
+        if let Some(field) = bytes.get_mut(..8) {
             field.copy_from_slice(&base_offset.to_be_bytes());
         }
-        if let Some(field) = self.bytes.get_mut(PARTITION_LEADER_EPOCH_AT..PARTITION_LEADER_EPOCH_AT + 4) {
+        if let Some(field) = bytes.get_mut(PARTITION_LEADER_EPOCH_AT..PARTITION_LEADER_EPOCH_AT + 4) {
             field.copy_from_slice(&leader_epoch.to_be_bytes());
         }
     }
@@ -186,7 +188,7 @@ impl Log {
         }
         block.stamp(base_offset, leader_epoch);
         self.epochs.begin(leader_epoch, base_offset);
-        if let Ok(batch) = Batch::read(&block.bytes) {
+        if let Ok(batch) = Batch::read(block.bytes()) {
             self.transactions.note(&batch, base_offset);
         }
         self.batches.push_back(Stored {

@@ -6,7 +6,7 @@
 //! ```text
 //!  nodes ── connection ── api/…  ──────────── cluster ── topic ─┬ log ─┬ epochs        batches, as they came
 //!  (listen) (a task)      │ one file per API     │              │      └ transactions
-//!                         ├ validate             ├ memory       └ producers            idempotence
+//!                         ├ validate, received   ├ memory       └ producers            idempotence
 //!                         └ faults, throttle     └ coordinator ── markers              who may write, what is decided
 //! ```
 //!
@@ -17,7 +17,8 @@
 //! - It is honest: what it tells in ApiVersions works, as in Apache Kafka (the reference is 4.2), and the rest is not
 //!   told. The head of each file of `api/` says what is left out. Unmodified clients are used to try it.
 //! - It never dies of what it is sent: lengths are claims, memory has a limit and is refused beyond it.
-//! - A stored batch is never changed, so answers share its bytes with the log; a request copies a batch once.
+//! - A stored batch is never changed, so answers share its bytes with the log and send them from there. A large batch stays in
+//!   the memory that its request was read into (`received`); no byte of it is copied here but by the sockets.
 //! - The client side of this crate is not used here, nor the other way round: they meet on the wire only.
 
 // What a node keeps: batches in order, who led and who wrote, how much that may take.
@@ -25,6 +26,7 @@ mod epochs;
 mod log;
 mod memory;
 mod producers;
+mod received;
 mod transactions;
 
 mod configs;
@@ -44,6 +46,8 @@ mod cluster;
 
 // What it does with a request.
 mod validate;
+
+mod answer;
 
 mod api;
 

@@ -16,7 +16,7 @@
 
 use super::configs::TopicConfig;
 use super::producers::Stamp;
-use crate::batch::{Batch, BatchError, BatchMut, Codec, RecordReader, TimestampType};
+use crate::batch::{Batch, BatchError, BatchMut, Codec, RecordReader, TimestampType, Unseen};
 use crate::wire::ErrorCode;
 
 /// What a batch's decompressed window may take while it is looked through.
@@ -34,15 +34,40 @@ const ZSTD_FROM_VERSION: i16 = 7;
 
 const MESSAGE_CHARS_MAX: usize = 1000;
 
-/// A batch that may be stored.
+/// A batch that may be stored, once its header is put right.
 #[derive(Debug)]
 pub(crate) struct Valid {
-    /// The batch, its header put right where that was due.
-    pub(crate) bytes: Box<[u8]>,
+    due: Option<Due>,
     pub(crate) last_offset_delta: i32,
     pub(crate) max_timestamp: i64,
     /// Its place among the batches of an idempotent producer.
     pub(crate) stamp: Option<Stamp>,
+}
+
+/// What is to be put right in a header.
+#[derive(Debug)]
+enum Due {
+    /// The broker sets the time.
+    AppendTime,
+    /// Who sent it said another largest timestamp than its records have, or that a broker had set it.
+    MaxTimestamp,
+}
+
+impl Valid {
+    /// Puts the header right of the batch that was looked through.
+    pub(crate) fn put_right(&self, bytes: &mut [u8]) -> Result<(), Refusal> {
+        match self.due {
+            None => {}
+            Some(Due::AppendTime) => patch(bytes)?.set_append_time(self.max_timestamp),
+            Some(Due::MaxTimestamp) => {
+                if let Some(attributes) = bytes.get_mut(ATTRIBUTES_LOW_AT) {
+                    *attributes &= !LOG_APPEND_BIT;
+                }
+                patch(bytes)?.set_max_timestamp(self.max_timestamp);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why a request, or a part of it, is refused.
@@ -81,24 +106,20 @@ impl Default for Validator {
 }
 
 impl Validator {
-    /// Looks a batch through and makes it ready for the log.
+    /// Looks a batch through, and says what is to be put right before it is stored.
     pub(crate) fn validate(&mut self, batch: &Batch<'_>, config: &TopicConfig, now_ms: i64) -> Result<Valid, Refusal> {
         check_header(batch, config)?;
         let found_timestamp = self.check_records(batch, config, now_ms)?;
         let header = &batch.header;
-        let mut bytes: Box<[u8]> = batch.bytes().into();
         let max_timestamp = if config.log_append_time { now_ms } else { found_timestamp };
         let claims_append_time = header.timestamp_type() == TimestampType::LogAppend;
-        if config.log_append_time {
-            patch(&mut bytes)?.set_append_time(max_timestamp);
-        } else if max_timestamp != header.max_timestamp || claims_append_time {
-            if let Some(attributes) = bytes.get_mut(ATTRIBUTES_LOW_AT) {
-                *attributes &= !LOG_APPEND_BIT;
-            }
-            patch(&mut bytes)?.set_max_timestamp(max_timestamp);
-        }
+        let due = if config.log_append_time {
+            Some(Due::AppendTime)
+        } else {
+            (max_timestamp != header.max_timestamp || claims_append_time).then_some(Due::MaxTimestamp)
+        };
         let stamp = Stamp::of(header);
-        Ok(Valid { bytes, last_offset_delta: header.last_offset_delta, max_timestamp, stamp })
+        Ok(Valid { due, last_offset_delta: header.last_offset_delta, max_timestamp, stamp })
     }
 
     /// Walks the records; gives their largest timestamp.
@@ -106,10 +127,20 @@ impl Validator {
         let earliest_ms = now_ms.saturating_sub(config.timestamp_before_max_ms);
         let latest_ms = now_ms.saturating_add(config.timestamp_after_max_ms);
         let check_time = !config.log_append_time;
+        let unseen = Unseen {
+            earliest: if check_time { earliest_ms } else { i64::MIN },
+            latest: if check_time { latest_ms } else { i64::MAX },
+            keyed: config.is_compacted,
+        };
         let mut max_timestamp = NONE;
         let mut index = 0;
         self.reader.start(batch).map_err(unreadable)?;
-        while let Some(record) = self.reader.next(batch).map_err(unreadable)? {
+        loop {
+            // Only records of which there may be something to say are taken apart.
+            let passed = self.reader.pass(batch.bytes(), &unseen);
+            index += passed.records;
+            max_timestamp = max_timestamp.max(passed.max_timestamp.unwrap_or(NONE));
+            let Some(record) = self.reader.next(batch).map_err(unreadable)? else { return Ok(max_timestamp) };
             if config.is_compacted && record.key.is_none() {
                 let message = "Compacted topic cannot accept message without key";
                 return Err(Refusal::of_record(ErrorCode::InvalidRecord, index, message));
@@ -122,7 +153,6 @@ impl Validator {
             max_timestamp = max_timestamp.max(timestamp);
             index += 1;
         }
-        Ok(max_timestamp)
     }
 }
 

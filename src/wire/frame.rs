@@ -32,10 +32,11 @@ pub fn write_request<A: Api>(
         correlation_id,
         client_id: client_id.map(str::to_owned),
     };
-    framed(out, |writer| {
+    framed(out, &[], |writer| {
         header.write(writer)?;
         request.write(writer, version)
     })
+    .map(drop)
 }
 
 /// Appends a response to `out` as a whole frame. On an error `out` is as it was.
@@ -45,20 +46,39 @@ pub fn write_response<A: Api>(
     correlation_id: i32,
     response: &A::Response<'_>,
 ) -> Result<(), WireError> {
+    write_response_around::<A>(out, version, correlation_id, response, &[]).map(drop)
+}
+
+/// The same without the response's values of bytes, which are sent from where they lie: of the first, the second, and so on only
+/// the length is written, as `lengths` has it. Gives where in `out` each belongs.
+pub fn write_response_around<A: Api>(
+    out: &mut Vec<u8>,
+    version: i16,
+    correlation_id: i32,
+    response: &A::Response<'_>,
+    lengths: &[usize],
+) -> Result<Vec<usize>, WireError> {
     check_version::<A>("response", version)?;
-    framed(out, |writer| {
+    framed(out, lengths, |writer| {
         ResponseHeader { correlation_id }.write(writer, A::KEY, version);
         response.write(writer, version)
     })
 }
 
-fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer) -> Result<(), WireError>) -> Result<(), WireError> {
+fn framed(
+    out: &mut Vec<u8>,
+    apart: &[usize],
+    write: impl FnOnce(&mut Writer) -> Result<(), WireError>,
+) -> Result<Vec<usize>, WireError> {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX_BYTES]);
     let mut writer = Writer::append_to(std::mem::take(out), false);
+    writer.leave_out(apart);
     let written = write(&mut writer);
+    let gaps = writer.take_gaps();
     *out = writer.into_bytes();
-    let length = out.len() - start - PREFIX_BYTES;
+    let left_out = apart.iter().take(gaps.len()).fold(0_usize, |sum, length| sum.saturating_add(*length));
+    let length = (out.len() - start - PREFIX_BYTES).saturating_add(left_out);
     let stated = written.and_then(|()| {
         let problem = Problem::TooLong { length };
         i32::try_from(length).map_err(|_| WireError { message: "frame", ..WireError::new(0, problem) })
@@ -67,7 +87,7 @@ fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Writer) -> Result<(), WireE
         Ok(stated) => out[start..start + PREFIX_BYTES].copy_from_slice(&stated.to_be_bytes()),
         Err(_) => out.truncate(start),
     }
-    stated.map(|_| ())
+    stated.map(|_| gaps)
 }
 
 /// Reads the request behind a header that [`RequestHeader::read`] has read from the same reader, up to the frame's end.
@@ -87,4 +107,61 @@ pub fn read_response<A: Api>(frame: &[u8], version: i16) -> Result<(i32, A::Resp
     let response = A::Response::read(&mut reader, version)?;
     reader.finish().map_err(|error| error.of("response", version))?;
     Ok((header.correlation_id, response))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fetch::{AbortedTransaction, Fetch, FetchResponse, FetchableTopicResponse, PartitionData};
+    use super::super::produce::NodeEndpoint;
+    use super::*;
+
+    /// Three partitions of two topics, with tagged fields and what stands behind the records.
+    fn response<'a>(version: i16, records: [&'a [u8]; 3]) -> FetchResponse<'a> {
+        let partition = |(index, records): (usize, &'a [u8])| PartitionData {
+            partition_index: index as i32,
+            aborted_transactions: Some(vec![AbortedTransaction { producer_id: 7, first_offset: 8 }]),
+            records: Some(records),
+            ..Default::default()
+        };
+        let mut partitions: Vec<_> = records.into_iter().enumerate().map(partition).collect();
+        if version >= 12 {
+            partitions[1].diverging_epoch.epoch = 4;
+        }
+        let topic = |partitions| FetchableTopicResponse {
+            topic: if version < 13 { "t".into() } else { String::new() },
+            partitions,
+            ..Default::default()
+        };
+        let second = topic(partitions.split_off(1));
+        let endpoint = NodeEndpoint { node_id: 1, host: "h".into(), port: 9, rack: None };
+        let node_endpoints = if version < 16 { Vec::new() } else { vec![endpoint] };
+        FetchResponse { responses: vec![topic(partitions), second], node_endpoints, ..Default::default() }
+    }
+
+    #[test]
+    fn an_answer_without_its_records_has_room_for_them_where_they_belong() {
+        let records: [&[u8]; 3] = [&[1; 200], &[], &[3; 20_000]];
+        for version in 4..=18 {
+            let mut whole = vec![0xaa; 3];
+            write_response::<Fetch>(&mut whole, version, 5, &response(version, records)).unwrap();
+            let mut around = vec![0xaa; 3];
+            let lengths = records.map(<[u8]>::len);
+            let without = response(version, [&[], &[], b"not these"]);
+            let gaps = write_response_around::<Fetch>(&mut around, version, 5, &without, &lengths).unwrap();
+            assert_eq!(gaps.len(), 3);
+            for (gap, records) in gaps.into_iter().zip(records).rev() {
+                around.splice(gap..gap, records.iter().copied());
+            }
+            assert_eq!(around, whole, "version {version}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_with_what_was_left_out_is_refused_and_nothing_of_it_is_written() {
+        let mut out = vec![7];
+        let answer = response(12, [&[], &[], &[]]);
+        let too_long = write_response_around::<Fetch>(&mut out, 12, 5, &answer, &[1 << 30, 1 << 30, 9]);
+        assert!(too_long.is_err());
+        assert_eq!(out, [7]);
+    }
 }

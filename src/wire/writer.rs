@@ -2,23 +2,43 @@
 
 use super::error::{Problem, WireError};
 use super::uuid::Uuid;
+use std::collections::VecDeque;
 
 /// Appends to a buffer that it owns and gives back.
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
     flexible: bool,
+    apart: Apart,
+}
+
+/// Values of bytes that are left out because they are sent from where they lie.
+#[derive(Debug, Default)]
+struct Apart {
+    lengths: VecDeque<usize>,
+    gaps: Vec<usize>,
 }
 
 impl Writer {
     /// Starts empty. `flexible` says whether the version has compact lengths and tagged fields.
     pub fn new(flexible: bool) -> Self {
-        Self { bytes: Vec::new(), flexible }
+        Self { flexible, ..Self::default() }
     }
 
     /// Appends to `bytes`, so that one buffer serves many messages.
     pub fn append_to(bytes: Vec<u8>, flexible: bool) -> Self {
-        Self { bytes, flexible }
+        Self { bytes, flexible, apart: Apart::default() }
+    }
+
+    /// From here on the values of bytes are left out that come first: of each only its length is written, which is the next one
+    /// of these, whatever the value says.
+    pub(super) fn leave_out(&mut self, lengths: &[usize]) {
+        self.apart.lengths.extend(lengths);
+    }
+
+    /// Where in the buffer those belong that were left out.
+    pub(super) fn take_gaps(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.apart.gaps)
     }
 
     /// The buffer, with what was written.
@@ -102,6 +122,11 @@ impl Writer {
 
     /// NULLABLE_BYTES, RECORDS, or their compact forms.
     pub fn nullable_bytes(&mut self, value: Option<&[u8]>) -> Result<(), WireError> {
+        if let Some(length) = self.apart.lengths.pop_front() {
+            self.length(Some(length), BYTES_MAX)?;
+            self.apart.gaps.push(self.bytes.len());
+            return Ok(());
+        }
         self.length(value.map(<[u8]>::len), BYTES_MAX)?;
         self.raw(value.unwrap_or_default());
         Ok(())
@@ -134,8 +159,9 @@ impl Writer {
         value: impl FnOnce(&mut Self) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
         self.uvarint(tag);
-        let start = self.bytes.len();
+        let (start, gaps) = (self.bytes.len(), self.apart.gaps.len());
         value(self)?;
+        debug_assert_eq!(gaps, self.apart.gaps.len(), "no message has values of bytes among its tagged fields");
         let length = self.bytes.len() - start;
         let size = u32::try_from(length).map_err(|_| self.error(Problem::TooLong { length }))?;
         let (buffer, length) = varint(size);

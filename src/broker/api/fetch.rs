@@ -16,15 +16,17 @@
 
 use super::{Call, Role, hosted, leader_hint, resolve};
 use crate::base::place::TopicPartition;
+use crate::broker::answer::{Answer, Inlay};
 use crate::broker::faults::Fault;
-use crate::broker::log::{Block, Slice};
+use crate::broker::log::Slice;
 use crate::broker::topic::Partition;
 use crate::broker::transactions::Aborted;
 use crate::wire::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
+    AbortedTransaction, EpochEndOffset, Fetch, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
     LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
-use crate::wire::{ErrorCode, Uuid};
+use crate::wire::frame::write_response_around;
+use crate::wire::{ErrorCode, Uuid, WireError};
 use futures::future::select_all;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,9 @@ const NO_EPOCH: i32 = -1;
 /// The versions from which followers serve readers, and from which the leader is told to who asked the wrong node.
 const FOLLOWERS_FROM_VERSION: i16 = 11;
 const HINTS_FROM_VERSION: i16 = 16;
+
+/// Below that many bytes batches are copied: to send one from where it lies costs more.
+const PIECE_BYTES_MIN: usize = 2 << 10;
 
 /// The epochs of requests that name all partitions: one that wants no session, one that opens one.
 const SESSION_EPOCHS_FULL: [i32; 2] = [-1, 0];
@@ -63,7 +68,7 @@ struct FetchedPartition {
     error: ErrorCode,
     read: Read,
     leader: LeaderIdAndEpoch,
-    /// The batches in one piece, where that is not a single stored one.
+    /// The batches in one piece, where they are not sent from where they lie.
     joined: Option<Vec<u8>>,
 }
 
@@ -237,7 +242,7 @@ impl Fetched {
         }
     }
 
-    /// Puts the batches of each partition into one piece, and damages them where a test wants that.
+    /// Puts small batches of a partition into one piece, and any that a test wants damaged.
     fn join(&mut self, call: &Call<'_>) {
         for topic in &mut self.topics {
             let name = super::name_of(call.cluster, &topic.name, topic.topic_id);
@@ -246,7 +251,8 @@ impl Fetched {
                 let place = name.as_deref().map(|name| (name, partition.index));
                 let damages = |fault: &Fault| matches!(fault, Fault::Corrupt | Fault::Truncate);
                 let damage: Vec<&Fault> = call.struck_with(place).filter(|fault| damages(fault)).collect();
-                if blocks.is_empty() || (blocks.len() == 1 && damage.is_empty()) {
+                let are_small = blocks.len() > 1 && partition.read.slice.bytes / blocks.len() < PIECE_BYTES_MIN;
+                if blocks.is_empty() || (!are_small && damage.is_empty()) {
                     continue;
                 }
                 let mut joined = Vec::with_capacity(partition.read.slice.bytes);
@@ -260,8 +266,20 @@ impl Fetched {
         }
     }
 
-    /// The message, borrowing the batches.
-    pub(super) fn response(&self) -> FetchResponse<'_> {
+    /// Writes the answer around the batches, which are laid into it.
+    pub(super) fn write(self, version: i16, correlation_id: i32, answer: &mut Answer) -> Result<(), WireError> {
+        let partitions = || self.topics.iter().flat_map(|topic| &topic.partitions);
+        let lengths: Vec<usize> = partitions().map(FetchedPartition::bytes).collect();
+        let head = &mut answer.head;
+        let gaps = write_response_around::<Fetch>(head, version, correlation_id, &self.response(), &lengths)?;
+        for (gap, partition) in gaps.into_iter().zip(self.topics.into_iter().flat_map(|topic| topic.partitions)) {
+            answer.lay_in(gap, partition.into_inlays());
+        }
+        Ok(())
+    }
+
+    /// The message without its batches.
+    fn response(&self) -> FetchResponse<'static> {
         FetchResponse {
             throttle_time_ms: self.throttle_ms,
             error_code: self.error.code(),
@@ -269,11 +287,6 @@ impl Fetched {
             responses: self.topics.iter().map(FetchedTopic::response).collect(),
             node_endpoints: self.node_endpoints.clone(),
         }
-    }
-
-    /// How many bytes of batches it carries.
-    pub(super) fn bytes(&self) -> usize {
-        self.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.read.slice.bytes).sum()
     }
 }
 
@@ -292,7 +305,7 @@ fn spoil(records: &mut Vec<u8>, last_batch_bytes: usize, fault: &Fault) {
 }
 
 impl FetchedTopic {
-    fn response(&self) -> FetchableTopicResponse<'_> {
+    fn response(&self) -> FetchableTopicResponse<'static> {
         FetchableTopicResponse {
             topic: self.name.clone(),
             topic_id: self.topic_id,
@@ -302,12 +315,21 @@ impl FetchedTopic {
 }
 
 impl FetchedPartition {
-    fn response(&self) -> PartitionData<'_> {
+    /// How many bytes of batches it carries.
+    fn bytes(&self) -> usize {
+        self.joined.as_ref().map_or(self.read.slice.bytes, Vec::len)
+    }
+
+    fn into_inlays(self) -> impl Iterator<Item = Inlay> {
+        let stored = if self.joined.is_some() { Vec::new() } else { self.read.slice.blocks };
+        self.joined.map(Inlay::Made).into_iter().chain(stored.into_iter().map(Inlay::Stored))
+    }
+
+    fn response(&self) -> PartitionData<'static> {
         let tell = |aborted: &Aborted| AbortedTransaction {
             producer_id: aborted.producer_id,
             first_offset: aborted.first_offset,
         };
-        let single = || self.read.slice.blocks.first().map_or(&[][..], |block: &Arc<Block>| block.bytes());
         PartitionData {
             partition_index: self.index,
             error_code: self.error.code(),
@@ -317,7 +339,8 @@ impl FetchedPartition {
             diverging_epoch: self.read.diverging.clone().unwrap_or_default(),
             current_leader: self.leader.clone(),
             aborted_transactions: self.read.aborted.as_ref().map(|aborted| aborted.iter().map(tell).collect()),
-            records: Some(self.joined.as_deref().unwrap_or_else(single)),
+            // Its length is written, and it is laid in.
+            records: Some(&[]),
             ..Default::default()
         }
     }

@@ -58,6 +58,7 @@ mod list_groups;
 mod list_partition_reassignments;
 mod offset_delete;
 
+use super::answer::Answer;
 use super::cluster::Cluster;
 use super::coordinator::Sort;
 use super::faults::{Fault, Seen, Struck};
@@ -157,14 +158,15 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Handles one frame (without its length prefix) that came in at a node; a whole answer frame is appended to `out`.
+/// Handles one frame (without its length prefix) that came in at a node; a whole answer frame is put into `out`, which is empty.
+/// The frame's bytes may be taken into the log.
 /// `throttle` is how the connection was throttled last, and afterwards how it is to be throttled now.
 pub(crate) async fn answer(
     cluster: &Arc<Cluster>,
     node: i32,
     stream: Option<&TcpStream>,
-    bytes: &[u8],
-    out: &mut Vec<u8>,
+    bytes: &mut Vec<u8>,
+    out: &mut Answer,
     throttle: &mut Option<Throttle>,
 ) -> Result<Outcome, RequestError> {
     let mut ahead = Reader::new(bytes, false);
@@ -175,7 +177,7 @@ pub(crate) async fn answer(
     let spoken = (served.first..=served.last).contains(&version);
     if !spoken && key == ApiKey::ApiVersions {
         let response = api_versions::unsupported(cluster.features());
-        frame::write_response::<crate::wire::api_versions::ApiVersions>(out, 0, correlation_id, &response)?;
+        frame::write_response::<crate::wire::api_versions::ApiVersions>(&mut out.head, 0, correlation_id, &response)?;
         return Ok(Outcome::Answer);
     }
     if !spoken {
@@ -189,7 +191,8 @@ pub(crate) async fn answer(
     *throttle = cluster.quotas.throttle(key, *throttle);
     let client_id = header.client_id.as_deref().unwrap_or_default();
     let unstruck = Call { cluster, node, version, client_id, struck: &[], throttle: *throttle, stream };
-    let struck = faults.strike(key, node, || partitions(&unstruck, key, body.clone()).unwrap_or_default());
+    let body_at = body.offset();
+    let struck = faults.strike(key, node, || partitions(&unstruck, key, body).unwrap_or_default());
     for struck in &struck {
         match struck.fault() {
             Fault::Hold => struck.released().await,
@@ -199,11 +202,14 @@ pub(crate) async fn answer(
         }
     }
     let call = Call { struck: &struck, ..unstruck };
-    let outcome = run(&call, key, correlation_id, body.clone(), out).await?;
+    // The first time may take the bytes.
+    let mut again = struck.iter().any(|struck| matches!(struck.fault(), Fault::Repeat)).then(|| bytes.clone());
+    let outcome = run(&call, key, correlation_id, (bytes, body_at), out).await?;
     for struck in &struck {
         match struck.fault() {
             Fault::Repeat => {
-                run(&call, key, correlation_id, body.clone(), &mut Vec::new()).await?;
+                let mut bytes = again.take().unwrap_or_default();
+                run(&call, key, correlation_id, (&mut bytes, body_at), &mut Answer::default()).await?;
             }
             Fault::HoldAnswer => struck.released().await,
             Fault::DropAfter => return Ok(Outcome::Close),
@@ -213,31 +219,31 @@ pub(crate) async fn answer(
     Ok(outcome)
 }
 
-/// Decodes, handles and encodes one request.
+/// Decodes, handles and encodes one request, whose body begins there in the bytes of a frame.
 async fn run(
     call: &Call<'_>,
     key: ApiKey,
     correlation_id: i32,
-    body: Reader<'_>,
-    out: &mut Vec<u8>,
+    (bytes, body_at): (&mut Vec<u8>, usize),
+    answer: &mut Answer,
 ) -> Result<Outcome, RequestError> {
     use crate::wire;
-    match key {
-        ApiKey::Produce => {
-            let request = decode::<wire::produce::Produce>(call, body)?;
-            match produce::handle(call, request).await {
-                produce::Produced::Silence => return Ok(Outcome::Silence),
-                produce::Produced::Close => return Ok(Outcome::Close),
-                produce::Produced::Answer(response) => {
-                    frame::write_response::<wire::produce::Produce>(out, call.version, correlation_id, &response)?;
-                }
+    let out = &mut answer.head;
+    if key == ApiKey::Produce {
+        return match produce::handle(call, bytes, body_at).await? {
+            produce::Produced::Silence => Ok(Outcome::Silence),
+            produce::Produced::Close => Ok(Outcome::Close),
+            produce::Produced::Answer(response) => {
+                frame::write_response::<wire::produce::Produce>(out, call.version, correlation_id, &response)?;
+                Ok(Outcome::Answer)
             }
-        }
+        };
+    }
+    let body = body_of(bytes, body_at)?;
+    match key {
         ApiKey::Fetch => {
             let request = decode::<wire::fetch::Fetch>(call, body)?;
-            let fetched = fetch::handle(call, request).await;
-            out.reserve(fetched.bytes());
-            frame::write_response::<wire::fetch::Fetch>(out, call.version, correlation_id, &fetched.response())?;
+            fetch::handle(call, request).await.write(call.version, correlation_id, answer)?;
         }
         ApiKey::TxnOffsetCommit => {
             let request = decode::<wire::txn_offset_commit::TxnOffsetCommit>(call, body)?;
@@ -272,6 +278,13 @@ async fn run(
         other => run_simple(call, other, correlation_id, body, out)?,
     }
     Ok(Outcome::Answer)
+}
+
+/// A frame from its body on. What is wrong in it is told with its place in the frame.
+fn body_of(bytes: &[u8], body_at: usize) -> Result<Reader<'_>, WireError> {
+    let mut body = Reader::new(bytes, false);
+    body.take(body_at)?;
+    Ok(body)
 }
 
 /// A request that is answered at once from what it holds.

@@ -19,14 +19,16 @@ use crate::base::place::TopicPartition;
 use crate::base::units::show_size;
 use crate::broker::log::{BATCH_OVERHEAD_BYTES, Block};
 use crate::broker::producers::{Stamp, Verdict};
+use crate::broker::received::Received;
 use crate::broker::topic::{Partition, State};
 use crate::broker::validate::{Refusal, Valid, Validator, one_batch};
 use crate::wire::produce::{
-    BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceResponse, Produce, ProduceRequest, ProduceResponse,
+    TopicProduceData, TopicProduceResponse,
 };
-use crate::wire::{ErrorCode, Uuid};
+use crate::wire::{ErrorCode, Uuid, WireError};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,26 +86,33 @@ pub(super) fn partitions(call: &Call<'_>, request: &ProduceRequest<'_>) -> Vec<T
     partitions
 }
 
-pub(super) async fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Produced {
+/// Handles the request whose body begins there in the bytes of a frame, which may go into the log.
+pub(super) async fn handle(call: &Call<'_>, bytes: &mut Vec<u8>, body_at: usize) -> Result<Produced, WireError> {
+    let request = super::decode::<Produce>(call, super::body_of(bytes, body_at)?)?;
     let refused = refuse_all(&request);
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let admissions = if refused.is_none() { enlist(call, &request).await } else { HashMap::new() };
+    let acks = request.acks;
+    let shares = shares(request, bytes);
+    let is_alone = shares.iter().map(|topic| topic.entries.len()).sum::<usize>() == 1;
     // All is appended before anything is waited for.
-    let mut topics = Vec::with_capacity(request.topic_data.len());
+    let mut topics = Vec::with_capacity(shares.len());
     {
         let mut validator = Validator::default();
-        for (t, topic) in request.topic_data.into_iter().enumerate() {
-            let append = |(p, entry): (usize, &PartitionProduceData<'_>)| {
+        let mut received = Received::new(bytes, is_alone);
+        for (t, topic) in shares.into_iter().enumerate() {
+            let append = |(p, (index, at)): (usize, &(i32, Range<usize>))| {
                 let outcome = match &refused {
                     Some(refusal) => Err(refusal.clone().into()),
                     None => {
-                        let one = One { name: &topic.name, topic_id: topic.topic_id, entry, acks: request.acks };
-                        append(call, &one, admissions.get(&(t, p)), &mut validator)
+                        let one =
+                            One { name: &topic.name, topic_id: topic.topic_id, index: *index, at: at.clone(), acks };
+                        append(call, one, &mut received, admissions.get(&(t, p)), &mut validator)
                     }
                 };
-                (entry.index, outcome)
+                (*index, outcome)
             };
-            let outcomes: Vec<_> = topic.partition_data.iter().enumerate().map(append).collect();
+            let outcomes: Vec<_> = topic.entries.iter().enumerate().map(append).collect();
             topics.push((topic.name, topic.topic_id, outcomes));
         }
     }
@@ -115,7 +124,7 @@ pub(super) async fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Prod
         for (index, outcome) in outcomes {
             failed |= outcome.is_err();
             let mut response = tell(index, &outcome);
-            if let (Ok(appended), -1) = (&outcome, request.acks)
+            if let (Ok(appended), -1) = (&outcome, acks)
                 && let Err(error) = replicated(call, appended, deadline).await
             {
                 response.error_code = error.code();
@@ -125,11 +134,33 @@ pub(super) async fn handle(call: &Call<'_>, request: ProduceRequest<'_>) -> Prod
         }
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    match request.acks {
+    Ok(match acks {
         0 if failed => Produced::Close,
         0 => Produced::Silence,
         _ => Produced::Answer(ProduceResponse { responses, throttle_time_ms: call.throttle_ms(), node_endpoints }),
-    }
+    })
+}
+
+/// One topic's share of a request: for which partitions there are batches, and where those lie in the frame.
+struct Share {
+    name: String,
+    topic_id: Uuid,
+    entries: Vec<(i32, Range<usize>)>,
+}
+
+/// What a request holds, without borrowing the frame that it was read from.
+fn shares(request: ProduceRequest<'_>, frame: &[u8]) -> Vec<Share> {
+    let place = |records: Option<&[u8]>| {
+        let records = records.filter(|records| !records.is_empty())?;
+        let start = records.as_ptr().addr().checked_sub(frame.as_ptr().addr())?;
+        Some(start..start + records.len())
+    };
+    let share = |topic: TopicProduceData<'_>| Share {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        entries: topic.partition_data.iter().map(|p| (p.index, place(p.records).unwrap_or_default())).collect(),
+    };
+    request.topic_data.into_iter().map(share).collect()
 }
 
 /// Waits until the high watermark has passed a batch.
@@ -184,23 +215,26 @@ fn refuse_all(request: &ProduceRequest<'_>) -> Option<Refusal> {
 struct One<'a> {
     name: &'a str,
     topic_id: Uuid,
-    entry: &'a PartitionProduceData<'a>,
+    index: i32,
+    /// Where its batch lies in the frame.
+    at: Range<usize>,
     acks: i16,
 }
 
 fn append(
     call: &Call<'_>,
-    one: &One<'_>,
+    one: One<'_>,
+    received: &mut Received<'_>,
     admission: Option<&Result<Admission, Refusal>>,
     validator: &mut Validator,
 ) -> Result<Appended, Failed> {
-    let One { name, topic_id, entry, acks } = *one;
+    let One { name, topic_id, index, at, acks } = one;
     let topic = resolve(call, name, topic_id)?;
-    let place = Some((&*topic.name, entry.index));
+    let place = Some((&*topic.name, index));
     if let Some(code) = call.forced(place) {
         return Err(Refusal::new(code, "asked for by a test").into());
     }
-    let partition = topic.partition(entry.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     // Looked at first, so that a client at the wrong node does not cost a validation.
     let (log_start, in_sync) = {
         let state = hosted(call, &partition, -1, Role::Leader)?;
@@ -212,12 +246,12 @@ fn append(
         return Err(Refusal::new(ErrorCode::NotEnoughReplicas, why).into());
     }
     let now_ms = now_ms();
-    let batch = one_batch(entry.records.unwrap_or_default(), call.version)?;
+    let batch = one_batch(received.bytes(&at), call.version)?;
     let admission = admission.cloned().transpose()?;
     let append_time_ms = if config.log_append_time { now_ms } else { -1 };
     let outcome = validator
         .validate(&batch, &config, now_ms)
-        .and_then(|valid| store(call, &partition, valid, admission, append_time_ms))
+        .and_then(|valid| store(call, &partition, valid, (received, at), admission, append_time_ms))
         .map_err(|refusal| Failed {
             log_start: if tells_start(refusal.code) { log_start } else { NO_OFFSET },
             refusal,
@@ -243,12 +277,21 @@ fn store(
     call: &Call<'_>,
     partition: &Arc<Partition>,
     valid: Valid,
+    (received, at): (&mut Received<'_>, Range<usize>),
     admission: Option<Admission>,
     append_time_ms: i64,
 ) -> Result<Appended, Refusal> {
     let memory = &call.cluster.memory;
-    let bytes = valid.bytes.len();
-    let paid = memory.take(bytes + BATCH_OVERHEAD_BYTES);
+    let bytes = at.len();
+    let paid = memory.take(received.cost(&at) + BATCH_OVERHEAD_BYTES);
+    let block = match paid {
+        None => None,
+        Some(paid) => {
+            let mut batch = received.keep(at);
+            valid.put_right(batch.bytes_mut())?;
+            Some(Block::new(batch, paid))
+        }
+    };
     let now_ms = now_ms();
     let mut state = hosted(call, partition, -1, Role::Leader)?;
     let state = &mut *state;
@@ -271,10 +314,9 @@ fn store(
         check_begin(state, stamp, admission, call.node)?;
     }
     let admitted = valid.stamp.is_none_or(|stamp| state.producers.admit(stamp.producer_id, stamp.epoch, memory));
-    let (Some(paid), true) = (paid, admitted) else {
+    let (Some(block), true) = (block, admitted) else {
         return Err(full(call, partition, bytes));
     };
-    let block = Block::new(valid.bytes, paid);
     let base_offset = state.log.append(block, valid.last_offset_delta, valid.max_timestamp, state.leader_epoch);
     let end = state.log.end();
     if let Some(stamp) = valid.stamp {

@@ -10,6 +10,7 @@ mod grouped;
 mod groups;
 mod joining;
 mod kafka;
+mod large;
 mod leaders;
 mod nodes;
 mod offsets;

@@ -11,7 +11,7 @@ mod logins;
 #[path = "../../../benches/shapes/mod.rs"]
 mod shapes;
 
-use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader};
+use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader, Unseen};
 use kmerge::formats::words::Joined;
 use kmerge::keys::{KeyPlan, Order};
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
@@ -31,9 +31,12 @@ type Kernel = Box<dyn FnMut()>;
 type Named = (&'static str, fn() -> Kernel);
 
 /// By name; what is made beforehand is made for the one that is asked for.
-const KERNELS: [Named; 12] = [
+const KERNELS: [Named; 15] = [
     ("batch read, dense", || read(Shape::Dense)),
     ("batch read, m118", || read(Shape::M118)),
+    ("batch passed over, dense", || passed_over(Shape::Dense)),
+    ("batch passed over, ints10", || passed_over(Shape::Ints10)),
+    ("batch passed over, m118", || passed_over(Shape::M118)),
     ("batch written, dense", || write(Shape::Dense)),
     ("batch written, m118", || write(Shape::M118)),
     ("batch copied, dense", || copied(Shape::Dense)),
@@ -80,6 +83,28 @@ fn read(shape: Shape) -> Kernel {
         });
         assert_eq!(all, Ok(None));
         assert_eq!(read, RECORDS);
+    })
+}
+
+/// What the embedded broker does with each record that it stores.
+fn passed_over(shape: Shape) -> Kernel {
+    let bytes = written(&mut BatchWriter::new(Codec::None), &records(shape));
+    let mut reader = RecordReader::new(BUDGET);
+    let unseen = Unseen { earliest: i64::MIN, latest: TIMESTAMP, keyed: false };
+    Box::new(move || {
+        let batch = Batch::read(&bytes).unwrap();
+        batch.verify_checksum().unwrap();
+        reader.start(&batch).unwrap();
+        let mut passed = 0;
+        loop {
+            passed += reader.pass(batch.bytes(), &unseen).records as usize;
+            match reader.next(&batch).unwrap() {
+                Some(record) => _ = black_box(record.timestamp),
+                None => break,
+            }
+            passed += 1;
+        }
+        assert_eq!(passed, RECORDS);
     })
 }
 
