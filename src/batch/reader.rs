@@ -5,9 +5,9 @@
 //! that unfolds to a thousand times its size is read in little memory. `next` lends: a record is gone at the next call.
 
 use super::codec::{Unfold, Window};
-use super::record::{Body, Flaw, Split, read_body, read_usual, split};
+use super::record::{Body, Flaw, Split, read_body, read_front, read_usual, split};
 use super::{Batch, BatchError, Codec, HEADER_BYTES, RawRecord, Record, TimestampType};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// Reads the records of batches one after the other; keeps its buffers from batch to batch.
 ///
@@ -64,13 +64,23 @@ impl Base {
         delta > previous_delta && delta <= self.last_offset_delta
     }
 
+    /// Wraps as Java's does, so that timestamps further apart than half the range come back as written.
+    #[inline(always)]
+    fn timestamp(&self, delta: i64) -> i64 {
+        self.append_time.unwrap_or_else(|| self.timestamp.wrapping_add(delta))
+    }
+
+    /// An offset as a delta, or the nearest there is.
+    fn delta(&self, offset: i64) -> i32 {
+        offset.saturating_sub(self.offset).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+
     #[inline(always)]
     fn record<'a>(&self, body: Body<'a>, end: Option<usize>) -> RawRecord<'a> {
         let record = Record {
             // Checked with the header: base plus last delta is a valid offset.
             offset: self.offset + i64::from(body.offset_delta),
-            // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
-            timestamp: self.append_time.unwrap_or_else(|| self.timestamp.wrapping_add(body.timestamp_delta)),
+            timestamp: self.timestamp(body.timestamp_delta),
             key: body.key,
             value: body.value,
             headers: body.headers,
@@ -225,6 +235,47 @@ impl RecordReader {
         }
         (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
         broken
+    }
+
+    /// Passes records, from the next one on, that `known` says yes to, and gives how many: a quick way through a batch whose
+    /// records are expected, for what was compared need not be read. `known` is lent a record's timestamp, and bytes that end
+    /// where it does and begin where [`RawRecord::raw`] would; it may say yes only if these are those of a record that was read
+    /// elsewhere, since nothing here looks into them. At the first no, and at whatever is not usual (compressed, an offset
+    /// outside of `offsets` or that does not go up, the end of the batch), the record stays the next one, to be read.
+    pub fn pass_known(
+        &mut self,
+        batch: &[u8],
+        offsets: Range<i64>,
+        mut known: impl FnMut(i64, &[u8]) -> bool,
+    ) -> usize {
+        let state = &mut self.state;
+        if state.codec != Codec::None || state.done {
+            return 0;
+        }
+        let base = state.base;
+        let last = i64::from(base.last_offset_delta.min(base.delta(offsets.end.saturating_sub(1))));
+        let mut previous = i64::from(state.previous_delta.max(base.delta(offsets.start.saturating_sub(1))));
+        let (mut at, mut passed, most) = (state.at, 0, (state.record_count - state.index).max(0) as usize);
+        while passed < most {
+            let Some(front) = batch.get(at..).and_then(read_front) else { break };
+            if front.offset_delta <= previous || front.offset_delta > last {
+                break;
+            }
+            if !known(base.timestamp(front.timestamp_delta), front.raw) {
+                break;
+            }
+            (at, passed, previous) = (at + front.end, passed + 1, front.offset_delta);
+        }
+        if passed > 0 {
+            (state.at, state.index) = (at, state.index + passed as i32);
+            state.previous_delta = previous as i32;
+        }
+        passed
+    }
+
+    /// The offset after the last record that was read or passed; before the first one, where the batch begins.
+    pub fn reached(&self) -> i64 {
+        self.state.base.offset.saturating_add(i64::from(self.state.previous_delta) + 1)
     }
 
     fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
