@@ -126,6 +126,13 @@ impl State {
     }
 }
 
+/// The usual record at `at`; whatever else stands there is left to [`RecordReader::next_raw`].
+#[inline(always)]
+fn usual<'a>(batch: &'a [u8], at: usize, base: &Base, previous_delta: i32) -> Option<(Body<'a>, usize)> {
+    let (body, bytes) = read_usual(batch.get(at..)?)?;
+    base.is_next(previous_delta, body.offset_delta).then_some((body, bytes))
+}
+
 impl RecordReader {
     /// `budget` is the most bytes the decompressed window and what a codec must hold in one piece may take.
     pub fn new(budget: usize) -> Self {
@@ -197,44 +204,33 @@ impl RecordReader {
         batch: &[u8],
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, BatchError> {
+        let State { base, record_count, .. } = self.state;
+        let quick = self.state.codec == Codec::None && !self.state.done;
+        let (mut at, mut index, mut previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
+        // `take` is called in one place, so that it becomes a part of this loop and no record is put into memory for it.
         loop {
-            if let Some(with) = self.each_usual(batch, &mut take) {
+            let usual = if quick && index < record_count { usual(batch, at, &base, previous_delta) } else { None };
+            let was_usual = usual.is_some();
+            let found = match usual {
+                Some((body, bytes)) => {
+                    (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
+                    base.record(body, Some(at))
+                }
+                None => {
+                    (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
+                    let Some(found) = self.next_raw(batch)? else { return Ok(None) };
+                    found
+                }
+            };
+            let next = take(&found);
+            if !was_usual {
+                (at, index, previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
+            }
+            if let ControlFlow::Break(with) = next {
+                (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
                 return Ok(Some(with));
             }
-            match self.next_raw(batch)? {
-                None => return Ok(None),
-                Some(found) => {
-                    if let ControlFlow::Break(with) = take(&found) {
-                        return Ok(Some(with));
-                    }
-                }
-            }
         }
-    }
-
-    /// As far as usual records go; whatever comes then is left to [`Self::next_raw`].
-    #[inline(always)]
-    fn each_usual<B>(&mut self, batch: &[u8], take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>) -> Option<B> {
-        let state = &mut self.state;
-        if state.codec != Codec::None || state.done {
-            return None;
-        }
-        let State { base, record_count, .. } = *state;
-        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
-        let mut broken = None;
-        while index < record_count {
-            let Some((body, bytes)) = batch.get(at..).and_then(read_usual) else { break };
-            if !base.is_next(previous_delta, body.offset_delta) {
-                break;
-            }
-            (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
-            if let ControlFlow::Break(with) = take(&base.record(body, Some(at))) {
-                broken = Some(with);
-                break;
-            }
-        }
-        (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
-        broken
     }
 
     /// Passes records, from the next one on, that `known` says yes to, and gives how many: a quick way through a batch whose
@@ -257,7 +253,8 @@ impl RecordReader {
         let mut previous = i64::from(state.previous_delta.max(base.delta(offsets.start.saturating_sub(1))));
         let (mut at, mut passed, most) = (state.at, 0, (state.record_count - state.index).max(0) as usize);
         while passed < most {
-            let Some(front) = batch.get(at..).and_then(read_front) else { break };
+            let Some(rest) = batch.get(at..) else { break };
+            let Some(front) = read_front(rest) else { break };
             if front.offset_delta <= previous || front.offset_delta > last {
                 break;
             }

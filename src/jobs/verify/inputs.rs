@@ -1,8 +1,8 @@
 //! The order the output should have: the inputs merged by (key, source, offset).
 //!
 //! Stretch by stretch: of the blocks at hand, all records up to the first block's end are collected, source by source, and
-//! sorted by their keys with the standard library's stable sort. It is the simplest thing that is right, and nothing of what
-//! `merge` runs on, because it is the second opinion on that. As the sort finds runs and merges them, it is quick as well.
+//! sorted stably by their keys, all at once. That is the simplest thing that is right, and nothing of what `merge` runs on,
+//! because it is the second opinion on that: no source is ever held against another one to say which is next.
 //!
 //! ```text
 //!  source 0   1  4  4  9 │ 12 ...            the first block to end is source 1's, at key 9:
@@ -12,6 +12,7 @@
 
 use super::block::{Block, compare};
 use super::blocks::Blocks;
+use super::sorting::Sorting;
 use crate::batch::Record;
 use crate::jobs::cursor::size;
 use crate::jobs::error::JobError;
@@ -22,6 +23,7 @@ pub(super) struct Inputs {
     sources: Vec<Input>,
     /// The stretch at hand.
     order: Vec<Next>,
+    sorting: Sorting,
     /// Is told of the output's bytes, which are those of the inputs as long as both agree.
     progress: Progress,
 }
@@ -36,15 +38,15 @@ struct Input {
 /// A record of the order, by where it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Next {
-    word: u64,
-    source: u32,
-    index: u32,
+    pub(super) word: u64,
+    pub(super) source: u32,
+    pub(super) index: u32,
 }
 
 impl Inputs {
     pub(super) fn new(sources: Vec<Blocks>, progress: Progress) -> Self {
         let sources = sources.into_iter().map(|blocks| Input { blocks, taken: 0, ended: false }).collect();
-        Self { sources, order: Vec::new(), progress }
+        Self { sources, order: Vec::new(), sorting: Sorting::default(), progress }
     }
 
     /// The stretch at hand.
@@ -78,7 +80,7 @@ impl Inputs {
         }
         match (sources, tails) {
             (1, _) => {}
-            (_, false) => self.order.sort_by_key(|next| next.word),
+            (_, false) => self.sorting.sort(&mut self.order),
             (_, true) => {
                 let sources = &self.sources;
                 let key = |next: &Next| sources[next.source as usize].block().key(next.index as usize);

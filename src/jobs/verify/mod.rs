@@ -22,6 +22,8 @@ mod compare;
 
 mod inputs;
 
+mod sorting;
+
 mod output;
 
 mod blocks;

@@ -136,28 +136,28 @@ fn is_what_the_slow_way_finds(rng: &mut StdRng, by: &By) -> bool {
     let expected: Vec<Made> = merged.iter().map(|(_, _, made)| compared(made)).collect();
     let there: Vec<Made> = output.iter().map(compared).collect();
     let parts = (0..expected.len().max(there.len())).find(|i| expected.get(*i) != there.get(*i));
-    let what = format!("{}, {with_timestamp}: {merged:?} {output:?} {found:?}", by.keys);
+    let what = || format!("{}, {with_timestamp}: {merged:?} {output:?} {found:?}", by.keys);
     let first = found.first.as_ref();
-    assert_eq!(first.map(|first| first.at.offset - before), parts.map(|at| at as i64), "{what}");
+    assert_eq!(first.map(|first| first.at.offset - before), parts.map(|at| at as i64), "{}", what());
     if let (Some(first), Some(at)) = (first, parts) {
         let place = first.expected.as_ref().map(|shown| (shown.at.partition.partition as usize, shown.at.offset));
-        assert_eq!(place, merged.get(at).map(|(source, offset, _)| (*source, *offset)), "{what}");
+        assert_eq!(place, merged.get(at).map(|(source, offset, _)| (*source, *offset)), "{}", what());
         assert_eq!(
             first.found.as_ref().map(|shown| shown.at.offset - before),
             (at < output.len()).then_some(at as i64)
         );
     }
-    assert_eq!((found.input_records, found.output_records), (merged.len() as u64, output.len() as u64), "{what}");
+    assert_eq!((found.input_records, found.output_records), (merged.len() as u64, output.len() as u64), "{}", what());
     let (missing, extra, _) = counted(&expected, &there, by);
     let (_, _, out_of_order) = counted(&[], &output, by);
     if parts.is_none() {
-        assert_eq!((found.missing, found.extra, found.exact), (0, 0, true), "{what}");
+        assert_eq!((found.missing, found.extra, found.exact), (0, 0, true), "{}", what());
     } else if found.exact {
-        assert_eq!((found.missing, found.extra), (missing, extra), "{what}");
+        assert_eq!((found.missing, found.extra), (missing, extra), "{}", what());
     } else {
-        assert!(found.missing <= missing && found.extra <= extra, "{what}");
+        assert!(found.missing <= missing && found.extra <= extra, "{}", what());
     }
-    assert_eq!(found.out_of_order, out_of_order, "{what}");
+    assert_eq!(found.out_of_order, out_of_order, "{}", what());
     parts.is_none()
 }
 
