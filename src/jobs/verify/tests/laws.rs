@@ -167,7 +167,7 @@ fn whatever_is_done_to_an_output_the_proof_finds_what_the_slow_way_finds() {
     eprintln!("KMERGE_TEST_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     for by in &plans() {
-        let right = (0..100).filter(|_| is_what_the_slow_way_finds(&mut rng, by)).count();
-        assert!((10..90).contains(&right), "both outputs that are right and such that are not: {right} of 100");
+        let right = (0..60).filter(|_| is_what_the_slow_way_finds(&mut rng, by)).count();
+        assert!((6..54).contains(&right), "both outputs that are right and such that are not: {right} of 60");
     }
 }
