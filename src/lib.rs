@@ -23,7 +23,8 @@
 //!   (files and pipes into a topic), `clean` (records put right by rules, exactly once, into a topic and into `files`; `insights`: counted on their way; `lookups`:
 //!   topics that rules look up in), `pour` (records into the partitions of a
 //!   topic), `minutes` (ledgers: what was acknowledged, minute by minute), `reassign` (partitions to other brokers), `groups` (how far
-//!   readers are, and where they read on), `monitor` (what a cluster does, look by look).
+//!   readers are, and where they read on), `monitor` (what a cluster does, look by look); and what most of them read with: `cursor`
+//!   (the records of a partition, one after the other).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `split`: four at once; `streaming`: a heap, for the plain
 //!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`; `cleaner` puts it to a record): defaults, casts, filters,

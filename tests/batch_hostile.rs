@@ -11,7 +11,7 @@ use kmerge::batch::{Batch, BatchError, BatchHeader, BatchWriter, Batches, Codec,
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use std::io::Write as _;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// What the decoders keep beside the window: below 4 MiB, nearly all of it zstd's tables, block and literals.
 const CODEC_STATE_BYTES_MAX: usize = 4 << 20;
@@ -121,6 +121,9 @@ fn write(codec: Codec, records: &[Owned]) -> Vec<u8> {
 /// What one way of reading gives of a batch: records with the bytes of each and where those end, and the error.
 type Told = (Vec<String>, Option<BatchError>);
 
+/// Offset, timestamp, and the rest as it stands.
+type Known = (i64, i64, Vec<u8>);
+
 fn one_by_one(batch: &Batch<'_>) -> Told {
     let mut reader = RecordReader::new(1 << 20);
     if let Err(error) = reader.start(batch) {
@@ -169,6 +172,47 @@ fn in_stretches(batch: &Batch<'_>, stretch: usize) -> Told {
     (told, None)
 }
 
+/// Passes those records that it expects, up to `stretch` at a time, and reads the one after that. `expected` are the batch's.
+fn passing_known(batch: &Batch<'_>, stretch: usize, offsets: Range<i64>, expected: &[Known]) -> (Vec<Known>, usize) {
+    let mut reader = RecordReader::new(1 << 20);
+    let (mut told, mut passed) = (Vec::new(), 0);
+    let mut more = reader.start(batch).is_ok();
+    while more {
+        let mut known = Vec::new();
+        let came = reader.pass_known(batch.bytes(), offsets.clone(), |timestamp, raw| {
+            let next = expected.get(told.len() + known.len()).filter(|_| known.len() < stretch);
+            let yes = next.is_some_and(|next| (next.1, &next.2[..]) == (timestamp, raw));
+            known.extend(next.filter(|_| yes).cloned());
+            yes
+        });
+        assert_eq!(came, known.len());
+        assert!(known.last().is_none_or(|last| reader.reached() == last.0 + 1));
+        assert!(known.iter().all(|known| offsets.contains(&known.0)));
+        passed += came;
+        told.append(&mut known);
+        let found = reader.next_raw(batch.bytes()).unwrap_or(None);
+        told.extend(found.map(|found| (found.record.offset, found.record.timestamp, found.raw.to_vec())));
+        more = found.is_some();
+    }
+    assert_eq!(reader.pass_known(batch.bytes(), 0..i64::MAX, |_, _| true), 0, "the end stays the end");
+    (told, passed)
+}
+
+/// Whatever is passed without being read is what reading gives; how many records that were.
+fn known_alike(bytes: &[u8], stretch: usize) -> Result<usize, TestCaseError> {
+    let Ok(batch) = Batch::read(bytes) else { return Ok(0) };
+    let (read, _) = passing_known(&batch, stretch, 0..0, &[]);
+    prop_assert_eq!(read.len(), one_by_one(&batch).0.len());
+    let mut all = 0;
+    let middle = read.get(read.len() / 2).map_or(0, |record| record.0);
+    for offsets in [i64::MIN..i64::MAX, i64::MIN..middle, middle..i64::MAX, middle..middle] {
+        let (told, passed) = passing_known(&batch, stretch, offsets, &read);
+        prop_assert_eq!(&told, &read);
+        all += passed;
+    }
+    Ok(all)
+}
+
 /// Both ways give the same of `bytes`; whether there was an error.
 fn told_alike(bytes: &[u8], stretch: usize) -> Result<bool, TestCaseError> {
     let Ok(batch) = Batch::read(bytes) else { return Ok(true) };
@@ -177,8 +221,8 @@ fn told_alike(bytes: &[u8], stretch: usize) -> Result<bool, TestCaseError> {
     Ok(told.1.is_some())
 }
 
-#[test]
-fn records_in_stretches_are_the_records_one_by_one_and_so_are_the_errors() {
+/// A batch of mostly usual records, the same with some bytes changed, in several ways, and a length of stretches.
+fn harmed_batches() -> impl Strategy<Value = (Vec<u8>, Vec<Vec<u8>>, usize)> {
     let plain = prop_oneof![9 => Just(Codec::None), 1 => codec()];
     let usual = (prop::option::of(0..1_000_000_000_u64), bytes(300)).prop_map(|(key, value)| Owned {
         skip: 0,
@@ -189,24 +233,46 @@ fn records_in_stretches_are_the_records_one_by_one_and_so_are_the_errors() {
     });
     let records = prop::collection::vec(prop_oneof![4 => usual, 1 => record()], 1..40);
     let harm = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 16);
-    let errors = std::cell::Cell::new(0);
-    property("in stretches", 300, (plain, records, harm, 1..50_usize), |(codec, records, harm, stretch)| {
-        let mut written = write(codec, &records);
-        prop_assert!(!told_alike(&written, stretch)?);
-        let whole = written.clone();
-        for (at, byte, kept) in harm {
+    (plain, records, harm, 1..50_usize).prop_map(|(codec, records, harm, stretch)| {
+        let whole = write(codec, &records);
+        let mut written = whole.clone();
+        let harmed = harm.into_iter().map(|(at, byte, kept)| {
             // Small steps are what lengths and deltas hide behind; of the header, what counts records and offsets may be
             // wrong as well.
             let at = at.index(written.len() - 20) + 20;
             written[at] = if byte < 128 { written[at] ^ (1 << (byte % 8)) } else { byte };
-            errors.set(errors.get() + usize::from(told_alike(&written, stretch)?));
+            let harmed = written.clone();
             if !kept {
                 written.copy_from_slice(&whole);
             }
+            harmed
+        });
+        let harmed = harmed.collect();
+        (whole, harmed, stretch)
+    })
+}
+
+#[test]
+fn records_in_stretches_are_the_records_one_by_one_and_so_are_the_errors() {
+    let errors = std::cell::Cell::new(0);
+    property("in stretches", 300, harmed_batches(), |(written, harmed, stretch)| {
+        prop_assert!(!told_alike(&written, stretch)?);
+        for harmed in harmed {
+            errors.set(errors.get() + usize::from(told_alike(&harmed, stretch)?));
         }
         Ok(())
     });
     assert!(errors.get() > 300, "too few batches were refused: {}", errors.get());
+}
+
+#[test]
+fn what_is_passed_as_known_is_what_would_be_read_and_nothing_else_is_passed() {
+    let passed = std::cell::Cell::new(0);
+    property("known", 200, harmed_batches(), |(written, harmed, stretch)| {
+        passed.set(passed.get() + known_alike(&written, stretch)?);
+        harmed.iter().try_for_each(|harmed| known_alike(harmed, stretch).map(|_| ()))
+    });
+    assert!(passed.get() > 200, "too few records were passed: {}", passed.get());
 }
 
 #[test]

@@ -6,9 +6,9 @@
 
 use super::codec::{Unfold, Window};
 use super::passing::{Passed, Unseen, pass};
-use super::record::{Body, Flaw, Split, read_body, read_usual, split};
+use super::record::{Body, Flaw, Split, read_body, read_front, read_usual, split};
 use super::{Batch, BatchError, Codec, HEADER_BYTES, RawRecord, Record, TimestampType};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// Reads the records of batches one after the other; keeps its buffers from batch to batch.
 ///
@@ -65,13 +65,23 @@ impl Base {
         delta > previous_delta && delta <= self.last_offset_delta
     }
 
+    /// Wraps as Java's does, so that timestamps further apart than half the range come back as written.
+    #[inline(always)]
+    fn timestamp(&self, delta: i64) -> i64 {
+        self.append_time.unwrap_or_else(|| self.timestamp.wrapping_add(delta))
+    }
+
+    /// An offset as a delta, or the nearest there is.
+    fn delta(&self, offset: i64) -> i32 {
+        offset.saturating_sub(self.offset).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+
     #[inline(always)]
     fn record<'a>(&self, body: Body<'a>, end: Option<usize>) -> RawRecord<'a> {
         let record = Record {
             // Checked with the header: base plus last delta is a valid offset.
             offset: self.offset + i64::from(body.offset_delta),
-            // Wraps as Java's does, so that timestamps further apart than half the range come back as written.
-            timestamp: self.append_time.unwrap_or_else(|| self.timestamp.wrapping_add(body.timestamp_delta)),
+            timestamp: self.timestamp(body.timestamp_delta),
             key: body.key,
             value: body.value,
             headers: body.headers,
@@ -115,6 +125,13 @@ impl State {
         self.done = true;
         BatchError::Missing { stated: self.record_count, index: self.index }
     }
+}
+
+/// The usual record at `at`; whatever else stands there is left to [`RecordReader::next_raw`].
+#[inline(always)]
+fn usual<'a>(batch: &'a [u8], at: usize, base: &Base, previous_delta: i32) -> Option<(Body<'a>, usize)> {
+    let (body, bytes) = read_usual(batch.get(at..)?)?;
+    base.is_next(previous_delta, body.offset_delta).then_some((body, bytes))
 }
 
 impl RecordReader {
@@ -188,44 +205,75 @@ impl RecordReader {
         batch: &[u8],
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, BatchError> {
+        let State { base, record_count, .. } = self.state;
+        let quick = self.state.codec == Codec::None && !self.state.done;
+        let (mut at, mut index, mut previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
+        // `take` is called in one place, so that it becomes a part of this loop and no record is put into memory for it.
         loop {
-            if let Some(with) = self.each_usual(batch, &mut take) {
-                return Ok(Some(with));
-            }
-            match self.next_raw(batch)? {
-                None => return Ok(None),
-                Some(found) => {
-                    if let ControlFlow::Break(with) = take(&found) {
-                        return Ok(Some(with));
-                    }
+            let usual = if quick && index < record_count { usual(batch, at, &base, previous_delta) } else { None };
+            let was_usual = usual.is_some();
+            let found = match usual {
+                Some((body, bytes)) => {
+                    (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
+                    base.record(body, Some(at))
                 }
+                None => {
+                    (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
+                    let Some(found) = self.next_raw(batch)? else { return Ok(None) };
+                    found
+                }
+            };
+            let next = take(&found);
+            if !was_usual {
+                (at, index, previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
+            }
+            if let ControlFlow::Break(with) = next {
+                (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
+                return Ok(Some(with));
             }
         }
     }
 
-    /// As far as usual records go; whatever comes then is left to [`Self::next_raw`].
-    #[inline(always)]
-    fn each_usual<B>(&mut self, batch: &[u8], take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>) -> Option<B> {
+    /// Passes records, from the next one on, that `known` says yes to, and gives how many: a quick way through a batch whose
+    /// records are expected, for what was compared need not be read. `known` is lent a record's timestamp, and bytes that end
+    /// where it does and begin where [`RawRecord::raw`] would; it may say yes only if these are those of a record that was read
+    /// elsewhere, since nothing here looks into them. At the first no, and at whatever is not usual (compressed, an offset
+    /// outside of `offsets` or that does not go up, the end of the batch), the record stays the next one, to be read.
+    pub fn pass_known(
+        &mut self,
+        batch: &[u8],
+        offsets: Range<i64>,
+        mut known: impl FnMut(i64, &[u8]) -> bool,
+    ) -> usize {
         let state = &mut self.state;
         if state.codec != Codec::None || state.done {
-            return None;
+            return 0;
         }
-        let State { base, record_count, .. } = *state;
-        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
-        let mut broken = None;
-        while index < record_count {
-            let Some((body, bytes)) = batch.get(at..).and_then(read_usual) else { break };
-            if !base.is_next(previous_delta, body.offset_delta) {
+        let base = state.base;
+        let last = i64::from(base.last_offset_delta.min(base.delta(offsets.end.saturating_sub(1))));
+        let mut previous = i64::from(state.previous_delta.max(base.delta(offsets.start.saturating_sub(1))));
+        let (mut at, mut passed, most) = (state.at, 0, (state.record_count - state.index).max(0) as usize);
+        while passed < most {
+            let Some(rest) = batch.get(at..) else { break };
+            let Some(front) = read_front(rest) else { break };
+            if front.offset_delta <= previous || front.offset_delta > last {
                 break;
             }
-            (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
-            if let ControlFlow::Break(with) = take(&base.record(body, Some(at))) {
-                broken = Some(with);
+            if !known(base.timestamp(front.timestamp_delta), front.raw) {
                 break;
             }
+            (at, passed, previous) = (at + front.end, passed + 1, front.offset_delta);
         }
-        (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
-        broken
+        if passed > 0 {
+            (state.at, state.index) = (at, state.index + passed as i32);
+            state.previous_delta = previous as i32;
+        }
+        passed
+    }
+
+    /// The offset after the last record that was read or passed; before the first one, where the batch begins.
+    pub fn reached(&self) -> i64 {
+        self.state.base.offset.saturating_add(i64::from(self.state.previous_delta) + 1)
     }
 
     /// Passes over the records from here on of which there is nothing to say, up to the first one that is not as `unseen` wants

@@ -197,6 +197,30 @@ pub(super) fn read_usual(rest: &[u8]) -> Option<(Body<'_>, usize)> {
     Some((body, end))
 }
 
+/// A record of which only what stands before its key was read.
+pub(super) struct Front<'a> {
+    pub(super) offset_delta: i64,
+    pub(super) timestamp_delta: i64,
+    /// Key, value and headers, whatever these bytes are.
+    pub(super) raw: &'a [u8],
+    /// Where the record ends.
+    pub(super) end: usize,
+}
+
+/// Splits the record at the front of `rest` where its key, value and headers begin, for those who know these bytes. As in
+/// [`read_usual`], `None` says nothing of the record, and what is given is what is given there.
+#[inline(always)]
+pub(super) fn read_front(rest: &[u8]) -> Option<Front<'_>> {
+    let word = word_at(rest, 0)?;
+    let (length, taken) = varint::in_word::<3>(word)?;
+    let end = taken + whole(length)?;
+    let (timestamp_delta, more) = varint::in_word::<3>(word >> (8 * taken + 8))?;
+    let at = taken + 1 + more;
+    let (offset_delta, taken) = varint::in_word::<3>(word_at(rest, at)?)?;
+    let raw = rest.get(at + taken..end)?;
+    Some(Front { offset_delta, timestamp_delta, raw, end })
+}
+
 #[inline(always)]
 fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes))

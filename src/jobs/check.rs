@@ -13,7 +13,7 @@ use super::windows::Windows;
 use crate::base::ends::Bound;
 use crate::base::place::TopicPartition;
 use crate::base::units::show_count;
-use crate::batch::RawRecord;
+use crate::batch::{RawRecord, Record};
 use crate::client::Cluster;
 use crate::keys::{KeyError, KeyPlan};
 use crate::observe::usage::Usage;
@@ -140,17 +140,22 @@ where
 async fn check_one(mut cursor: RecordCursor<Windows>, keys: &KeyPlan) -> Result<PartitionCheck, JobError> {
     let mut seen = Seen::default();
     loop {
-        let stopped = cursor.pass_here(|found| match seen.pass(found, keys) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break((found.record.offset, error)),
-        })?;
-        if let Some((offset, error)) = stopped {
-            return Err(JobError::Key { at: cursor.partition().at(offset), error });
-        }
-        if !cursor.more().await? {
-            let (partition, range) = (cursor.partition().clone(), cursor.range());
-            let Seen { records, inversions, first, .. } = seen;
-            return Ok(PartitionCheck { partition, range, records, inversions, first });
+        let stopped = cursor.pass_here_with(
+            &mut seen,
+            |seen, found| seen.pass(found, keys),
+            |seen, batch| seen.leave(batch, keys),
+        )?;
+        match stopped {
+            Some(Stop::Inverted) => {}
+            Some(Stop::Key(offset, error)) => {
+                return Err(JobError::Key { at: cursor.partition().at(offset), error: *error });
+            }
+            None if cursor.more().await? => {}
+            None => {
+                let (partition, range) = (cursor.partition().clone(), cursor.range());
+                let Seen { records, inversions, first, .. } = seen;
+                return Ok(PartitionCheck { partition, range, records, inversions, first });
+            }
         }
     }
 }
@@ -162,40 +167,76 @@ struct Seen {
     last: (u64, Vec<u8>),
     /// A key's bytes beyond its first eight.
     tail: Vec<u8>,
-    /// The last record, kept up to the first inversion, to name both records of it.
+    /// Up to the first inversion, to name both records of it: where the last record lies in its batch,
+    last_lies: Option<Lies>,
+    /// or the record, if that batch was left;
     previous: HeldRaw,
+    /// and the record that belongs before it.
+    inverted: Option<HeldRaw>,
     records: u64,
     inversions: u64,
     first: Option<Inversion>,
 }
 
+/// Offset and timestamp of a record, and where its bytes lie in its batch.
+struct Lies {
+    offset: i64,
+    timestamp: i64,
+    end: usize,
+    len: usize,
+}
+
+/// Why reading stopped.
+enum Stop {
+    /// At the first inversion: both records are to be looked at.
+    Inverted,
+    /// At this offset, where a key cannot be read.
+    Key(i64, Box<KeyError>),
+}
+
 impl Seen {
     /// Takes the next record.
     #[inline(always)]
-    fn pass(&mut self, found: &RawRecord<'_>, keys: &KeyPlan) -> Result<(), KeyError> {
-        let word = keys.extract_into(&found.record, &mut self.tail)?;
+    fn pass(&mut self, found: &RawRecord<'_>, keys: &KeyPlan) -> ControlFlow<Stop> {
+        let Record { offset, timestamp, .. } = found.record;
+        let word = match keys.extract_into(&found.record, &mut self.tail) {
+            Ok(word) => word,
+            Err(error) => return ControlFlow::Break(Stop::Key(offset, Box::new(error))),
+        };
         self.records += 1;
-        if word < self.last.0 || (word == self.last.0 && self.tail < self.last.1) {
-            self.invert(found, keys);
-        }
+        let mut inverted = word < self.last.0;
+        let same = word == self.last.0;
         self.last.0 = word;
-        // Most keys are eight bytes.
+        // Most keys are eight bytes, and no bytes at all are slow to compare.
         if !(self.tail.is_empty() && self.last.1.is_empty()) {
+            inverted |= same && self.tail < self.last.1;
             std::mem::swap(&mut self.tail, &mut self.last.1);
         }
+        self.inversions += u64::from(inverted);
         if self.first.is_none() {
-            self.previous.hold(found.record.offset, found.record.timestamp, found.raw);
+            if inverted {
+                self.inverted.get_or_insert_default().hold(offset, timestamp, found.raw);
+                return ControlFlow::Break(Stop::Inverted);
+            }
+            match found.end {
+                Some(end) => self.last_lies = Some(Lies { offset, timestamp, end, len: found.raw.len() }),
+                None => self.previous.hold(offset, timestamp, found.raw),
+            }
         }
-        Ok(())
+        ControlFlow::Continue(())
     }
 
-    #[cold]
-    fn invert(&mut self, found: &RawRecord<'_>, keys: &KeyPlan) {
-        self.inversions += 1;
-        if let (None, Some(previous)) = (&self.first, self.previous.record()) {
+    /// Reading in `batch` stops: what may have to be named of it is kept, or named.
+    fn leave(&mut self, batch: &[u8], keys: &KeyPlan) {
+        if let Some(Lies { offset, timestamp, end, len }) = self.last_lies.take() {
+            self.previous.hold(offset, timestamp, &batch[end - len..end]);
+        }
+        if let Some(inverted) = self.inverted.take()
+            && let (Some(found), Some(previous)) = (inverted.record(), self.previous.record())
+        {
             self.first = Some(Inversion {
-                offset: found.record.offset,
-                key: keys.show(&found.record),
+                offset: found.offset,
+                key: keys.show(&found),
                 previous_offset: previous.offset,
                 previous_key: keys.show(&previous),
             });
@@ -303,12 +344,25 @@ impl PartitionCheck {
 mod tests {
     use super::super::testing::{Made, MemorySource, block_on, context};
     use super::*;
+    use crate::batch::Codec;
     use crate::keys::Order;
 
     fn check(partitions: &[&[&str]], order: Order, at_once: usize) -> Result<CheckReport, JobError> {
+        let check = |codec| check_compressed(partitions, order, at_once, codec);
+        let (found, compressed) = (check(Codec::None), check(Codec::Lz4));
+        assert_eq!(format!("{found:?}"), format!("{compressed:?}"), "whatever the batches are");
+        found
+    }
+
+    fn check_compressed(
+        partitions: &[&[&str]],
+        order: Order,
+        at_once: usize,
+        codec: Codec,
+    ) -> Result<CheckReport, JobError> {
         let sources = partitions.iter().enumerate().map(|(index, values)| {
             let records: Vec<Made> = values.iter().map(Made::value).collect();
-            MemorySource::new("t", index as i32, &records).cut(2, 1)
+            MemorySource::new("t", index as i32, &records).cut(2, 1).codec(codec)
         });
         let keys = KeyPlan::parse(&[], order).unwrap();
         let share = ReadShare::of("check", 1 << 20, 0, 1).unwrap();
@@ -354,6 +408,18 @@ mod tests {
             "{summary}"
         );
         assert_eq!(report.verdict().unwrap_err().kind(), crate::base::kind::Kind::Data);
+    }
+
+    #[test]
+    fn both_records_of_an_inversion_are_named_wherever_their_batches_end() {
+        for at in 1..7 {
+            let mut values = vec!["5"; 7];
+            values[at] = "4";
+            let report = check(&[&values], Order::Asc, 1).unwrap();
+            let offset = at as i64;
+            let first = Inversion { offset, key: "4".into(), previous_offset: offset - 1, previous_key: "5".into() };
+            assert_eq!((report.inversions(), report.partitions[0].first.as_ref()), (1, Some(&first)), "{at}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The order the output should have: the inputs merged by (key, source, offset).
 //!
 //! Stretch by stretch: of the blocks at hand, all records up to the first block's end are collected, source by source, and
-//! sorted by their keys with the standard library's stable sort. It is the simplest thing that is right, and nothing of what
-//! `merge` runs on, because it is the second opinion on that. As the sort finds runs and merges them, it is quick as well.
+//! sorted stably by their keys, all at once. That is the simplest thing that is right, and nothing of what `merge` runs on,
+//! because it is the second opinion on that: no source is ever held against another one to say which is next.
 //!
 //! ```text
 //!  source 0   1  4  4  9 │ 12 ...            the first block to end is source 1's, at key 9:
@@ -10,15 +10,22 @@
 //!  source 2   3  3  8  │ 9  11 ...           sources, so source 2's 9 must wait for all of source 1's
 //! ```
 
-use super::blocks::{Block, Blocks};
+use super::block::{Block, compare};
+use super::blocks::Blocks;
+use super::sorting::Sorting;
 use crate::batch::Record;
+use crate::jobs::cursor::size;
 use crate::jobs::error::JobError;
+use crate::observe::progress::Progress;
 
 /// The inputs, each with a block at hand.
 pub(super) struct Inputs {
     sources: Vec<Input>,
     /// The stretch at hand.
     order: Vec<Next>,
+    sorting: Sorting,
+    /// Is told of the output's bytes, which are those of the inputs as long as both agree.
+    progress: Progress,
 }
 
 struct Input {
@@ -31,15 +38,15 @@ struct Input {
 /// A record of the order, by where it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Next {
-    word: u64,
-    source: u32,
-    index: u32,
+    pub(super) word: u64,
+    pub(super) source: u32,
+    pub(super) index: u32,
 }
 
 impl Inputs {
-    pub(super) fn new(sources: Vec<Blocks>) -> Self {
+    pub(super) fn new(sources: Vec<Blocks>, progress: Progress) -> Self {
         let sources = sources.into_iter().map(|blocks| Input { blocks, taken: 0, ended: false }).collect();
-        Self { sources, order: Vec::new() }
+        Self { sources, order: Vec::new(), sorting: Sorting::default(), progress }
     }
 
     /// The stretch at hand.
@@ -47,14 +54,15 @@ impl Inputs {
         &self.order
     }
 
-    /// Goes on to the next stretch; `false` where there is none.
+    /// Goes on to the next stretch, once the one at hand was found in the output; `false` where there is none.
     pub(super) async fn next_stretch(&mut self) -> Result<bool, JobError> {
         self.order.clear();
         for source in &mut self.sources {
-            source.refill().await?;
+            source.refill(&self.progress).await?;
         }
         let lasts = self.sources.iter().enumerate().filter(|(_, source)| !source.ended);
-        let Some((_, bound)) = lasts.map(|(index, source)| (source.last_key(), index)).min() else {
+        let lasts = lasts.map(|(index, source)| (source.last_key(), index));
+        let Some((_, bound)) = lasts.min_by(|a, b| compare(a.0, b.0).then(a.1.cmp(&b.1))) else {
             return Ok(false);
         };
         let (mut sources, mut tails) = (0, false);
@@ -72,11 +80,11 @@ impl Inputs {
         }
         match (sources, tails) {
             (1, _) => {}
-            (_, false) => self.order.sort_by_key(|next| next.word),
+            (_, false) => self.sorting.sort(&mut self.order),
             (_, true) => {
                 let sources = &self.sources;
                 let key = |next: &Next| sources[next.source as usize].block().key(next.index as usize);
-                self.order.sort_by(|a, b| key(a).cmp(&key(b)));
+                self.order.sort_by(|a, b| compare(key(a), key(b)));
             }
         }
         Ok(true)
@@ -112,6 +120,8 @@ impl Inputs {
         }
         let mut flaw = None;
         for source in &mut self.sources {
+            let agreed = (0..source.taken).filter_map(|index| source.block().record(index));
+            self.progress.add(0, agreed.map(|record| size(&record)).sum());
             loop {
                 let block = source.blocks.block();
                 (source.taken..block.len()).filter_map(|index| block.record(index)).for_each(|record| each(&record));
@@ -133,11 +143,12 @@ impl Input {
     }
 
     /// Makes sure that there are records at hand that were not taken. What is wrong with the next one is an error.
-    async fn refill(&mut self) -> Result<(), JobError> {
+    async fn refill(&mut self, progress: &Progress) -> Result<(), JobError> {
         while !self.ended && self.taken == self.block().ordered() {
             if let Some(flaw) = self.blocks.take_flaw() {
                 return Err(flaw);
             }
+            progress.add(0, self.block().payload_bytes());
             self.taken = 0;
             self.ended = !self.blocks.next().await?;
         }
@@ -157,8 +168,8 @@ impl Input {
         let (mut low, mut high) = (self.taken, self.block().ordered());
         while low < high {
             let middle = low + (high - low) / 2;
-            let key = self.block().key(middle);
-            if key < bound || (also_at && key == bound) {
+            let order = compare(self.block().key(middle), bound);
+            if order.is_lt() || (also_at && order.is_eq()) {
                 low = middle + 1;
             } else {
                 high = middle;

@@ -5,6 +5,12 @@
 //! is named, and from there on both sides are read to their ends to count what is missing and what is extra. Memory is
 //! bounded by the settings, whatever the topics hold.
 //!
+//! Why that proves it: of every input, all records are read, each key is compared with the one before it, and the sort is a
+//! permutation; so what should come next is known, record for record, and there is but one such order. The output is read once,
+//! offset after offset, and its next record is compared with the next that should come, in all its bytes and its timestamp.
+//! What agrees is therefore the same record at the same place; nothing is taken on the word of a hash, of a count, or of the
+//! output itself. A record of the output whose bytes are those of an input's record need not be taken apart once more.
+//!
 //! Order has to be there before it can be verified: an input that runs backwards is an error, as it is for `merge`, unless the
 //! output was found to differ before that.
 
@@ -16,7 +22,13 @@ mod compare;
 
 mod inputs;
 
+mod sorting;
+
+mod output;
+
 mod blocks;
+
+mod block;
 
 // What differs.
 mod buckets;

@@ -1,5 +1,7 @@
 //! Every kind of damage is found and named, and the proof itself is held against sorting.
 
+mod laws;
+
 use super::compare::{Comparison, How, compare};
 use super::report::VerifyReport;
 use super::*;
