@@ -172,10 +172,11 @@ impl RecordReader {
     /// The same with the bytes that a copy of the record needs.
     #[inline]
     pub fn next_raw<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        if self.state.codec == Codec::None {
-            return self.next_plain(batch);
+        let Self { state, unfold, window } = self;
+        match state.codec {
+            Codec::None => Self::next_plain(state, batch),
+            _ => Self::next_unfolded(state, unfold, window, batch),
         }
-        self.next_unfolded(batch)
     }
 
     /// Gives `take` one record after the other until it breaks, or to the batch's end (`None`), where the same is checked as
@@ -187,48 +188,56 @@ impl RecordReader {
         batch: &[u8],
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, BatchError> {
+        let Self { state, unfold, window } = self;
+        let State { base, record_count, .. } = *state;
+        let plain = state.codec == Codec::None && !state.done;
+        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
         loop {
-            if let Some(with) = self.each_usual(batch, &mut take) {
+            let usual = match plain && index < record_count {
+                true => batch.get(at..).and_then(read_usual),
+                false => None,
+            };
+            // `take` is called in one place only, so that it becomes a part of this loop, and a record is never put together
+            // in memory for it.
+            let found = match usual.filter(|(body, _)| base.is_next(previous_delta, body.offset_delta)) {
+                Some((body, bytes)) => {
+                    (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
+                    base.record(body, Some(at))
+                }
+                None => {
+                    (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
+                    let Some(found) = Self::next_unusual(state, unfold, window, batch)? else { return Ok(None) };
+                    (at, index, previous_delta) = (state.at, state.index, state.previous_delta);
+                    found
+                }
+            };
+            if let ControlFlow::Break(with) = take(&found) {
+                (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
                 return Ok(Some(with));
             }
-            match self.next_raw(batch)? {
-                None => return Ok(None),
-                Some(found) => {
-                    if let ControlFlow::Break(with) = take(&found) {
-                        return Ok(Some(with));
-                    }
-                }
-            }
         }
     }
 
-    /// As far as usual records go; whatever comes then is left to [`Self::next_raw`].
-    #[inline(always)]
-    fn each_usual<B>(&mut self, batch: &[u8], take: &mut impl FnMut(&RawRecord<'_>) -> ControlFlow<B>) -> Option<B> {
-        let state = &mut self.state;
-        if state.codec != Codec::None || state.done {
-            return None;
+    /// The next record, whatever it is.
+    #[inline(never)]
+    fn next_unusual<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        window: &'a mut Window,
+        batch: &'a [u8],
+    ) -> Result<Option<RawRecord<'a>>, BatchError> {
+        match state.codec {
+            Codec::None => Self::next_plain(state, batch),
+            _ => Self::next_unfolded(state, unfold, window, batch),
         }
-        let State { base, record_count, .. } = *state;
-        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
-        let mut broken = None;
-        while index < record_count {
-            let Some((body, bytes)) = batch.get(at..).and_then(read_usual) else { break };
-            if !base.is_next(previous_delta, body.offset_delta) {
-                break;
-            }
-            (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
-            if let ControlFlow::Break(with) = take(&base.record(body, Some(at))) {
-                broken = Some(with);
-                break;
-            }
-        }
-        (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
-        broken
     }
 
-    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        let Self { state, unfold, window } = self;
+    fn next_unfolded<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        window: &'a mut Window,
+        batch: &[u8],
+    ) -> Result<Option<RawRecord<'a>>, BatchError> {
         let input = batch.get(HEADER_BYTES..).unwrap_or_default();
         if state.done {
             return Ok(None);
@@ -278,8 +287,7 @@ impl RecordReader {
     }
 
     #[inline(always)]
-    fn next_plain<'a>(&mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        let state = &mut self.state;
+    fn next_plain<'a>(state: &mut State, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
         let rest = batch.get(state.at..).unwrap_or_default();
         if state.index == state.record_count {
             return Self::end(state, rest.len());
