@@ -185,15 +185,14 @@ impl KeyPlan {
     /// Any key, by the long way.
     #[inline(never)]
     fn extract_any(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
-        if let [part] = self.parts.as_slice()
-            && let Some(number) = part.short_int(fields)
-        {
-            rest.clear();
-            return Ok(normal::word(number, self.order));
-        }
-        let mut out = Normaliser::new(self.order, self.parts.len() == 1, rest);
+        let alone = self.parts.len() == 1;
+        let mut out = Normaliser::new(self.order, alone, rest);
         for part in &self.parts {
-            part.normalise(fields, &mut out)?;
+            match part.short_int(fields) {
+                Some(number) if alone => return Ok(normal::word(number, self.order)),
+                Some(number) => out.int(number),
+                None => part.normalise(fields, &mut out)?,
+            }
         }
         Ok(out.finish())
     }

@@ -124,17 +124,25 @@ impl<'a> Normaliser<'a> {
             self.bytes(body);
             return self.byte(END);
         }
-        for stretch in body.chunk_by(|a, b| (*a > ESCAPE) == (*b > ESCAPE)) {
+        let (front, behind) = body.split_at(body.len().min(8));
+        front.iter().for_each(|byte| self.escaped(*byte));
+        for stretch in behind.chunk_by(|a, b| (*a > ESCAPE) == (*b > ESCAPE)) {
             if stretch[0] > ESCAPE {
                 self.bytes(stretch);
             } else {
-                for byte in stretch {
-                    self.byte(ESCAPE);
-                    self.byte(byte + 1);
-                }
+                stretch.iter().for_each(|byte| self.escaped(*byte));
             }
         }
         self.byte(END);
+    }
+
+    fn escaped(&mut self, byte: u8) {
+        if byte > ESCAPE {
+            self.byte(byte);
+        } else {
+            self.byte(ESCAPE);
+            self.byte(byte + 1);
+        }
     }
 
     /// The prefix. Inverting prefix-free bytes keeps them prefix-free and reverses their order.

@@ -142,11 +142,8 @@ impl KeyPart {
         }
     }
 
+    /// Everything but what [`Self::short_int`] reads.
     pub(super) fn normalise(&self, fields: &impl Fields, out: &mut Normaliser<'_>) -> Result<(), KeyError> {
-        if let Some(number) = self.short_int(fields) {
-            out.int(number);
-            return Ok(());
-        }
         match self.read(fields)? {
             Read::Int(number) | Read::Timestamp(number) => out.int(number),
             Read::Decimal(decimal, _) => out.decimal(&decimal),

@@ -160,7 +160,7 @@ fn the_short_way_is_gone_for_all_that_is_usual() {
 #[test]
 fn what_is_not_usual_is_left_to_the_exact_way() {
     let nested = |depth: usize| format!("{{\"b\":{}{},\"a\":1}}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(find(nested(63).as_bytes(), &["a".to_owned()]), Some(&b"1"[..]));
+    assert_eq!(find(nested(64).as_bytes(), &["a".to_owned()]), Some(&b"1"[..]));
     for document in [
         r#"{"a":1,"a":1}"#,
         r#"{"a":1,"a":{}}"#,
@@ -188,7 +188,7 @@ fn what_is_not_usual_is_left_to_the_exact_way() {
         "        ",
         "{       ",
         "",
-        &nested(64),
+        &nested(65),
         &nested(10_000),
     ] {
         assert_eq!(find(document.as_bytes(), &["a".to_owned()]), None, "{document}");
