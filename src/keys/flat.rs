@@ -303,6 +303,3 @@ impl Text<'_> {
         (self.word(at) << (64 - 8 * len) == u64::from_le_bytes(word) << (64 - 8 * len)).then_some(at + len)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! The short way held against the exact one: over documents made at random, whole and harmed.
 
-use super::super::json::{Found, Pointer, find_exactly};
-use super::find;
+use crate::keys::flat::find;
+use crate::keys::json::{Found, Pointer, find_exactly};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const NAMES: [&str; 9] = ["a", "b", "a", "aa", "", "eight by", "a longer name", "\\u0061", "\u{e4}"];
