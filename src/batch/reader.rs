@@ -127,13 +127,6 @@ impl State {
     }
 }
 
-/// The usual record at `at`; whatever else stands there is left to [`RecordReader::next_raw`].
-#[inline(always)]
-fn usual<'a>(batch: &'a [u8], at: usize, base: &Base, previous_delta: i32) -> Option<(Body<'a>, usize)> {
-    let (body, bytes) = read_usual(batch.get(at..)?)?;
-    base.is_next(previous_delta, body.offset_delta).then_some((body, bytes))
-}
-
 impl RecordReader {
     /// `budget` is the most bytes the decompressed window and what a codec must hold in one piece may take.
     pub fn new(budget: usize) -> Self {
@@ -190,10 +183,11 @@ impl RecordReader {
     /// The same with the bytes that a copy of the record needs.
     #[inline]
     pub fn next_raw<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        if self.state.codec == Codec::None {
-            return self.next_plain(batch);
+        let Self { state, unfold, window } = self;
+        match state.codec {
+            Codec::None => Self::next_plain(state, batch),
+            _ => Self::next_unfolded(state, unfold, window, batch),
         }
-        self.next_unfolded(batch)
     }
 
     /// Gives `take` one record after the other until it breaks, or to the batch's end (`None`), where the same is checked as
@@ -205,30 +199,31 @@ impl RecordReader {
         batch: &[u8],
         mut take: impl FnMut(&RawRecord<'_>) -> ControlFlow<B>,
     ) -> Result<Option<B>, BatchError> {
-        let State { base, record_count, .. } = self.state;
-        let quick = self.state.codec == Codec::None && !self.state.done;
-        let (mut at, mut index, mut previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
-        // `take` is called in one place, so that it becomes a part of this loop and no record is put into memory for it.
+        let Self { state, unfold, window } = self;
+        let State { base, record_count, .. } = *state;
+        let plain = state.codec == Codec::None && !state.done;
+        let (mut at, mut index, mut previous_delta) = (state.at, state.index, state.previous_delta);
         loop {
-            let usual = if quick && index < record_count { usual(batch, at, &base, previous_delta) } else { None };
-            let was_usual = usual.is_some();
-            let found = match usual {
+            let usual = match plain && index < record_count {
+                true => batch.get(at..).and_then(read_usual),
+                false => None,
+            };
+            // `take` is called in one place only, so that it becomes a part of this loop, and a record is never put together
+            // in memory for it.
+            let found = match usual.filter(|(body, _)| base.is_next(previous_delta, body.offset_delta)) {
                 Some((body, bytes)) => {
                     (at, index, previous_delta) = (at + bytes, index + 1, body.offset_delta);
                     base.record(body, Some(at))
                 }
                 None => {
-                    (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
-                    let Some(found) = self.next_raw(batch)? else { return Ok(None) };
+                    (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
+                    let Some(found) = Self::next_unusual(state, unfold, window, batch)? else { return Ok(None) };
+                    (at, index, previous_delta) = (state.at, state.index, state.previous_delta);
                     found
                 }
             };
-            let next = take(&found);
-            if !was_usual {
-                (at, index, previous_delta) = (self.state.at, self.state.index, self.state.previous_delta);
-            }
-            if let ControlFlow::Break(with) = next {
-                (self.state.at, self.state.index, self.state.previous_delta) = (at, index, previous_delta);
+            if let ControlFlow::Break(with) = take(&found) {
+                (state.at, state.index, state.previous_delta) = (at, index, previous_delta);
                 return Ok(Some(with));
             }
         }
@@ -296,8 +291,26 @@ impl RecordReader {
         passed
     }
 
-    fn next_unfolded<'a>(&'a mut self, batch: &[u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        let Self { state, unfold, window } = self;
+    /// The next record, whatever it is.
+    #[inline(never)]
+    fn next_unusual<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        window: &'a mut Window,
+        batch: &'a [u8],
+    ) -> Result<Option<RawRecord<'a>>, BatchError> {
+        match state.codec {
+            Codec::None => Self::next_plain(state, batch),
+            _ => Self::next_unfolded(state, unfold, window, batch),
+        }
+    }
+
+    fn next_unfolded<'a>(
+        state: &mut State,
+        unfold: &mut Unfold,
+        window: &'a mut Window,
+        batch: &[u8],
+    ) -> Result<Option<RawRecord<'a>>, BatchError> {
         let input = batch.get(HEADER_BYTES..).unwrap_or_default();
         if state.done {
             return Ok(None);
@@ -347,8 +360,7 @@ impl RecordReader {
     }
 
     #[inline(always)]
-    fn next_plain<'a>(&mut self, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
-        let state = &mut self.state;
+    fn next_plain<'a>(state: &mut State, batch: &'a [u8]) -> Result<Option<RawRecord<'a>>, BatchError> {
         let rest = batch.get(state.at..).unwrap_or_default();
         if state.index == state.record_count {
             return Self::end(state, rest.len());

@@ -149,12 +149,12 @@ fn typed(source: KeySource, kind: KeyType, operator: Operator, wanted: &[u8], ti
         _ => KeySource::Value,
     };
     let mut tail = Vec::new();
-    let literal = KeyPlan { parts: vec![KeyPart { source: own, kind }], order: Order::Asc };
+    let literal = KeyPlan::of(vec![KeyPart { source: own, kind }], Order::Asc);
     let prefix = literal.extract_into(&Literal { wanted, timestamp }, &mut tail).map_err(|error| match error {
         KeyError::Unreadable { reason, excerpt, .. } => format!("{excerpt} is no {kind}: {reason}"),
         error => error.to_string(),
     })?;
-    let plan = KeyPlan { parts: vec![KeyPart { source, kind }], order: Order::Asc };
+    let plan = KeyPlan::of(vec![KeyPart { source, kind }], Order::Asc);
     Ok(Test::Typed { plan, operator, prefix, tail })
 }
 

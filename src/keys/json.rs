@@ -77,6 +77,20 @@ pub(super) enum Found<'a> {
 
 /// Follows `pointer` through `document`.
 pub(super) fn find<'a>(document: &'a [u8], pointer: &Pointer) -> serde_json::Result<Found<'a>> {
+    match find_usual(document, pointer).and_then(|raw| std::str::from_utf8(raw).ok()) {
+        Some(raw) => Ok(Found::At(raw)),
+        None => find_exactly(document, pointer),
+    }
+}
+
+/// The same if the document is a usual one; `None` says nothing. A string is not yet known to be UTF-8.
+#[inline(never)]
+pub(super) fn find_usual<'a>(document: &'a [u8], pointer: &Pointer) -> Option<&'a [u8]> {
+    super::flat::find(document, &pointer.names)
+}
+
+/// The same, whatever the document holds.
+pub(super) fn find_exactly<'a>(document: &'a [u8], pointer: &Pointer) -> serde_json::Result<Found<'a>> {
     let mut json = serde_json::Deserializer::from_slice(document);
     let found = Walk(&pointer.names).deserialize(&mut json)?;
     json.end()?;

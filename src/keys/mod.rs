@@ -34,6 +34,7 @@
 
 mod error;
 mod filter;
+mod flat;
 mod json;
 mod normal;
 mod number;
@@ -51,6 +52,7 @@ pub use text::TextSource;
 pub(crate) use number::{Decimal, NumberError, parse_int};
 
 use normal::Normaliser;
+use number::short_int;
 
 /// What a key may be taken from.
 pub trait Fields {
@@ -62,9 +64,20 @@ pub trait Fields {
     fn timestamp(&self) -> i64;
     /// The value of the last header of that name; `Some(None)` is a null value.
     fn header(&self, name: &str) -> Option<Option<&[u8]>>;
+    /// Calls `see` with these fields, or a copy of them: what is seldom looked at from outside need not be in memory otherwise.
+    #[inline(always)]
+    fn apart<R>(&self, see: impl FnOnce(&Self) -> R) -> R {
+        see(self)
+    }
 }
 
 impl Fields for crate::batch::Record<'_> {
+    #[inline(always)]
+    fn apart<R>(&self, see: impl FnOnce(&Self) -> R) -> R {
+        let copy = *self;
+        see(&copy)
+    }
+
     fn key(&self) -> Option<&[u8]> {
         self.key
     }
@@ -104,6 +117,15 @@ impl Order {
 pub struct KeyPlan {
     parts: Vec<KeyPart>,
     order: Order,
+    /// Where the number is that is the whole key, if it is one.
+    number: Option<Whole>,
+}
+
+/// All of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Value,
+    Key,
 }
 
 impl KeyPlan {
@@ -116,7 +138,16 @@ impl KeyPlan {
                 .map(|spec| parse::part(spec).map_err(|error| format!("--key {error}")))
                 .collect::<Result<_, _>>()?,
         };
-        Ok(Self { parts, order })
+        Ok(Self::of(parts, order))
+    }
+
+    fn of(parts: Vec<KeyPart>, order: Order) -> Self {
+        let number = match parts.as_slice() {
+            [KeyPart { source: KeySource::Value, kind: KeyType::Int }] => Some(Whole::Value),
+            [KeyPart { source: KeySource::Key, kind: KeyType::Int }] => Some(Whole::Key),
+            _ => None,
+        };
+        Self { parts, order, number }
     }
 
     /// The parts of the key, the first one most significant.
@@ -137,17 +168,31 @@ impl KeyPlan {
     }
 
     /// The same in two parts: gives the prefix, and puts what goes beyond it into `rest`, whose buffer is reused.
-    #[inline]
+    #[inline(always)]
     pub fn extract_into(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
-        if let [part] = self.parts.as_slice()
-            && let Some(word) = part.plain_int(fields)
-        {
+        let digits = match self.number {
+            Some(Whole::Value) => fields.value(),
+            Some(Whole::Key) => fields.key(),
+            None => None,
+        };
+        if let Some(number) = digits.and_then(short_int) {
             rest.clear();
-            return Ok(normal::word(word, self.order));
+            return Ok(normal::word(number, self.order));
         }
-        let mut out = Normaliser::new(self.order, self.parts.len() == 1, rest);
+        fields.apart(|fields| self.extract_any(fields, rest))
+    }
+
+    /// Any key, by the long way.
+    #[inline(never)]
+    fn extract_any(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
+        let alone = self.parts.len() == 1;
+        let mut out = Normaliser::new(self.order, alone, rest);
         for part in &self.parts {
-            part.normalise(fields, &mut out)?;
+            match part.short_int(fields) {
+                Some(number) if alone => return Ok(normal::word(number, self.order)),
+                Some(number) => out.int(number),
+                None => part.normalise(fields, &mut out)?,
+            }
         }
         Ok(out.finish())
     }

@@ -120,17 +120,29 @@ impl<'a> Normaliser<'a> {
 
     /// The body with 0 and 1 escaped, then the end.
     pub(super) fn string(&mut self, body: &[u8]) {
-        for stretch in body.chunk_by(|a, b| (*a > ESCAPE) == (*b > ESCAPE)) {
+        if has_none_to_escape(body) {
+            self.bytes(body);
+            return self.byte(END);
+        }
+        let (front, behind) = body.split_at(body.len().min(8));
+        front.iter().for_each(|byte| self.escaped(*byte));
+        for stretch in behind.chunk_by(|a, b| (*a > ESCAPE) == (*b > ESCAPE)) {
             if stretch[0] > ESCAPE {
                 self.bytes(stretch);
             } else {
-                for byte in stretch {
-                    self.byte(ESCAPE);
-                    self.byte(byte + 1);
-                }
+                stretch.iter().for_each(|byte| self.escaped(*byte));
             }
         }
         self.byte(END);
+    }
+
+    fn escaped(&mut self, byte: u8) {
+        if byte > ESCAPE {
+            self.byte(byte);
+        } else {
+            self.byte(ESCAPE);
+            self.byte(byte + 1);
+        }
     }
 
     /// The prefix. Inverting prefix-free bytes keeps them prefix-free and reverses their order.
@@ -152,13 +164,14 @@ impl<'a> Normaliser<'a> {
         }
     }
 
-    fn bytes(&mut self, mut bytes: &[u8]) {
-        while self.filled < 8 {
-            let Some((first, tail)) = bytes.split_first() else { return };
-            self.byte(*first);
-            bytes = tail;
-        }
-        self.rest.extend_from_slice(bytes);
+    fn bytes(&mut self, bytes: &[u8]) {
+        let filled = self.filled as usize;
+        let (front, behind) = bytes.split_at(bytes.len().min(8 - filled));
+        let mut word = [0; 8];
+        word[filled..filled + front.len()].copy_from_slice(front);
+        self.prefix |= u64::from_be_bytes(word);
+        self.filled += front.len() as u32;
+        self.rest.extend_from_slice(behind);
     }
 
     fn byte(&mut self, byte: u8) {
@@ -169,4 +182,16 @@ impl<'a> Normaliser<'a> {
             self.rest.push(byte);
         }
     }
+}
+
+/// Whether all bytes are above the ones that are escaped.
+fn has_none_to_escape(body: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = body.as_chunks();
+    let words = words.iter().fold(0, |low, word| {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte below 2, and of none before the first such one.
+        low | (word.wrapping_sub((u64::from(ESCAPE) + 1) * ONES) & !word)
+    });
+    words & (0x80 * ONES) == 0 && rest.iter().all(|byte| *byte > ESCAPE)
 }

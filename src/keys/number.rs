@@ -112,54 +112,92 @@ impl Decimal {
 /// Reads decimal digits with an optional sign.
 #[inline]
 pub(crate) fn parse_int(text: &[u8]) -> Result<i64, NumberError> {
-    // Nearly all numbers are up to sixteen digits without a sign: eight at a time.
-    let short = match text.len() {
-        1..=8 => eight_digits(text),
-        9..=16 => {
-            let (high, low) = text.split_at(text.len() - 8);
-            eight_digits(high).zip(eight_digits(low)).map(|(high, low)| high * 100_000_000 + low)
-        }
-        _ => None,
-    };
-    match short {
-        Some(number) => Ok(number as i64),
+    match short_int(text) {
+        Some(number) => Ok(number),
         None => parse_any_int(text),
     }
 }
 
-/// One to eight digits, all at once: neighbours are joined to numbers below 100, those to numbers below 10,000, and those to
-/// the whole. `None` if one is no digit.
+/// The quick way for nearly all numbers: one to sixteen digits without a sign. `None` says nothing of others.
 #[inline(always)]
-fn eight_digits(text: &[u8]) -> Option<u64> {
-    let missing = 8 * (8 - text.len() as u32);
-    let word = match text.len() {
-        8 => u64::from_le_bytes(*text.first_chunk()?),
-        4..8 => {
-            let (first, last) = (u32::from_le_bytes(*text.first_chunk()?), u32::from_le_bytes(*text.last_chunk()?));
-            (u64::from(first) << missing) | (u64::from(last) << 32)
-        }
-        2 | 3 => {
-            let (first, last) = (u16::from_le_bytes(*text.first_chunk()?), u16::from_le_bytes(*text.last_chunk()?));
-            (u64::from(first) << missing) | (u64::from(last) << 48)
-        }
-        _ => u64::from(*text.first()?) << 56,
-    };
-    // Zeros stand for the digits that are not there.
-    let word = word | 0x3030_3030_3030_3030 & ((1 << missing) - 1);
-    let digits = word ^ 0x3030_3030_3030_3030;
-    // A byte above 9 has its high half set, or gets it by adding 6.
-    if (digits | (digits.wrapping_add(0x0606_0606_0606_0606))) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+pub(super) fn short_int(text: &[u8]) -> Option<i64> {
+    match text.len() {
+        8..=16 => sixteen_digits(text),
+        1..=7 => seven_digits(text),
+        _ => None,
+    }
+}
+
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Eight to sixteen digits: the last eight, and before them what is left of the first eight.
+#[inline(always)]
+fn sixteen_digits(text: &[u8]) -> Option<i64> {
+    let first = u64::from_le_bytes(*text.first_chunk()?) ^ ZEROS;
+    let last = u64::from_le_bytes(*text.last_chunk()?) ^ ZEROS;
+    // Twice half of it: it may be all 64 bits. Zeros come in for the digits that are not there.
+    let half = 4 * (16 - text.len() as u32);
+    let first = (first << half) << half;
+    if (no_digit(first) | no_digit(last)) & HIGH_HALVES != 0 {
         return None;
     }
-    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+    Some((joined(first) * 100_000_000 + joined(last)) as i64)
+}
+
+/// One to seven digits.
+#[inline(always)]
+fn seven_digits(text: &[u8]) -> Option<i64> {
+    let missing = 8 * (8 - text.len() as u32);
+    let word = if text.len() >= 4 {
+        let (first, last) = (u32::from_le_bytes(*text.first_chunk()?), u32::from_le_bytes(*text.last_chunk()?));
+        (u64::from(first) << missing) | (u64::from(last) << 32)
+    } else {
+        // The first, the middle and the last one, which may be the same.
+        let (first, middle, last) = (text.first()?, text.get(text.len() / 2)?, text.last()?);
+        (u64::from(*first) << missing)
+            | (u64::from(*middle) << (64 - 8 * (text.len() - text.len() / 2)))
+            | (u64::from(*last) << 56)
+    };
+    let digits = (word ^ ZEROS) & (u64::MAX << missing);
+    (no_digit(digits) & HIGH_HALVES == 0).then(|| joined(digits) as i64)
+}
+
+const HIGH_HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+
+/// Has a bit in the high half of some byte, unless all are 0 to 9: a byte above 9 has its high half set, or gets it by adding 6.
+#[inline(always)]
+fn no_digit(digits: u64) -> u64 {
+    digits | digits.wrapping_add(0x0606_0606_0606_0606)
+}
+
+/// Eight digits, the first one lowest: neighbours are joined to numbers below 100, those to numbers below 10,000, and those to
+/// the whole. Each multiplication adds the left one, times ten to something, to the right one, above which the rest is cut off.
+#[inline(always)]
+fn joined(digits: u64) -> u64 {
+    let pairs = (digits.wrapping_mul(10 * 0x100 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 * 0x1_0000 + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 * 0x1_0000_0000 + 1) >> 32
 }
 
 fn parse_any_int(text: &[u8]) -> Result<i64, NumberError> {
     let (negative, digits) = split_sign(text);
+    // The same quick way behind a sign, and for up to nineteen digits, of which only the last few numbers are beyond 64 bits.
+    let number = match digits.len() {
+        17..=19 => digits.split_last_chunk::<16>().and_then(|(first, last)| {
+            let (first, last) = (seven_digits(first)?, sixteen_digits(last)?);
+            first.checked_mul(10_000_000_000_000_000)?.checked_add(last)
+        }),
+        _ => short_int(digits),
+    };
+    match number {
+        Some(number) => Ok(if negative { -number } else { number }),
+        None => parse_digit_by_digit(negative, digits, text.is_empty()),
+    }
+}
+
+fn parse_digit_by_digit(negative: bool, digits: &[u8], empty: bool) -> Result<i64, NumberError> {
     if digits.is_empty() {
-        return Err(if text.is_empty() { NumberError::Empty } else { NumberError::NoInt });
+        return Err(if empty { NumberError::Empty } else { NumberError::NoInt });
     }
     let mut number = 0i64;
     let mut fits = true;
@@ -202,26 +240,65 @@ fn parse_exponent(text: &[u8]) -> Result<i64, NumberError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    /// The rule, spelled out: a sign, then digits, one at a time.
+    fn slowly(text: &[u8]) -> Result<i64, NumberError> {
+        let (negative, digits) = split_sign(text);
+        parse_digit_by_digit(negative, digits, text.is_empty())
+    }
+
+    fn assert_read_the_same(text: &[u8]) {
+        assert_eq!(parse_int(text), slowly(text), "{:?}", String::from_utf8_lossy(text));
+    }
 
     #[test]
-    fn eight_digits_at_a_time_and_one_at_a_time_read_the_same() {
+    fn many_digits_at_a_time_and_one_at_a_time_read_the_same() {
+        assert_eq!(slowly(b"-9223372036854775808"), Ok(i64::MIN));
+        assert_eq!(parse_int(b""), Err(NumberError::Empty));
         let numbers = (0..20).flat_map(|power| {
             let ten = 10u64.saturating_pow(power);
             [ten - 1, ten, ten + 7, ten / 3 * 2]
         });
         for number in numbers {
             for text in [number.to_string(), format!("0{number}"), format!("-{number}"), format!("+{number}")] {
-                assert_eq!(parse_int(text.as_bytes()), parse_any_int(text.as_bytes()), "{text}");
-                // Any one byte that is no digit spoils it, wherever it stands.
-                for at in 0..text.len() {
-                    for strange in [b'/', b':', b' ', b'x', 0, 0x7f, 0xb5, 0xff, b'-'] {
-                        let mut bytes = text.clone().into_bytes();
-                        bytes[at] = strange;
-                        assert_eq!(parse_int(&bytes), parse_any_int(&bytes), "{bytes:?}");
+                assert_read_the_same(text.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_length_with_any_byte_in_any_place_read_the_same_both_ways() {
+        let seed = rand::random();
+        eprintln!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        for len in 0..=40 {
+            for sign in ["", "-", "+", "--", "+-"] {
+                let mut text = sign.as_bytes().to_vec();
+                text.extend((0..len).map(|_| random.random_range(b'0'..=b'9')));
+                // A zero first, and nothing but nines, too.
+                for leading in [None, Some(b'0'), Some(b'9')] {
+                    if let Some(leading) = leading {
+                        let half = if leading == b'9' { len } else { len / 2 };
+                        text[sign.len()..sign.len() + half].fill(leading);
                     }
+                    assert_read_the_same(&text);
+                }
+                for at in 0..text.len() {
+                    let kept = text[at];
+                    for byte in 0..=u8::MAX {
+                        text[at] = byte;
+                        assert_read_the_same(&text);
+                    }
+                    text[at] = kept;
                 }
             }
         }
-        assert_eq!(parse_int(b""), Err(NumberError::Empty));
+        for _ in 0..20_000 {
+            let text: Vec<u8> = (0..random.random_range(0..24))
+                .map(|_| *b"0123456789/:-+ \xb0\xb9\xff\0".get(random.random_range(0..20)).unwrap_or(&b'7'))
+                .collect();
+            assert_read_the_same(&text);
+        }
     }
 }

@@ -127,18 +127,22 @@ enum Read<'a> {
 }
 
 impl KeyPart {
-    /// The short way for what most keys are, a number that is all of the value or the key. `None` for every other part, and
-    /// where the number cannot be read: the long way says what is wrong.
+    /// The short way for what most keys are, a number. `None` for parts of other types, and where there is none or not a usual
+    /// one: the long way reads it, or says what is wrong.
     #[inline]
-    pub(super) fn plain_int(&self, fields: &impl Fields) -> Option<i64> {
-        let bytes = match (self.kind, &self.source) {
-            (KeyType::Int, KeySource::Value) => fields.value()?,
-            (KeyType::Int, KeySource::Key) => fields.key()?,
-            _ => return None,
-        };
-        parse_int(bytes).ok()
+    pub(super) fn short_int(&self, fields: &impl Fields) -> Option<i64> {
+        match (self.kind, &self.source) {
+            (KeyType::Int, KeySource::Value) => parse_int(fields.value()?).ok(),
+            (KeyType::Int, KeySource::Key) => parse_int(fields.key()?).ok(),
+            (KeyType::Int, KeySource::Json(pointer)) => int_in_json(fields.value()?, pointer),
+            (KeyType::Int, KeySource::Timestamp) => Some(fields.timestamp()),
+            (KeyType::Be64, KeySource::Value) => Some(i64::from_be_bytes(fields.value()?.try_into().ok()?)),
+            (KeyType::Be64, KeySource::Key) => Some(i64::from_be_bytes(fields.key()?.try_into().ok()?)),
+            _ => None,
+        }
     }
 
+    /// Everything but what [`Self::short_int`] reads.
     pub(super) fn normalise(&self, fields: &impl Fields, out: &mut Normaliser<'_>) -> Result<(), KeyError> {
         match self.read(fields)? {
             Read::Int(number) | Read::Timestamp(number) => out.int(number),
@@ -208,7 +212,12 @@ impl KeyPart {
     }
 
     fn read_json<'a>(&self, pointer: &json::Pointer, document: &'a [u8]) -> Result<Read<'a>, KeyError> {
-        let raw = match json::find(document, pointer) {
+        // What is no usual int was not found by the short way.
+        let found = match self.kind {
+            KeyType::Int => json::find_exactly(document, pointer),
+            _ => json::find(document, pointer),
+        };
+        let raw = match found {
             Ok(Found::At(raw)) => raw,
             Ok(Found::Nowhere) => {
                 return Err(self.missing(&format!("the JSON has nothing there: {}", excerpt(document))));
@@ -260,6 +269,11 @@ impl KeyPart {
             excerpt: excerpt(bytes),
         }
     }
+}
+
+/// A JSON number that is written as an integer, in a usual document.
+fn int_in_json(document: &[u8], pointer: &json::Pointer) -> Option<i64> {
+    parse_int(json::find_usual(document, pointer)?).ok()
 }
 
 /// Digits are milliseconds since 1970, also four of them: a year alone is no RFC 3339 time.

@@ -2,6 +2,9 @@
 
 use super::*;
 
+// The short way through JSON, held against the exact one.
+mod flat;
+
 // The laws of the order, at random.
 mod laws;
 

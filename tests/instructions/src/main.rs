@@ -31,7 +31,7 @@ type Kernel = Box<dyn FnMut()>;
 type Named = (&'static str, fn() -> Kernel);
 
 /// By name; what is made beforehand is made for the one that is asked for.
-const KERNELS: [Named; 15] = [
+const KERNELS: [Named; 20] = [
     ("batch read, dense", || read(Shape::Dense)),
     ("batch read, m118", || read(Shape::M118)),
     ("batch passed over, dense", || passed_over(Shape::Dense)),
@@ -47,6 +47,9 @@ const KERNELS: [Named; 15] = [
     ("key read, in JSON", || {
         key("value:json:/id", |number| format!("{{\"name\":\"n\",\"id\":{number},\"more\":[1,2]}}"))
     }),
+    ("key read, in JSON, m118", || key("value:json:/id", usual_json)),
+    ("key read, 19 digits", || key("value:int", |number| format!("{}", 1_700_000_000_000_000_000 + number))),
+    ("key read, text", || key("value:string", |number| format!("user-{number:012}"))),
     ("merge of ten, dense", || merge(Shape::Dense)),
     ("merge of ten, ints10", || merge(Shape::Ints10)),
     ("rules, a default and a cast", rules),
@@ -186,6 +189,15 @@ fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
         });
         assert_eq!(all, Ok(None));
     })
+}
+
+/// What a service would log: some 120 bytes, the key in front.
+fn usual_json(number: u64) -> String {
+    format!(
+        "{{\"id\":{number},\"user\":\"user-{:05}\",\"amount\":12.5,\"currency\":\"EUR\",\"at\":\"2024-05-17T12:00:00Z\",\
+         \"tags\":[\"a\",\"bc\"],\"ok\":true}}",
+        number % 99_999
+    )
 }
 
 fn merge(shape: Shape) -> Kernel {
