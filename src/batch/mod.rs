@@ -35,8 +35,6 @@ mod writer;
 
 mod headers;
 
-mod stretch;
-
 mod out;
 
 mod patch;
@@ -59,9 +57,9 @@ pub use passing::{Passed, Unseen};
 pub use patch::BatchMut;
 pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};
-pub use stretch::Stretch;
-pub use writer::BatchWriter;
+
 pub(crate) use writer::RECORD_OVERHEAD_MAX;
+pub use writer::{BatchWriter, Piece, Pieces};
 
 #[cfg(test)]
 mod tests;

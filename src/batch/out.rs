@@ -36,10 +36,11 @@ impl Out {
         &self.bytes[..self.end]
     }
 
-    /// All there is of it, beyond the end too.
+    /// What is behind the end up to `limit`, as far as there is room already; `None` if the end lies beyond that.
     #[inline(always)]
-    pub(super) fn buffer_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+    pub(super) fn ahead_to(&mut self, limit: usize) -> Option<&mut [u8]> {
+        let limit = limit.min(self.bytes.len());
+        self.bytes.get_mut(self.end..limit)
     }
 
     pub(super) fn written_mut(&mut self) -> &mut [u8] {

@@ -327,37 +327,58 @@ impl Dice {
     }
 }
 
-/// Pushes all that fit below `bytes_max`, over a stretch if `over`, and gives the batch, and how many a stretch has taken.
+/// Records that lie one behind the other: their times and how many bytes each has.
+struct Lying<'a> {
+    records: &'a [(i64, usize)],
+    source: &'a [u8],
+}
+
+impl Pieces for Lying<'_> {
+    fn peek(&self) -> Option<Piece<'_>> {
+        self.records.first().map(|&(timestamp, bytes)| Piece { timestamp, from: self.source, bytes: bytes as u32 })
+    }
+
+    fn pass(&mut self) {
+        (self.source, self.records) = (&self.source[self.records[0].1..], &self.records[1..]);
+    }
+}
+
+/// Pushes all that fit below `bytes_max`, many at once if `moved`, and gives the batch, its largest time and how many went so.
 fn copied(
     records: &[(i64, usize)],
     source: &[u8],
     bytes_max: usize,
     skipped: u32,
-    over: bool,
+    moved: bool,
 ) -> (Vec<u8>, i64, usize) {
     let mut writer = BatchWriter::new(Codec::None);
+    // A buffer with something in it: what is behind the end is not zero.
+    writer.push_raw(0, &vec![0xa5; source.len() / 2]).unwrap();
+    writer.finish().unwrap();
     writer.skip_offsets(skipped).unwrap();
-    let (mut at, mut next, mut taken) = (0, 0, 0);
-    while let Some(&(timestamp, bytes)) = records.get(next) {
-        let raw = at..at + bytes;
-        if over && writer.stretch(bytes_max - RECORD_OVERHEAD_MAX).push(timestamp, source, raw.clone()) {
-            taken += 1;
-        } else if writer.is_empty() || writer.bytes() + bytes + RECORD_OVERHEAD_MAX <= bytes_max {
-            writer.push_raw(timestamp, &source[raw]).unwrap();
-        } else {
+    let (mut next, mut taken) = (Lying { records, source }, 0);
+    loop {
+        if moved {
+            let before = writer.record_count();
+            writer.push_moved(bytes_max - RECORD_OVERHEAD_MAX, &mut next);
+            taken += writer.record_count() - before;
+        }
+        let Some(Piece { timestamp, from, bytes }) = next.peek() else { break };
+        if !writer.is_empty() && writer.bytes() + bytes as usize + RECORD_OVERHEAD_MAX > bytes_max {
             break;
         }
-        (at, next) = (at + bytes, next + 1);
+        writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
+        next.pass();
     }
-    assert_eq!(writer.record_count(), next);
+    assert_eq!(writer.record_count(), records.len() - next.records.len());
     let newest = writer.max_timestamp();
     (writer.finish().unwrap().to_vec(), newest, taken)
 }
 
 #[test]
-fn a_stretch_writes_the_bytes_that_single_records_do() {
+fn records_that_move_together_make_the_bytes_that_single_ones_do() {
     let mut dice = Dice(8);
-    let mut in_stretches = 0;
+    let mut together = 0;
     for round in 0..400 {
         let spread = [1, 100, 20_000, 1 << 23, 1 << 31, u64::MAX][round % 6];
         let longest = [2, 40, 300, 1_200][round % 4];
@@ -379,22 +400,51 @@ fn a_stretch_writes_the_bytes_that_single_records_do() {
             "round {round} of seed 8: {count} records up to {longest} bytes, {skipped} offsets skipped"
         );
         assert_eq!((newest, none), (newest_too, 0));
-        in_stretches += some;
+        together += some;
     }
-    assert!(in_stretches > 10_000, "only {in_stretches} records went over stretches");
+    assert!(together > 10_000, "only {together} records moved together");
 }
 
 #[test]
-fn a_stretch_refuses_what_lies_beyond_its_bytes_or_its_limit() {
+fn what_moves_stops_at_the_limit_and_at_a_record_that_is_not_whole() {
     let mut writer = BatchWriter::new(Codec::None);
     let source = [7; 100];
-    assert!(!writer.stretch(usize::MAX).push(0, &source, 0..10), "the first record of a batch");
+    // How many of the records, of so many bytes, were added.
+    let moved = |writer: &mut BatchWriter, bytes_max: usize, each: &[usize]| {
+        let records: Vec<_> = each.iter().map(|bytes| (0, *bytes)).collect();
+        let mut next = Lying { records: &records, source: &source };
+        writer.push_moved(bytes_max, &mut next);
+        each.len() - next.records.len()
+    };
+    assert_eq!(moved(&mut writer, usize::MAX, &[10]), 0, "the first record of a batch");
     writer.push_raw(0, &source).unwrap();
-    assert!(!writer.stretch(usize::MAX).push(0, &source, 91..101));
+    assert_eq!(
+        moved(&mut writer, usize::MAX, &[90, 11]),
+        1,
+        "the second says that it is longer than what there is of it"
+    );
     let bytes = writer.bytes();
-    assert!(!writer.stretch(bytes + 9).push(0, &source, 90..100));
-    assert!(writer.stretch(bytes + 10).push(0, &source, 90..100));
-    assert_eq!((writer.record_count(), writer.bytes()), (2, bytes + 14));
+    assert_eq!(moved(&mut writer, bytes + 9, &[10]), 0);
+    assert_eq!(moved(&mut writer, bytes + 10, &[10, 10]), 1);
+    assert_eq!((writer.record_count(), writer.bytes()), (3, bytes + 14));
+    assert_eq!(moved(&mut writer, bytes, &[0]), 0, "the batch is beyond the limit already");
     writer.finish().unwrap();
-    assert!(!writer.stretch(usize::MAX).push(0, &source, 0..10), "the first record after a batch");
+    assert_eq!(moved(&mut writer, usize::MAX, &[10]), 0, "the first record after a batch");
+}
+
+#[test]
+fn nearly_all_records_move_together() {
+    let mut writer = BatchWriter::new(Codec::None);
+    let (records, source) = ([(7, 10); 20_000], vec![1; 200_000]);
+    let (mut next, mut alone) = (Lying { records: &records, source: &source }, 0);
+    loop {
+        writer.push_moved(usize::MAX, &mut next);
+        let Some(Piece { timestamp, from, bytes }) = next.peek() else { break };
+        writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
+        next.pass();
+        alone += 1;
+    }
+    assert_eq!(writer.record_count(), records.len());
+    // Each time the buffer grows, those before that had no room for what is written beyond a record's end.
+    assert!(alone < 150, "{alone} were pushed alone: the first, and where the buffer had to grow");
 }

@@ -125,29 +125,33 @@ pub(super) fn put(into: &mut [u8], at: usize, value: i64) -> usize {
         into[at] = raw as u8;
         return at + 1;
     }
-    if raw < 1 << 21 {
-        let (word, bytes) = word(raw);
+    if raw < 1 << 21
+        && let Some((word, bytes)) = word(raw)
+    {
         into[at..at + 4].copy_from_slice(&(word as u32).to_le_bytes());
         return at + bytes;
     }
     put_long(into, at, raw)
 }
 
-/// A number of up to 35 bits as it is written, the rest of the word zero, and how many bytes that takes.
+/// A number as it is written, the rest of the word zero, and how many bytes that takes; `None` if those are more than five.
 #[inline(always)]
-pub(super) fn word(raw: u64) -> (u64, usize) {
+pub(super) fn word(raw: u64) -> Option<(u64, usize)> {
     if raw < 0x80 {
-        return (raw, 1);
+        return Some((raw, 1));
+    }
+    if raw >= 1 << 35 {
+        return None;
     }
     // Two bytes or three, four or five, without asking which: the bits are spread, and the last of them may go unused.
     let three = raw & 0x7f | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2 | 0x80;
     if raw < 1 << 21 {
         let third = u64::from(raw >= 1 << 14);
-        return (three | third << 15, 2 + third as usize);
+        return Some((three | third << 15, 2 + third as usize));
     }
     let fifth = u64::from(raw >= 1 << 28);
     let five = three | (raw & 0xfe0_0000) << 3 | (raw & 0x7_f000_0000) << 4 | 0x80_8000 | fifth << 31;
-    (five, 4 + fifth as usize)
+    Some((five, 4 + fifth as usize))
 }
 
 #[inline(never)]
@@ -210,7 +214,7 @@ mod tests {
                 let end = put(&mut buffer, 0, unzigzag(raw));
                 let mut whole = [0; 8];
                 whole[..end].copy_from_slice(&buffer[..end]);
-                assert_eq!(word(raw), (u64::from_le_bytes(whole), end), "{raw:#x}");
+                assert_eq!(word(raw), Some((u64::from_le_bytes(whole), end)), "{raw:#x}");
             }
         }
     }

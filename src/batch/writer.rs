@@ -3,12 +3,15 @@
 //! Each record's length stands before it, so it is computed first and then everything is copied once. The header is
 //! filled in at the end: it holds counts, the largest timestamp and the checksum of what follows.
 
+mod moved;
+
+pub use moved::{Piece, Pieces};
+
 use super::codec::Fold;
 use super::header::{
     ATTRIBUTES_AT, CODEC_MASK, CONTROL_BIT, CRC_AT, DELETE_HORIZON_BIT, LENGTH_END, LOG_APPEND_BIT, TRANSACTIONAL_BIT,
 };
 use super::out::{Out, SLACK_BYTES, copy};
-use super::stretch::{Counts, Stretch};
 use super::varint::{self, I32_BYTES_MAX, I64_BYTES_MAX, len_of};
 use super::{BatchError, BatchHeader, Codec, HEADER_BYTES, Headers, batches};
 
@@ -96,16 +99,6 @@ impl BatchWriter {
     pub fn push_raw(&mut self, timestamp: i64, raw: &[u8]) -> Result<(), BatchError> {
         self.begin();
         self.push_record(timestamp, raw.len(), |_, at| at, |out, at| copy(out, at, raw))
-    }
-
-    /// A way to add many records as [`Self::push_raw`] does, while the batch with a record, but for that one's head, takes no
-    /// more than `bytes_max`.
-    #[inline]
-    pub fn stretch(&mut self, bytes_max: usize) -> Stretch<'_> {
-        self.begin();
-        let Self { plain, record_count, next_delta, max_timestamp, base_timestamp, .. } = self;
-        let limit = bytes_max.min(BATCH_BYTES_MAX - RECORD_OVERHEAD_MAX);
-        Stretch::new(plain, Counts { record_count, next_delta, max_timestamp }, *base_timestamp, limit)
     }
 
     /// The same as [`Self::push`] with headers given as pairs.

@@ -7,7 +7,7 @@
 use super::error::JobError;
 use super::merge::Retention;
 use crate::base::appended::Appended;
-use crate::batch::{BatchError, BatchWriter, Codec, Headers, RECORD_OVERHEAD_MAX, Stretch};
+use crate::batch::{BatchError, BatchWriter, Codec, Headers, Pieces, RECORD_OVERHEAD_MAX};
 use crate::observe::progress::Progress;
 use crate::ports::{Outgoing, Reached, Sink};
 
@@ -124,10 +124,10 @@ where
         self.writer.push_raw(timestamp, raw)
     }
 
-    /// A way to add many such records while there is room for them. It may refuse one for which there is.
+    /// Adds many such records while there is room for them. It may leave over one for which there is.
     #[inline(always)]
-    pub(crate) fn stretch(&mut self) -> Stretch<'_> {
-        self.writer.stretch(self.batch_bytes.saturating_sub(RECORD_OVERHEAD_MAX))
+    pub(crate) fn push_moved(&mut self, pieces: &mut impl Pieces) {
+        self.writer.push_moved(self.batch_bytes.saturating_sub(RECORD_OVERHEAD_MAX), pieces)
     }
 
     /// Whether the batch being filled has no room for a record that is nothing but a value of so many bytes.

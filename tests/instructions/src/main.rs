@@ -11,7 +11,7 @@ mod logins;
 #[path = "../../../benches/shapes/mod.rs"]
 mod shapes;
 
-use kmerge::batch::{Batch, BatchWriter, Codec, Headers, RecordReader, Unseen};
+use kmerge::batch::{Batch, BatchWriter, Codec, Headers, Piece, Pieces, RecordReader, Unseen};
 use kmerge::formats::words::Joined;
 use kmerge::keys::{KeyPlan, Order};
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
@@ -147,6 +147,31 @@ fn write(shape: Shape) -> Kernel {
     })
 }
 
+/// Where records lie in a batch.
+struct Lying<'a> {
+    spans: &'a [Span],
+    bytes: &'a [u8],
+}
+
+struct Span {
+    timestamp: i64,
+    start: u32,
+    bytes: u32,
+}
+
+impl Pieces for Lying<'_> {
+    #[inline(always)]
+    fn peek(&self) -> Option<Piece<'_>> {
+        let &Span { timestamp, start, bytes } = self.spans.first()?;
+        Some(Piece { timestamp, from: &self.bytes[start as usize..], bytes })
+    }
+
+    #[inline(always)]
+    fn pass(&mut self) {
+        self.spans = &self.spans[1..];
+    }
+}
+
 /// Records of one batch copied into another one, as a merge does it.
 fn copied(shape: Shape) -> Kernel {
     let bytes = written(&mut BatchWriter::new(Codec::None), &records(shape));
@@ -154,20 +179,18 @@ fn copied(shape: Shape) -> Kernel {
     let (mut reader, mut spans) = (RecordReader::new(BUDGET), Vec::new());
     reader.start(&batch).unwrap();
     while let Some(found) = reader.next_raw(batch.bytes()).unwrap() {
-        let end = found.end.unwrap();
-        spans.push((found.record.timestamp, end - found.raw.len()..end));
+        let start = found.end.unwrap() - found.raw.len();
+        spans.push(Span { timestamp: found.record.timestamp, start: start as u32, bytes: found.raw.len() as u32 });
     }
     let bytes = batch.bytes().to_vec();
     let mut writer = BatchWriter::new(Codec::None);
     Box::new(move || {
-        let mut spans = spans.iter().peekable();
-        while spans.peek().is_some() {
-            let mut stretch = writer.stretch(usize::MAX);
-            while spans.next_if(|(timestamp, raw)| stretch.push(*timestamp, &bytes, raw.clone())).is_some() {}
-            drop(stretch);
-            if let Some((timestamp, raw)) = spans.next() {
-                writer.push_raw(*timestamp, &bytes[raw.clone()]).unwrap();
-            }
+        let mut next = Lying { spans: &spans, bytes: &bytes };
+        loop {
+            writer.push_moved(usize::MAX, &mut next);
+            let Some(Piece { timestamp, from, bytes }) = next.peek() else { break };
+            writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
+            next.pass();
         }
         assert_eq!(writer.record_count(), RECORDS);
         black_box(writer.bytes());

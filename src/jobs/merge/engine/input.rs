@@ -11,7 +11,7 @@ use super::slab::Slab;
 use crate::base::budget::{ByteBudget, Reserved};
 use crate::base::place::Place;
 use crate::base::units::show_size;
-use crate::batch::{Batch, BatchError, Codec, Record, RecordReader};
+use crate::batch::{Batch, BatchError, Codec, Piece, Record, RecordReader};
 use crate::jobs::JobContext;
 use crate::jobs::cursor::HeldRecord;
 use crate::jobs::error::JobError;
@@ -86,9 +86,9 @@ impl Input {
         }
     }
 
-    /// The next record's timestamp, and where in which bytes its key, value and headers lie.
+    /// The next record.
     #[inline(always)]
-    pub(super) fn peek(&self) -> (i64, &[u8], Range<usize>) {
+    pub(super) fn peek(&self) -> Piece<'_> {
         self.slab.peek(&self.window)
     }
 

@@ -22,6 +22,7 @@ pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, batch_bytes_wit
 use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::budget::ByteBudget;
+use crate::batch::{Piece, Pieces};
 use crate::client::{Cluster, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
@@ -220,22 +221,14 @@ impl<'a> Engine<'a> {
     {
         let mut copied = 0;
         loop {
-            let mut stretch = outlet.stretch();
-            while let Some(&source) = order.get(copied) {
-                let input = &mut self.inputs[usize::from(source)];
-                let (timestamp, bytes, raw) = input.peek();
-                if !stretch.push(timestamp, bytes, raw) {
-                    break;
-                }
-                input.pass();
-                copied += 1;
-            }
-            drop(stretch);
-            // Whatever a stretch does not take is looked at here: the first of a batch, one that has no room, a large one.
+            let mut next = Next { order: &order[copied..], inputs: &mut self.inputs };
+            outlet.push_moved(&mut next);
+            copied = order.len() - next.order.len();
+            // What was left over is looked at here: the first of a batch, one that has no room, an unusual one.
             let Some(&source) = order.get(copied) else { return Ok(copied) };
             let input = &mut self.inputs[usize::from(source)];
-            let (timestamp, bytes, raw) = input.peek();
-            let raw = &bytes[raw];
+            let Piece { timestamp, from, bytes } = input.peek();
+            let raw = &from[..bytes as usize];
             if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
                 outlet.set_codec(input.codec());
             }
@@ -249,6 +242,27 @@ impl<'a> Engine<'a> {
             outlet.push_raw(timestamp, raw).map_err(|error| JobError::Batch { at: input.next_at(), error })?;
             input.pass();
             copied += 1;
+        }
+    }
+}
+
+/// The records at hand, in the order in which they are written.
+struct Next<'a> {
+    order: &'a [u16],
+    inputs: &'a mut [Input],
+}
+
+impl Pieces for Next<'_> {
+    #[inline(always)]
+    fn peek(&self) -> Option<Piece<'_>> {
+        self.order.first().map(|source| self.inputs[usize::from(*source)].peek())
+    }
+
+    #[inline(always)]
+    fn pass(&mut self) {
+        if let Some((source, order)) = self.order.split_first() {
+            self.inputs[usize::from(*source)].pass();
+            self.order = order;
         }
     }
 }

@@ -4,8 +4,7 @@
 //! the batch's first offset and time change. So a span is where those bytes are, and the timestamp: 16 bytes a record,
 //! beside the 8 of its key in the merge's lane.
 
-use crate::batch::Record;
-use std::ops::Range;
+use crate::batch::{Piece, Record};
 
 /// What a record takes here and in its lane.
 pub(super) const SPAN_BYTES: usize = size_of::<Span>() + size_of::<u64>();
@@ -115,9 +114,9 @@ impl Slab {
         self.payload_bytes
     }
 
-    /// The next record's timestamp, and where in which bytes it lies: in `window`, unless it was unfolded.
+    /// The next record: it lies in `window`, unless it was unfolded.
     #[inline(always)]
-    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
+    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> Piece<'a> {
         self.lies(self.next, window)
     }
 
@@ -128,11 +127,10 @@ impl Slab {
     }
 
     #[inline(always)]
-    fn lies<'a>(&'a self, index: usize, window: &'a [u8]) -> (i64, &'a [u8], Range<usize>) {
-        let span = self.spans[index];
-        let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
-        let start = span.start as usize;
-        (span.timestamp, bytes, start..start + span.len as usize)
+    fn lies<'a>(&'a self, index: usize, window: &'a [u8]) -> Piece<'a> {
+        let Span { timestamp, start, len: bytes } = self.spans[index];
+        let all = if self.unfolded.is_empty() { window } else { &self.unfolded };
+        Piece { timestamp, from: &all[start as usize..], bytes }
     }
 
     /// The offset of the record that is taken next.
@@ -153,8 +151,8 @@ impl Slab {
         if index >= self.spans.len() {
             return None;
         }
-        let (timestamp, bytes, raw) = self.lies(index, window);
-        Record::from_raw(self.offset(index), timestamp, &bytes[raw]).ok()
+        let Piece { timestamp, from, bytes } = self.lies(index, window);
+        Record::from_raw(self.offset(index), timestamp, &from[..bytes as usize]).ok()
     }
 }
 
