@@ -13,7 +13,7 @@ pub struct HeldRaw {
 }
 
 impl HeldRaw {
-    /// Copies a record, by its bytes as [`RawRecord::raw`] has them, over what was held.
+    /// Copies a record, by its bytes as [`RawRecord::raw`](crate::batch::RawRecord::raw) has them, over what was held.
     #[inline]
     pub fn hold(&mut self, offset: i64, timestamp: i64, raw: &[u8]) {
         if self.raw.capacity() > HELD_BYTES_KEPT {
