@@ -20,7 +20,11 @@ const FOREIGN: &[(&str, &[&str], &str)] = &[
     ("clap", &["src/cli/", "src/main.rs"], "settings of the job, filled by cli/"),
     ("anyhow", &["src/cli/", "src/main.rs"], "an error enum with coordinates"),
     ("indicatif", &["src/cli/"], "observe::progress"),
-    ("rustix", &["src/cli/exec.rs", "src/jobs/torture/signals.rs", "src/observe/usage.rs"], "the standard library"),
+    (
+        "rustix",
+        &["src/cli/exec.rs", "src/cli/nice.rs", "src/jobs/torture/signals.rs", "src/observe/usage.rs"],
+        "the standard library",
+    ),
     ("flate2", &["src/batch/"], "batch::Codec"),
     ("snap", &["src/batch/"], "batch::Codec"),
     ("lz4_flex", &["src/batch/"], "batch::Codec"),
