@@ -32,6 +32,10 @@ pub async fn coordinator(address: &str, transactional_id: &str) -> i32 {
     answer.node_id
 }
 
+fn is_unready(code: i16) -> bool {
+    matches!(ErrorCode::from_code(code), ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition)
+}
+
 pub struct Peer {
     stream: TcpStream,
     frame: Vec<u8>,
@@ -81,10 +85,9 @@ impl Peer {
                 vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..Default::default() }];
             let request = ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data, ..Default::default() };
             let answer = self.call::<Produce>(PRODUCE, &request).await;
-            let code = ErrorCode::from_code(answer.responses[0].partition_responses[0].error_code);
-            let unready = matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition);
-            if !unready || start.elapsed() > SETTLE {
-                assert_eq!(code, ErrorCode::None, "{answer:?}");
+            let code = answer.responses[0].partition_responses[0].error_code;
+            if !is_unready(code) || start.elapsed() > SETTLE {
+                assert_eq!(code, 0, "{answer:?}");
                 return;
             }
             // A pause between two looks, inside the deadline above.
@@ -97,14 +100,22 @@ impl Peer {
         (self.offset(topic, partition, -2).await, self.offset(topic, partition, -1).await)
     }
 
+    /// A leader that was just chosen may not know it yet.
     async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> i64 {
-        let partitions = vec![ListOffsetsPartition { partition_index: partition, timestamp, ..Default::default() }];
-        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions }];
-        let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
-        let answer = self.call::<ListOffsets>(LIST_OFFSETS, &request).await;
-        let answer = &answer.topics[0].partitions[0];
-        assert_eq!(answer.error_code, 0, "{answer:?}");
-        answer.offset
+        let start = Instant::now();
+        loop {
+            let partitions = vec![ListOffsetsPartition { partition_index: partition, timestamp, ..Default::default() }];
+            let topics = vec![ListOffsetsTopic { name: topic.into(), partitions }];
+            let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+            let answer = self.call::<ListOffsets>(LIST_OFFSETS, &request).await;
+            let answer = &answer.topics[0].partitions[0];
+            if !is_unready(answer.error_code) || start.elapsed() > SETTLE {
+                assert_eq!(answer.error_code, 0, "{answer:?}");
+                return answer.offset;
+            }
+            // A pause between two looks, inside the deadline above.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The batches from `offset` on, as many as come at once.
