@@ -53,6 +53,8 @@ pub struct StreamingMerge<K> {
     spent: Option<usize>,
     /// Sources below this one have offered their first key or are finished.
     started: usize,
+    /// Its key, if that had to leave the top because one came in that is smaller.
+    aside: Option<K>,
     /// The key that was emitted last, if its source has left the heap since.
     last: Option<K>,
 }
@@ -65,6 +67,7 @@ impl<K: Ord> StreamingMerge<K> {
             slots: vec![Slot::Wanted; sources],
             spent: None,
             started: 0,
+            aside: None,
             last: None,
         }
     }
@@ -77,7 +80,21 @@ impl<K: Ord> StreamingMerge<K> {
     pub fn offer(&mut self, source: usize, key: K) -> Result<(), K> {
         let has_room = matches!(self.slots[source], Slot::Wanted | Slot::PassedOver);
         assert!(has_room, "source {source} was offered a key it has no room for");
-        if self.spent == Some(source) {
+        if self.spent != Some(source) {
+            // Only who was passed over comes with a key that may go before what was emitted since.
+            let goes_before = |Reverse((top, at)): &Reverse<(K, usize)>| (&key, source) < (top, *at);
+            if self.spent.is_some() && self.aside.is_none() && self.heap.peek().is_some_and(goes_before) {
+                self.aside = self.heap.pop().map(|Reverse((key, _))| key);
+            }
+            self.heap.push(Reverse((key, source)));
+        } else if let Some(before) = self.aside.take() {
+            if key < before {
+                self.aside = Some(before);
+                return Err(key);
+            }
+            self.heap.push(Reverse((key, source)));
+            self.spent = None;
+        } else {
             if let Some(mut top) = self.heap.peek_mut() {
                 if key < top.0.0 {
                     return Err(key);
@@ -85,8 +102,6 @@ impl<K: Ord> StreamingMerge<K> {
                 top.0.0 = key; // sifts down when `top` goes
             }
             self.spent = None;
-        } else {
-            self.heap.push(Reverse((key, source)));
         }
         self.slots[source] = Slot::Held;
         Ok(())
@@ -117,7 +132,7 @@ impl<K: Ord> StreamingMerge<K> {
     /// The key that was emitted last, as long as nothing was offered in its place.
     pub fn last_emitted(&self) -> Option<&K> {
         match self.spent {
-            Some(_) => self.heap.peek().map(|Reverse((key, _))| key),
+            Some(_) => self.aside.as_ref().or_else(|| self.heap.peek().map(|Reverse((key, _))| key)),
             None => self.last.as_ref(),
         }
     }
@@ -149,7 +164,7 @@ impl<K: Ord> StreamingMerge<K> {
 
     fn drop_spent(&mut self, source: usize) {
         if self.spent == Some(source) {
-            self.last = self.heap.pop().map(|Reverse((key, _))| key);
+            self.last = self.aside.take().or_else(|| self.heap.pop().map(|Reverse((key, _))| key));
             self.spent = None;
         }
     }

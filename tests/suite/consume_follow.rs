@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Consumer {
     child: Child,
     lines: Receiver<String>,
+    /// All that it has said, once it has ended.
+    said: Receiver<String>,
 }
 
 impl Consumer {
@@ -27,7 +29,13 @@ impl Consumer {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
+        let (says, said) = channel();
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || {
+            let mut all = String::new();
+            stderr.read_to_string(&mut all).and_then(|_| says.send(all).map_err(std::io::Error::other))
+        });
+        Self { child, lines, said }
     }
 
     /// The next lines, so many.
@@ -38,10 +46,20 @@ impl Consumer {
             (0..count)
                 .map(|at| {
                     let line = self.lines.recv_timeout(PATIENCE);
-                    line.unwrap_or_else(|error| panic!("line {at} of {count} does not come: {error}"))
+                    line.unwrap_or_else(|error| {
+                        panic!("line {at} of {count} does not come: {error}; said: {}", self.said())
+                    })
                 })
                 .collect()
         })
+    }
+
+    /// What it has said until it was asked to end: why nothing comes, perhaps.
+    fn said(&self) -> String {
+        // It may have ended by itself.
+        let _ = self.send("-TERM");
+        let said = self.said.recv_timeout(PATIENCE);
+        said.unwrap_or_else(|error| error.to_string())
     }
 
     /// Whether nothing comes for a while.
@@ -50,15 +68,18 @@ impl Consumer {
     }
 
     fn signal(&self, signal: &str) {
+        assert!(self.send(signal));
+    }
+
+    fn send(&self, signal: &str) -> bool {
         let status = std::process::Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        status.unwrap().success()
     }
 
     /// Its status and what it said.
     fn ended(mut self) -> (Option<i32>, String) {
         tokio::task::block_in_place(|| {
-            let mut said = String::new();
-            self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            let said = self.said.recv_timeout(PATIENCE).unwrap();
             (self.child.wait().unwrap().code(), said)
         })
     }

@@ -247,3 +247,77 @@ fn a_source_that_is_passed_over_holds_nothing_up_and_comes_back_in_its_place() {
     merge.finish(1);
     assert_eq!(merge.step(), Step::Done);
 }
+
+#[test]
+fn who_comes_back_with_a_smaller_key_while_another_is_waited_for_loses_none_and_takes_nobodys() {
+    // The key that comes late, and whether the one that is waited for comes after all.
+    for (late, comes) in [(3, Some(7)), (3, None), (5, Some(5)), (5, None), (6, Some(6)), (6, None)] {
+        let mut merge = StreamingMerge::new(3);
+        merge.offer(0, 1).unwrap();
+        merge.offer(1, 5).unwrap();
+        merge.offer(2, 9).unwrap();
+        assert_eq!(merge.step(), Step::Emit(0));
+        merge.pass_over(0);
+        assert_eq!((merge.step(), merge.step()), (Step::Emit(1), Step::Needs(1)));
+        assert_eq!(merge.last_emitted(), Some(&5));
+        merge.offer(0, late).unwrap();
+        assert_eq!((merge.step(), merge.last_emitted()), (Step::Needs(1), Some(&5)));
+        match comes {
+            Some(key) => {
+                assert_eq!(merge.offer(1, 4), Err(4), "what is waited for must not run backwards");
+                merge.offer(1, key).unwrap();
+            }
+            None => {
+                merge.pass_over(1);
+                assert_eq!(merge.last_emitted(), Some(&5));
+            }
+        }
+        assert_eq!((merge.step(), merge.last_emitted()), (Step::Emit(0), Some(&late)));
+        merge.finish(0);
+        if comes.is_some() {
+            assert_eq!(merge.step(), Step::Emit(1));
+            merge.finish(1);
+        }
+        assert_eq!((merge.step(), merge.last_emitted()), (Step::Emit(2), Some(&9)));
+    }
+}
+
+#[test]
+fn whoever_is_passed_over_and_comes_back_when_every_key_goes_out_once_from_its_source() {
+    let seed = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..2000 {
+        let sources = random.random_range(1..5);
+        let mut merge = StreamingMerge::new(sources);
+        // Of each source: what was offered and not emitted, and the key before that.
+        let (mut held, mut before, mut passed) = (vec![None; sources], vec![0; sources], vec![false; sources]);
+        for _ in 0..40 {
+            let back = random.random_range(0..sources);
+            if passed[back] && random.random_bool(0.5) {
+                let key = before[back] + random.random_range(0..4);
+                merge.offer(back, key).unwrap();
+                (held[back], before[back], passed[back]) = (Some(key), key, false);
+            }
+            match merge.step() {
+                Step::Emit(source) => {
+                    let key = held[source].take();
+                    assert!(key.is_some(), "source {source} goes out twice");
+                    assert_eq!(merge.last_emitted().copied(), key);
+                }
+                Step::Needs(source) => {
+                    assert_eq!(held[source], None);
+                    if random.random_bool(0.3) {
+                        merge.pass_over(source);
+                        passed[source] = true;
+                    } else {
+                        let key = before[source] + random.random_range(0..4);
+                        merge.offer(source, key).unwrap();
+                        (held[source], before[source]) = (Some(key), key);
+                    }
+                }
+                Step::Done => assert_eq!(held, vec![None; sources], "none of these ever goes out"),
+            }
+        }
+    }
+}
