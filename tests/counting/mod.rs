@@ -11,6 +11,7 @@ struct Counting;
 thread_local! {
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static HERE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Allocations of all threads.
@@ -20,6 +21,12 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 #[allow(dead_code, reason = "each test program takes in the whole file and uses its part")]
 pub fn allocations() -> u64 {
     ALLOCATIONS.load(Relaxed)
+}
+
+/// How often this thread has: what the harness does beside a test is not the test's.
+#[allow(dead_code, reason = "each test program takes in the whole file and uses its part")]
+pub fn allocations_here() -> u64 {
+    HERE.get()
 }
 
 fn count(bytes: isize) {
@@ -34,6 +41,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
         ALLOCATIONS.fetch_add(1, Relaxed);
+        HERE.set(HERE.get() + 1);
         // SAFETY: the caller's promise about `layout` is passed on.
         unsafe { System.alloc(layout) }
     }
