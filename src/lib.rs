@@ -26,7 +26,7 @@
 //!   readers are, and where they read on), `monitor` (what a cluster does, look by look); and what most of them read with: `cursor`
 //!   (the records of a partition, one after the other).
 //! - [`merge`]: the k-way merge itself (`tournament`: a tree of losers over `lane`s of keys; `split`: four at once; `streaming`: a heap, for the plain
-//!   merge). Pure and synchronous: it answers "source i needs data", the job waits.
+//!   merge and for `consume --ordered`). Pure and synchronous: it answers "source i needs data", the job waits.
 //! - [`rules`]: what `clean` makes of a record, by a rule file (`parse`; `cleaner` puts it to a record): defaults, casts, filters,
 //!   deduplication, fields of other topics (`lookup`); and of many:
 //!   groups by key and window of event time, what their values come to (`aggregate`), how often which values come (`insight`), and

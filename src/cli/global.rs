@@ -25,8 +25,10 @@ pub struct Global {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, global = true, help_heading = "Every command")]
     pub timeout: Duration,
 
-    /// By how much to give way to other processes, 0 to 19 (as nice does); 5 where a command carries data and a broker of
-    /// --brokers is on this machine (by a literal address or localhost), if absent.
+    /// By how much to give way to other processes, 0 to 19, as nice does.
+    ///
+    /// If absent: 5 where a command carries data, a broker of --brokers is on this machine (a literal address, or localhost),
+    /// and it was not started with a niceness.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19), global = true, help_heading = "Every command")]
     pub nice: Option<u8>,
 

@@ -150,12 +150,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         return Err(exit::UsageError::new(why).into());
     }
     // Those that serve how far they are carry data.
-    let niceness = match cli.command.metrics() {
-        Some(_) => nice::give_way(&cli.global.brokers(), cli.global.nice),
-        None => None,
-    };
-    if let Some(by) = niceness {
-        tracing::debug!(by, "giving way to the broker on this machine (--nice 0: not)");
+    let carries_data = cli.command.metrics().is_some();
+    if let Some(niceness) = nice::give_way(&cli.global.brokers(), carries_data, cli.global.nice) {
+        tracing::debug!(niceness, "giving way to other processes (--nice)");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;

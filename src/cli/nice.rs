@@ -13,27 +13,27 @@ use kmerge::client::address::Address;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// What we step back by. More gains nothing, and would starve us beside other people's work.
-#[cfg(unix)]
 const STEP: i32 = 5;
 
-/// Gives way if one of these addresses is on this machine, or by as much as was asked for. Tells by how much.
-pub fn give_way(brokers: &[String], asked: Option<u8>) -> Option<i32> {
-    let here = || brokers.iter().any(|address| is_here(address));
-    set(asked.map(i32::from).or_else(|| here().then_some(STEP))?)
+/// Gives way by as much as was asked for; without that, who carries data does so where one of these addresses is on this machine,
+/// unless whoever started us has decided already. Tells by how much.
+pub fn give_way(brokers: &[String], carries_data: bool, asked: Option<u8>) -> Option<i32> {
+    let is_free = |now: i32| carries_data && now == 0 && brokers.iter().any(|address| is_here(address));
+    raise(|now| asked.map(i32::from).or_else(|| is_free(now).then_some(STEP)))
 }
 
-/// `None` where the system does not say that it did so. Whoever started us with a niceness knows better.
+/// Raises the niceness to what `wanted` makes of the present one. Lower it only administrators can, who have other means.
 #[cfg(unix)]
-fn set(by: i32) -> Option<i32> {
+fn raise(wanted: impl FnOnce(i32) -> Option<i32>) -> Option<i32> {
     use rustix::process::{getpriority_process, setpriority_process};
-    match getpriority_process(None) {
-        Ok(0) if by > 0 => setpriority_process(None, by).ok().map(|()| by),
-        _ => None,
-    }
+    let now = getpriority_process(None).ok()?;
+    let by = wanted(now).filter(|wanted| *wanted > now)?;
+    setpriority_process(None, by).ok().map(|()| by)
 }
 
+/// Elsewhere nobody gives way.
 #[cfg(not(unix))]
-fn set(_by: i32) -> Option<i32> {
+fn raise(_wanted: impl FnOnce(i32) -> Option<i32>) -> Option<i32> {
     None
 }
 

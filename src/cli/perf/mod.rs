@@ -39,6 +39,7 @@ What to know:
     takes up to eight times the bytes of the records.
   - Processor time is that of this process while a merge runs. With a broker of its own that would be the broker's, too, as would \
     the memory: neither is told then, and machine and broker set the figures together.
+  - Beside a broker on this machine everything that is measured gives way to it, produce alone as well (--nice).
   - Up to 256 MiB of batches are held while they are produced alone; of a larger output, pieces from all of it. So peak memory \
     is that of the first merge, before there were any.";
 
