@@ -10,8 +10,8 @@
 //! up all of them, unless it may be passed over.
 //!
 //! Non-obvious: *quiet* is what the leader says (`client::Tail`), not that nothing came; a broker that does not answer is waited
-//! for. What a source sends after it was passed over is printed at once if it is smaller than what went out before: that is the
-//! one way in which the output runs backwards, and it is counted.
+//! for. What a source sends after it was passed over is printed next if it is smaller than what went out before, as soon as no other
+//! source is waited for: that is the one way in which the output runs backwards, and it is counted.
 
 use super::printer::{Next, Origin};
 use super::reach::Leg;
