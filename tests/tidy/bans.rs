@@ -15,6 +15,10 @@ const BANNED: &[(&[&str], &str)] = &[
 /// The one file that asks for the time of day.
 const CLOCK: &str = "src/base/clock.rs";
 
+/// What runs a test on real Kafka, and the files that have it.
+const ON_KAFKA: &[&[&str]] = &[&["run_on_kafka", "("], &["story", "::", "kafka", "("]];
+const ON_KAFKA_FROM: &[&str] = &["tests/suite/support/cluster.rs", "tests/groups/story.rs"];
+
 /// Whose folders a path begins with when it only holds on one machine.
 const MACHINE: &[&str] = &["work", "root", "home", "Users"];
 
@@ -67,6 +71,25 @@ pub(crate) fn sleeps(source: &Source) -> Vec<String> {
             format!("{}:{}: no sleep in tests: wait for the condition, within a deadline; if the pause itself is meant, say why in a comment on this line or the one above", source.path, token.line)
         })
         .collect()
+}
+
+/// Tests on real Kafka without the name by which CI finds them: it is in the path of the file, or in the function's.
+pub(crate) fn nameless_on_kafka(source: &Source) -> Vec<String> {
+    let is_named = |name: &str| name.contains("kafka");
+    let mut found = Vec::new();
+    let asks = source.text.contains(&["var(\"KMERGE_TEST_", "BROKERS\")"].concat());
+    if asks && !is_named(&source.path) && !ON_KAFKA_FROM.contains(&&*source.path) {
+        found.push(format!("{}: it asks for real Kafka: call its file so, or what asks for others", source.path));
+    }
+    let calls = (0..source.tokens.len()).filter(|&at| ON_KAFKA.iter().any(|call| source.stands(at, call)));
+    for at in calls {
+        let function = (0..at).rev().find(|&at| source.stands(at, &["fn"])).and_then(|at| source.words(at + 1).next());
+        if !is_named(&source.path) && !function.is_some_and(is_named) {
+            let line = source.tokens[at].line;
+            found.push(format!("{}:{line}: a test on real Kafka has kafka in its name", source.path));
+        }
+    }
+    found
 }
 
 /// Paths of one machine in any text.
@@ -131,5 +154,16 @@ mod tests {
         let [first, ..] = MACHINE else { unreachable!() };
         assert_eq!(machine_paths("a", &format!("cd /{first}/x")).len(), 1);
         assert_eq!(machine_paths("a", &format!("see example.org/{first}/x and $top/{first}/x}}")).len(), 0);
+    }
+
+    #[test]
+    fn a_test_on_real_kafka_that_ci_would_not_find_is_found() {
+        let found = |path: &str, text: &str| nameless_on_kafka(&source(path, text)).len();
+        let named = "fn merged_on_kafka() { run_on_kafka(\"merged\", story) }";
+        let nameless = "fn kafka() {}\nfn merged() { run_on_kafka(\"merged\", story) }";
+        assert_eq!((found("tests/suite/a.rs", named), found("tests/suite/a.rs", nameless)), (0, 1));
+        assert_eq!(found("tests/groups/a.rs", "fn $name() { crate::story::kafka(name, story) }"), 1);
+        let asks = ["std::env::var(\"KMERGE_TEST_", "BROKERS\")"].concat();
+        assert_eq!((found("src/a/tests.rs", &asks), found("src/a/tests/kafka.rs", &asks)), (1, 0));
     }
 }

@@ -80,3 +80,10 @@ fn nothing_names_the_paths_of_one_machine() {
     let texts = all.filter_map(|path| Some((std::fs::read_to_string(root().join(&path)).ok()?, path)));
     holds(texts.flat_map(|(text, path)| bans::machine_paths(&path, &text)));
 }
+
+#[test]
+fn whoever_needs_real_kafka_has_it_in_the_name_by_which_ci_finds_those() {
+    holds(
+        ["src", "tests"].iter().flat_map(|folder| sources(folder)).flat_map(|source| bans::nameless_on_kafka(&source)),
+    );
+}
