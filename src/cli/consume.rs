@@ -53,13 +53,14 @@ Conditions (--where), of which all must hold: a source of the key language alone
 value:json:/n:int>=10, timestamp>=2026-01-01. != is the opposite of =, so it holds where there is nothing, too.
 What cannot be read as its type is not shown, and counted.
 
-Groups (--group): the partitions are shared with the group's other members, also those of other clients, and reading begins where
-the group stands. A record is committed once its text has been written and flushed (every second, and before a partition goes
-to another member): whatever is killed, no record is left out, and one that was written and not committed is written again. Where
-the group has no offset, or one that the log does not hold any more, it ends with status 4 unless --reset says where to begin.
-A partition that is added to a topic
-while a member is in the group begins at its start. -e stops once what is given to this member is read to where it ended then. A member with --group-instance-id does not leave when
-it ends: its partitions wait for it until its session of 45 s is over.
+Groups (--group): the partitions are shared with the group's other members, also those of other clients, and
+reading begins where the group stands. A record is committed once its text has been written and flushed (every
+second, and before a partition goes to another member): whatever is killed, no record is left out, and one that
+was written and not committed is written again. Where the group has no offset, or one that the log does not hold
+any more, it ends with status 4 unless --reset says where to begin. A partition that is added to a topic while a
+member is in the group begins at its start. -e stops once what is given to this member is read to where it ended
+then. A member with --group-instance-id does not leave when it ends: its partitions wait for it until its session
+of 45 s is over.
 
 What to know:
   - Only committed records are shown. With -e, and for an end that is latest, that is the last stable offset at
@@ -69,10 +70,11 @@ What to know:
     by key, then topic, partition, offset, as a merge writes. Each partition must be sorted by the key; one that
     is not ends it with status 4. Followed, a record is shown once no other partition can still hold a smaller
     one: a quiet partition holds up all. --idle-timeout passes one over that its leader has called quiet for so
-    long; what it sends later is shown at once, and where that is smaller than what was shown before, the order
-    is broken there: it is said and counted.
-  - Partitions that are added to a topic are read from their start, as long as all of them are followed and not
-    --ordered.
+    long. What it sends later, where that is smaller than what was shown before, is shown at once: the order is
+    broken there, which is said and counted.
+  - Partitions that are added to a topic are found within a few seconds and read from their start, as long as all
+    of them are followed. --ordered waits for them as well from then on; what they held that is smaller than what
+    was shown before is shown at once, said and counted; records of equal keys come after those of the others.
   - On a terminal control characters in records are shown as escapes (\\x1b); --raw sends them through.
   - stdout is the records' alone: with --output json the report is one JSON object on stderr.";
 

@@ -11,9 +11,9 @@
 //! backwards is found when the key is offered, before anything after it is emitted. So after the start at most one source
 //! is ever waited for: the one that was emitted last.
 //!
-//! Who merges sources that never end may *pass over* one from which nothing comes: the merge goes on as if that had ended, and
-//! takes its next key when it is offered after all. Only then can what is emitted run backwards;
-//! [`StreamingMerge::last_emitted`] is there to notice it.
+//! Who merges sources that never end may *pass over* one from which nothing comes, and *add* one that is new: the merge goes on
+//! without it, and takes its next key when it is offered after all. Such a key may be *late*: its place lies before what was
+//! emitted meanwhile. It is given back, so what is emitted never runs backwards, and who gave it does with it what is best.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -51,12 +51,10 @@ pub struct StreamingMerge<K> {
     slots: Vec<Slot>,
     /// The source at the top of the heap, once it was emitted and until its next key is there.
     spent: Option<usize>,
-    /// Sources below this one have offered their first key or are finished.
+    /// No source below this one is waited for, beside the spent one.
     started: usize,
-    /// Its key, if that had to leave the top because one came in that is smaller.
-    aside: Option<K>,
-    /// The key that was emitted last, if its source has left the heap since.
-    last: Option<K>,
+    /// What was emitted last, unless that is the spent top.
+    last: Option<(K, usize)>,
 }
 
 impl<K: Ord> StreamingMerge<K> {
@@ -67,13 +65,19 @@ impl<K: Ord> StreamingMerge<K> {
             slots: vec![Slot::Wanted; sources],
             spent: None,
             started: 0,
-            aside: None,
             last: None,
         }
     }
 
-    /// Offers the next key of `source`, which must be wanted or passed over. An `Err` gives the key back: it lies below the one before it,
-    /// and the source stays wanted.
+    /// One more source, behind the others where keys are equal; it is asked for a first key. Gives its number.
+    pub fn add(&mut self) -> usize {
+        self.slots.push(Slot::Wanted);
+        self.slots.len() - 1
+    }
+
+    /// Offers the next key of `source`, which must be wanted or passed over. An `Err` gives the key back, and the source stays
+    /// what it was: the key lies below the one before it, or (of a source that was added or passed over) its place is before what
+    /// was emitted since.
     ///
     /// # Panics
     /// If the source is not wanted: its key would be lost. That is a mistake in the job, whatever the data.
@@ -81,25 +85,18 @@ impl<K: Ord> StreamingMerge<K> {
         let has_room = matches!(self.slots[source], Slot::Wanted | Slot::PassedOver);
         assert!(has_room, "source {source} was offered a key it has no room for");
         if self.spent != Some(source) {
-            // Only who was passed over comes with a key that may go before what was emitted since.
-            let goes_before = |Reverse((top, at)): &Reverse<(K, usize)>| (&key, source) < (top, *at);
-            if self.spent.is_some() && self.aside.is_none() && self.heap.peek().is_some_and(goes_before) {
-                self.aside = self.heap.pop().map(|Reverse((key, _))| key);
-            }
-            self.heap.push(Reverse((key, source)));
-        } else if let Some(before) = self.aside.take() {
-            if key < before {
-                self.aside = Some(before);
+            if self.emitted_last().is_some_and(|(last, at)| (&key, source) < (last, at)) {
                 return Err(key);
             }
+            // So it goes below a spent top.
             self.heap.push(Reverse((key, source)));
-            self.spent = None;
         } else {
             if let Some(mut top) = self.heap.peek_mut() {
                 if key < top.0.0 {
                     return Err(key);
                 }
-                top.0.0 = key; // sifts down when `top` goes
+                // It sifts down when `top` goes.
+                self.last = Some((std::mem::replace(&mut top.0.0, key), source));
             }
             self.spent = None;
         }
@@ -118,8 +115,7 @@ impl<K: Ord> StreamingMerge<K> {
         };
     }
 
-    /// Goes on without `source`, which must be wanted, until it offers its next key. That is not compared with the one before
-    /// it, nor with what was emitted meanwhile.
+    /// Goes on without `source`, which must be wanted, until it offers its next key.
     ///
     /// # Panics
     /// If the source is not wanted.
@@ -129,11 +125,19 @@ impl<K: Ord> StreamingMerge<K> {
         self.slots[source] = Slot::PassedOver;
     }
 
-    /// The key that was emitted last, as long as nothing was offered in its place.
-    pub fn last_emitted(&self) -> Option<&K> {
+    /// Waits for `source` again, if it was passed over.
+    pub fn want(&mut self, source: usize) {
+        if self.slots[source] == Slot::PassedOver {
+            self.slots[source] = Slot::Wanted;
+            self.started = self.started.min(source);
+        }
+    }
+
+    /// What was emitted last.
+    fn emitted_last(&self) -> Option<(&K, usize)> {
         match self.spent {
-            Some(_) => self.aside.as_ref().or_else(|| self.heap.peek().map(|Reverse((key, _))| key)),
-            None => self.last.as_ref(),
+            Some(source) => self.heap.peek().map(|Reverse((key, _))| (key, source)),
+            None => self.last.as_ref().map(|(key, source)| (key, *source)),
         }
     }
 
@@ -164,7 +168,7 @@ impl<K: Ord> StreamingMerge<K> {
 
     fn drop_spent(&mut self, source: usize) {
         if self.spent == Some(source) {
-            self.last = self.aside.take().or_else(|| self.heap.pop().map(|Reverse((key, _))| key));
+            self.last = self.heap.pop().map(|Reverse(top)| top);
             self.spent = None;
         }
     }

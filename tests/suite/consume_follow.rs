@@ -228,6 +228,43 @@ on_both_brokers! {
         assert!(said.contains(&format!("{topic} partition 2 offset 0")), "{said}");
     }
 
+    async fn ordered_waits_for_partitions_that_are_added_and_shows_at_once_what_they_hold_that_is_late(cluster: &Cluster) {
+        let topic = cluster.topic("sorted", 2).await;
+        cluster.put(&topic, 0, &[Rec::int(5)]).await;
+        cluster.put(&topic, 1, &[Rec::int(6)]).await;
+        let consumer = Consumer::start(cluster, &[&topic, "--ordered", "-f", "%p:%s\\n"]);
+        // From here on it waits for partition 0, for ever.
+        assert_eq!(consumer.lines(1), ["0:5"]);
+        cluster.client().await.create_partitions(&topic, 3).await.unwrap();
+        cluster.put(&topic, 2, &[3, 4, 9].map(Rec::int)).await;
+        assert_eq!(consumer.lines(2), ["2:3", "2:4"], "late, and nothing is gained by waiting");
+        cluster.put(&topic, 0, &[7, 12].map(Rec::int)).await;
+        assert_eq!(consumer.lines(1), ["1:6"]);
+        cluster.put(&topic, 1, &[Rec::int(10)]).await;
+        assert_eq!(consumer.lines(2), ["0:7", "2:9"]);
+        assert!(consumer.is_silent(Duration::from_millis(300)), "partition 2 might hold another 9");
+        cluster.put(&topic, 2, &[Rec::int(11)]).await;
+        assert_eq!(consumer.lines(1), ["1:10"]);
+        consumer.signal("-TERM");
+        let (status, said) = consumer.ended();
+        assert_eq!(status, Some(143), "{said}");
+        assert!(said.contains("2 records came late") && said.contains("of 3 partitions"), "{said}");
+        assert!(said.contains(&format!("{topic} partition 2 offset 0")) && said.contains("was added"), "{said}");
+    }
+
+    async fn a_partition_that_is_added_and_is_not_sorted_ends_the_order(cluster: &Cluster) {
+        let topic = cluster.topic("unsorted", 1).await;
+        cluster.put(&topic, 0, &[Rec::int(5)]).await;
+        let consumer = Consumer::start(cluster, &[&topic, "--ordered"]);
+        assert_eq!(consumer.lines(1), ["5"]);
+        cluster.client().await.create_partitions(&topic, 2).await.unwrap();
+        cluster.put(&topic, 1, &[4, 3].map(Rec::int)).await;
+        assert_eq!(consumer.lines(1), ["4"]);
+        let (status, said) = consumer.ended();
+        assert_eq!(status, Some(4), "{said}");
+        assert!(said.contains("offset 1 has key 3, below 4 at offset 0"), "{said}");
+    }
+
     async fn a_pipe_that_closes_ends_it_quietly_also_while_nothing_comes(cluster: &Cluster) {
         let topic = cluster.topic("quiet", 1).await;
         let mut command = command(&cluster.brokers, &["consume", &topic]);

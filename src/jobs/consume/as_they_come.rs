@@ -3,7 +3,7 @@
 //! Non-obvious: only one window is decoded at a time, so one reader, with one buffer to unfold compressed batches in, does for
 //! any number of partitions; what a partition costs while it is quiet is nothing.
 
-use super::growth::Growth;
+use super::growth::{Growth, grown};
 use super::printer::{Next, Origin};
 use super::reach::Leg;
 use super::shares::Shares;
@@ -262,11 +262,4 @@ pub(super) async fn next_window(mut feed: Box<Feed>) -> Arrived {
     let more = feed.windows.next(&mut window).await;
     feed.window = window;
     (feed, more)
-}
-
-async fn grown(growth: &mut Option<Growth>) -> TopicPartition {
-    match growth {
-        Some(growth) => growth.next().await,
-        None => std::future::pending().await,
-    }
 }

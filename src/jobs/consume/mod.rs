@@ -102,7 +102,7 @@ struct Reading<'a> {
     blocks: Blocks,
     /// Where each partition stands, in the order of the legs.
     partitions: Vec<PartitionRead>,
-    /// Records that came after larger ones, because their partition had been passed over.
+    /// Records whose place in the order was before what was shown already.
     late: u64,
 }
 
@@ -164,7 +164,7 @@ async fn read(
     let mut ended = match (&settings.group, &settings.ordered) {
         (Some(group), _) => reading.in_group(group).await,
         (None, None) => reading.as_they_come(legs, following).await,
-        (None, Some(ordered)) => reading.in_order(legs, ordered).await,
+        (None, Some(ordered)) => reading.in_order(legs, following, ordered).await,
     };
     // What was printed is shown also where the next thing failed.
     if let Err(Closed) = reading.finish().await

@@ -1,34 +1,43 @@
-//! Records in one total order: by key, records of equal keys by source (topics in the order given, partitions ascending), then
-//! by offset; the same order as a merge writes.
+//! Records in one total order: by key, records of equal keys by source (topics in the order given, partitions ascending; then
+//! partitions that were added, as they were found), then by offset; the same order as a merge writes.
 //!
 //! ```text
 //!  cursor of each source ──▶ its next record, held ──▶ heap of keys ──▶ the smallest is printed, once every source has one
+//!                                       └─ late: its place lies before what was printed ──▶ printed at once
 //! ```
 //!
 //! Every source must be sorted by the key; one that is not ends it, naming both records. Where sources are followed, a record is
 //! printed only when each of the others has a record that is not smaller, or has ended. A source that is quiet therefore holds
 //! up all of them, unless it may be passed over.
 //!
-//! Non-obvious: *quiet* is what the leader says (`client::Tail`), not that nothing came; a broker that does not answer is waited
-//! for. What a source sends after it was passed over is printed next if it is smaller than what went out before, as soon as no other
-//! source is waited for: that is the one way in which the output runs backwards, and it is counted.
+//! Non-obvious:
+//! - *Quiet* is what the leader says (`client::Tail`), not that nothing came; a broker that does not answer is waited for.
+//! - A source that was passed over, or a partition that was added, may have records whose place lies before what was printed.
+//!   They never reach the merge, which so goes on in order. Waiting could not make them less late: each is printed when it comes,
+//!   whoever else is waited for, and counted. That is the one way in which the output runs backwards.
+//! - A source that sends what is late is not quiet: its next record is waited for, as all the others' are.
+//! - Sources that may be late are asked also while others have plenty at hand: each time one of those has come to the end of a
+//!   window.
 
+mod source;
+
+use super::growth::{Growth, Room, grown};
 use super::printer::{Next, Origin};
 use super::reach::Leg;
-use super::{Ordered, PartitionRead, Reading, Stopped};
+use super::{Ordered, PartitionRead, Reading, Stopped, known};
+use crate::base::place::TopicPartition;
 use crate::batch::TimestampType;
 use crate::client::Tail;
-use crate::jobs::cursor::{HeldRaw, RecordCursor};
+use crate::jobs::cursor::HeldRaw;
 use crate::jobs::error::JobError;
 use crate::jobs::range::ReadShare;
 use crate::jobs::windows::Windows;
-use crate::keys::{Key, KeyPlan};
+use crate::keys::Key;
 use crate::merge::{Step, StreamingMerge};
 use futures::future::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use source::{Has, Source, Standing};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const BLOCK_BYTES: usize = 64 << 10;
@@ -37,37 +46,14 @@ const BLOCKS_BYTES: usize = 4 * BLOCK_BYTES;
 /// How often it is looked whether a source is quiet long enough.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// One partition.
-struct Source {
-    /// Its place among the partitions of the report.
-    index: usize,
-    first: i64,
-    cursor: RecordCursor<Windows>,
-    /// The record whose key the heap holds; before the first one, and between two, the one before.
-    held: HeldRaw,
-    timestamp_type: TimestampType,
-    read_from: Arc<AtomicI32>,
-    /// Whether it is followed, and quiet.
-    tail: Option<Arc<Tail>>,
-    standing: Standing,
-}
-
-/// What is known of a source's next record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// It is held, or wanted.
-    In,
-    /// It is not waited for.
-    PassedOver,
-    /// There is none.
-    Finished,
-}
-
-/// What a source has.
-enum Has {
-    Record,
-    /// Nothing at hand.
-    Nothing,
+/// What is merged.
+struct Merging<'a> {
+    ordered: &'a Ordered,
+    /// By their numbers in the merge.
+    sources: Vec<Source>,
+    merge: StreamingMerge<Key>,
+    growth: Option<Growth>,
+    room: Room,
 }
 
 /// What waiting has brought.
@@ -76,125 +62,186 @@ enum Came {
     More(usize, Result<bool, JobError>),
     /// The one that is waited for is quiet for long enough.
     Quiet,
+    /// A partition was added.
+    Grown(TopicPartition),
+    /// Nobody reads what is printed any more.
+    Closed,
 }
 
 impl Reading<'_> {
     /// Prints everything in order until everything is read, or there is another reason to stop.
-    pub(super) async fn in_order(&mut self, legs: Vec<Leg>, ordered: &Ordered) -> Result<Stopped, JobError> {
+    pub(super) async fn in_order(
+        &mut self,
+        legs: Vec<Leg>,
+        following: bool,
+        ordered: &Ordered,
+    ) -> Result<Stopped, JobError> {
         let legs: Vec<(usize, Leg)> = legs.into_iter().enumerate().filter(|(_, leg)| !leg.is_empty()).collect();
-        let share = ReadShare::of("consume --ordered", self.settings.memory_bytes, BLOCKS_BYTES, legs.len())?;
+        let (memory_bytes, grows) = (self.settings.memory_bytes, following && self.may_grow());
+        let room = Room::beside(legs.len(), if grows { memory_bytes.saturating_sub(BLOCKS_BYTES) } else { 0 });
+        let share = ReadShare::of("consume --ordered", memory_bytes, BLOCKS_BYTES + room.left_bytes(), legs.len())?;
         self.printer.set_block_bytes(BLOCK_BYTES);
         self.blocks.keep_up_to(2 * BLOCK_BYTES);
-        let mut sources: Vec<Source> = legs.into_iter().map(|(index, leg)| self.source(index, &leg, share)).collect();
-        let mut merge = StreamingMerge::<Key>::new(sources.len());
+        let source = |(index, leg): (usize, Leg)| self.source(index, &leg, share, Standing::In);
+        let mut merging = Merging {
+            ordered,
+            merge: StreamingMerge::new(legs.len()),
+            sources: legs.into_iter().map(source).collect(),
+            growth: grows.then(|| Growth::of(self.cluster, known(&self.partitions))),
+            room,
+        };
         loop {
-            match merge.step() {
+            let Merging { sources, merge, .. } = &mut merging;
+            let wanted = match merge.step() {
                 Step::Emit(emitted) => {
-                    let source = &sources[emitted];
-                    match self.print_held(source)? {
-                        Next::Go => {}
-                        Next::Full => {
-                            if let Some(stopped) = self.send_block().await {
-                                return Ok(stopped);
-                            }
-                        }
-                        Next::Enough => return Ok(Stopped::Count),
+                    if let Some(stopped) = self.print_held(&sources[emitted]).await? {
+                        return Ok(stopped);
                     }
+                    continue;
                 }
-                Step::Needs(wanted) => {
-                    if let Has::Record = sources[wanted].offer(wanted, &mut merge, &ordered.keys)? {
+                Step::Needs(wanted) => Some(wanted),
+                Step::Done if sources.iter().all(|source| source.standing == Standing::Finished) => {
+                    return Ok(self.at_the_ends());
+                }
+                Step::Done => None,
+            };
+            if let Some(wanted) = wanted {
+                match sources[wanted].offer(wanted, merge, &ordered.keys)? {
+                    Has::Record => continue,
+                    Has::Late => {
+                        if let Some(stopped) = self.print_late(&sources[wanted]).await? {
+                            return Ok(stopped);
+                        }
                         continue;
                     }
-                    if let Some(stopped) = self.wait(Some(wanted), &mut sources, &mut merge, ordered).await? {
-                        return Ok(stopped);
-                    }
+                    Has::Nothing => {}
                 }
-                Step::Done => {
-                    if sources.iter().all(|source| source.standing == Standing::Finished) {
-                        return Ok(self.at_the_ends());
-                    }
-                    if let Some(stopped) = self.wait(None, &mut sources, &mut merge, ordered).await? {
-                        return Ok(stopped);
-                    }
-                }
+            }
+            if let Some(stopped) = self.wait(wanted, &mut merging).await? {
+                return Ok(stopped);
             }
         }
     }
 
-    fn source(&self, index: usize, leg: &Leg, share: ReadShare) -> Source {
+    fn source(&self, index: usize, leg: &Leg, share: ReadShare, standing: Standing) -> Source {
         let reader = self.reader(leg, share.read_options());
         let (tail, read_from) = (reader.tail(), reader.read_from());
         let cursor = share.cursor(Windows::start(reader, share.fetch_bytes, None), self.cx);
         let held = HeldRaw::default();
-        let standing = Standing::In;
         let timestamp_type = TimestampType::Create;
         Source { index, first: leg.first, cursor, held, timestamp_type, read_from, tail, standing }
     }
 
-    fn print_held(&mut self, source: &Source) -> Result<Next, JobError> {
-        // Nothing is emitted that was not held before.
-        let Some(record) = source.held.record() else { return Ok(Next::Go) };
+    async fn print_held(&mut self, source: &Source) -> Result<Option<Stopped>, JobError> {
+        // Nothing is printed that was not held before.
+        let Some(record) = source.held.record() else { return Ok(None) };
         let PartitionRead { partition, position, .. } = &mut self.partitions[source.index];
         *position = record.offset + 1;
         let broker = Some(source.read_from.load(Relaxed)).filter(|node| *node >= 0);
         let origin = Origin { partition, timestamp_type: source.timestamp_type, broker };
-        Ok(self.printer.print(origin, &record))
+        match self.printer.print(origin, &record) {
+            Next::Go => Ok(None),
+            Next::Full => Ok(self.send_block().await),
+            Next::Enough => Ok(Some(Stopped::Count)),
+        }
     }
 
-    /// Waits until the wanted source (or, if none is wanted, any that was passed over) has more at hand or is quiet for long
-    /// enough; takes in what those that were passed over have meanwhile.
-    async fn wait(
-        &mut self,
-        wanted: Option<usize>,
-        sources: &mut [Source],
-        merge: &mut StreamingMerge<Key>,
-        ordered: &Ordered,
-    ) -> Result<Option<Stopped>, JobError> {
-        if let Some(wanted) = wanted
-            && let Some(more) = sources[wanted].cursor.more().now_or_never()
-        {
-            sources[wanted].came(wanted, more?, merge);
-            return Ok(None);
+    async fn print_late(&mut self, source: &Source) -> Result<Option<Stopped>, JobError> {
+        self.late += 1;
+        self.print_held(source).await
+    }
+
+    /// Waits until the wanted source has more at hand or is quiet for long enough, or there is something else to be done: one
+    /// that may be late has more, or a partition was added.
+    async fn wait(&mut self, wanted: Option<usize>, merging: &mut Merging<'_>) -> Result<Option<Stopped>, JobError> {
+        let mut something = false;
+        for number in 0..merging.sources.len() {
+            if let Some(more) = merging.asked(wanted, number).and_then(|source| source.cursor.more().now_or_never()) {
+                something = true;
+                if let Some(stopped) = self.take(Came::More(number, more), wanted, merging).await? {
+                    return Ok(Some(stopped));
+                }
+            }
+        }
+        if something {
+            let grown = grown(&mut merging.growth).now_or_never();
+            return match grown {
+                Some(partition) => self.take(Came::Grown(partition), wanted, merging).await,
+                None => Ok(None),
+            };
         }
         // What is printed goes out before anybody waits.
         if let Some(stopped) = self.send_block().await {
             return Ok(Some(stopped));
         }
-        let tail = wanted.and_then(|wanted| sources[wanted].tail.clone());
-        let holds_up = wanted.map(|wanted| &self.partitions[sources[wanted].index].partition);
+        let tail = wanted.and_then(|wanted| merging.sources[wanted].tail.clone());
+        let holds_up = wanted.map(|wanted| &self.partitions[merging.sources[wanted].index].partition);
         self.cx.progress.waiting_for(holds_up);
         let came = {
-            let mut waiting: FuturesUnordered<_> = sources
+            let mut waiting: FuturesUnordered<_> = merging
+                .sources
                 .iter_mut()
                 .enumerate()
-                .filter(|(index, source)| Some(*index) == wanted || source.standing == Standing::PassedOver)
-                .map(|(index, source)| async move { (index, source.cursor.more().await) })
+                .filter(|(number, source)| Some(*number) == wanted || source.may_be_late())
+                .map(|(number, source)| async move { (number, source.cursor.more().await) })
                 .collect();
             tokio::select! {
                 biased;
-                () = self.blocks.closed() => return Ok(Some(Stopped::Closed)),
-                Some((index, more)) = waiting.next() => Came::More(index, more),
-                () = quiet(tail.as_deref(), ordered.idle_timeout) => Came::Quiet,
+                () = self.blocks.closed() => Came::Closed,
+                Some((number, more)) = waiting.next() => Came::More(number, more),
+                partition = grown(&mut merging.growth) => Came::Grown(partition),
+                () = quiet(tail.as_deref(), merging.ordered.idle_timeout) => Came::Quiet,
             }
         };
         self.cx.progress.waiting_for(None);
-        match (came, wanted) {
-            (Came::Quiet, Some(wanted)) => {
-                merge.pass_over(wanted);
-                sources[wanted].standing = Standing::PassedOver;
-            }
-            (Came::Quiet, None) => {}
-            (Came::More(index, more), _) => {
-                let source = &mut sources[index];
-                let more = more?;
-                if more && source.standing == Standing::PassedOver {
-                    self.late += u64::from(source.comes_back(index, merge, &ordered.keys)?);
-                } else {
-                    source.came(index, more, merge);
+        self.take(came, wanted, merging).await
+    }
+
+    /// Takes in what has come.
+    async fn take(
+        &mut self,
+        came: Came,
+        wanted: Option<usize>,
+        merging: &mut Merging<'_>,
+    ) -> Result<Option<Stopped>, JobError> {
+        let Merging { ordered, sources, merge, room, .. } = merging;
+        match came {
+            Came::Closed => return Ok(Some(Stopped::Closed)),
+            Came::Quiet => {
+                if let Some(wanted) = wanted {
+                    merge.pass_over(wanted);
+                    sources[wanted].standing = Standing::PassedOver;
                 }
+            }
+            Came::More(number, more) => {
+                let source = &mut sources[number];
+                source.came(number, more?, merge);
+                // What is late goes out now; the first record that is not waits for its turn.
+                while source.may_be_late()
+                    && let Has::Late = source.offer(number, merge, &ordered.keys)?
+                {
+                    if let Some(stopped) = self.print_late(source).await? {
+                        return Ok(Some(stopped));
+                    }
+                }
+            }
+            Came::Grown(partition) => {
+                let leg = Leg::of_new(partition);
+                let share = room.share(&leg.partition)?;
+                let index = self.partitions.len();
+                self.partitions.push(PartitionRead::of(&leg));
+                merge.add();
+                sources.push(self.source(index, &leg, share, Standing::Added));
             }
         }
         Ok(None)
+    }
+}
+
+impl Merging<'_> {
+    /// The source of this number, if it is to be asked for more: the one that is wanted, and any that may be late.
+    fn asked(&mut self, wanted: Option<usize>, number: usize) -> Option<&mut Source> {
+        self.sources.get_mut(number).filter(|source| Some(number) == wanted || source.may_be_late())
     }
 }
 
@@ -205,80 +252,5 @@ async fn quiet(tail: Option<&Tail>, idle_timeout: Option<Duration>) {
     };
     while tail.quiet_for().is_none_or(|quiet| quiet < long_enough) {
         tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-impl Source {
-    /// Notes that there is more at hand, or that there never will be.
-    fn came(&mut self, index: usize, more: bool, merge: &mut StreamingMerge<Key>) {
-        if !more {
-            self.standing = Standing::Finished;
-            merge.finish(index);
-        }
-    }
-
-    /// Offers the next record at hand to the merge and holds it.
-    fn offer(&mut self, index: usize, merge: &mut StreamingMerge<Key>, keys: &KeyPlan) -> Result<Has, JobError> {
-        let (held, first) = (&mut self.held, self.first);
-        let offered = self.cursor.pass_here(|found| {
-            if found.record.offset < first {
-                return ControlFlow::Continue(());
-            }
-            let key = match keys.extract(&found.record) {
-                Ok(key) => key,
-                Err(error) => return ControlFlow::Break(Err((found.record.offset, Some(error), String::new()))),
-            };
-            if merge.offer(index, key).is_err() {
-                return ControlFlow::Break(Err((found.record.offset, None, keys.show(&found.record))));
-            }
-            held.hold(found.record.offset, found.record.timestamp, found.raw);
-            ControlFlow::Break(Ok(()))
-        })?;
-        match offered {
-            None => Ok(Has::Nothing),
-            Some(Ok(())) => {
-                self.timestamp_type = self.cursor.timestamp_type();
-                Ok(Has::Record)
-            }
-            Some(Err((offset, Some(error), _))) => Err(JobError::Key { at: self.cursor.partition().at(offset), error }),
-            Some(Err((offset, None, key))) => Err(self.backwards(offset, key, keys)),
-        }
-    }
-
-    /// Takes in the next record of a source that was passed over; says whether it comes too late for its place.
-    fn comes_back(&mut self, index: usize, merge: &mut StreamingMerge<Key>, keys: &KeyPlan) -> Result<bool, JobError> {
-        let before = self.held.record().map(|record| (record.offset, keys.extract(&record), keys.show(&record)));
-        let last = merge.last_emitted().cloned();
-        let Has::Record = self.offer(index, merge, keys)? else { return Ok(false) };
-        self.standing = Standing::In;
-        let Some(now) = self.held.record() else { return Ok(false) };
-        let at = |error| JobError::Key { at: self.cursor.partition().at(now.offset), error };
-        let key = keys.extract(&now).map_err(at)?;
-        if let Some((offset, Ok(previous), previous_key)) = before
-            && key < previous
-        {
-            let at = self.cursor.partition().at(now.offset);
-            return Err(JobError::Unsorted { at, key: keys.show(&now), previous_offset: offset, previous_key });
-        }
-        let late = last.is_some_and(|last| key < last);
-        if late {
-            tracing::warn!(
-                record = %self.cursor.partition().at(now.offset),
-                key = keys.show(&now),
-                "comes after larger ones: its partition was quiet, and had been passed over"
-            );
-        }
-        Ok(late)
-    }
-
-    #[cold]
-    fn backwards(&self, offset: i64, key: String, keys: &KeyPlan) -> JobError {
-        let at = self.cursor.partition().at(offset);
-        match self.held.record() {
-            Some(previous) => {
-                JobError::Unsorted { at, key, previous_offset: previous.offset, previous_key: keys.show(&previous) }
-            }
-            None => JobError::Unsorted { at, key, previous_offset: offset, previous_key: "(unknown)".to_owned() },
-        }
     }
 }

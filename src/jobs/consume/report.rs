@@ -35,7 +35,7 @@ pub struct ConsumeReport {
     pub counts: Counts,
     /// Each partition, in the order of topics and partitions.
     pub partitions: Vec<PartitionRead>,
-    /// Records that came after larger ones, because their partition had been passed over.
+    /// Records that came after larger ones, because their partition had been passed over, or was new.
     pub late: u64,
     /// Why it ended.
     pub stopped: Stopped,
@@ -149,7 +149,7 @@ impl ConsumeReport {
         if self.late > 0 {
             let _ = writeln!(
                 out,
-                "{} came late, after larger ones, from partitions that had been passed over (--idle-timeout)",
+                "{} came late, after larger ones, from partitions that had been passed over (--idle-timeout) or were added",
                 counted(self.late, "record")
             );
         }

@@ -223,35 +223,30 @@ fn random_sources_that_stall_at_random_give_the_sorted_merge() {
 #[test]
 fn a_source_that_is_passed_over_holds_nothing_up_and_comes_back_in_its_place() {
     let mut merge = StreamingMerge::new(2);
-    assert_eq!(merge.last_emitted(), None);
     merge.offer(0, 1).unwrap();
     assert_eq!(merge.step(), Step::Needs(1));
     merge.pass_over(1);
-    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Emit(0), Some(1)));
-    assert_eq!(merge.step(), Step::Needs(0));
+    assert_eq!((merge.step(), merge.step()), (Step::Emit(0), Step::Needs(0)));
     merge.offer(0, 5).unwrap();
     assert_eq!(merge.step(), Step::Emit(0));
     merge.pass_over(0);
-    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Done, Some(5)), "nothing is waited for");
+    assert_eq!(merge.step(), Step::Done, "nothing is waited for");
     merge.offer(1, 7).unwrap();
     merge.offer(0, 6).unwrap();
-    assert_eq!((merge.step(), merge.last_emitted().copied()), (Step::Emit(0), Some(6)));
+    assert_eq!(merge.step(), Step::Emit(0));
     merge.finish(0);
-    assert_eq!(merge.last_emitted(), Some(&6));
     assert_eq!(merge.step(), Step::Emit(1));
     assert_eq!(merge.offer(1, 6), Err(6), "what is waited for again must not run backwards");
     merge.pass_over(1);
-    merge.offer(1, 2).unwrap();
-    assert_eq!(merge.last_emitted(), Some(&7), "which shows that 2 comes late");
-    assert_eq!(merge.step(), Step::Emit(1));
+    assert_eq!(merge.offer(1, 6), Err(6), "nor may it have been passed over meanwhile");
     merge.finish(1);
     assert_eq!(merge.step(), Step::Done);
 }
 
 #[test]
-fn who_comes_back_with_a_smaller_key_while_another_is_waited_for_loses_none_and_takes_nobodys() {
+fn what_comes_late_is_given_back_whoever_is_waited_for() {
     // The key that comes late, and whether the one that is waited for comes after all.
-    for (late, comes) in [(3, Some(7)), (3, None), (5, Some(5)), (5, None), (6, Some(6)), (6, None)] {
+    for (late, comes) in [(3, Some(7)), (3, None), (5, Some(5)), (5, None)] {
         let mut merge = StreamingMerge::new(3);
         merge.offer(0, 1).unwrap();
         merge.offer(1, 5).unwrap();
@@ -259,64 +254,107 @@ fn who_comes_back_with_a_smaller_key_while_another_is_waited_for_loses_none_and_
         assert_eq!(merge.step(), Step::Emit(0));
         merge.pass_over(0);
         assert_eq!((merge.step(), merge.step()), (Step::Emit(1), Step::Needs(1)));
-        assert_eq!(merge.last_emitted(), Some(&5));
-        merge.offer(0, late).unwrap();
-        assert_eq!((merge.step(), merge.last_emitted()), (Step::Needs(1), Some(&5)));
+        assert_eq!(merge.offer(0, late), Err(late), "an equal key of an earlier source has its place before as well");
+        merge.want(0);
+        assert_eq!(merge.step(), Step::Needs(1));
         match comes {
             Some(key) => {
                 assert_eq!(merge.offer(1, 4), Err(4), "what is waited for must not run backwards");
                 merge.offer(1, key).unwrap();
             }
-            None => {
-                merge.pass_over(1);
-                assert_eq!(merge.last_emitted(), Some(&5));
-            }
+            None => merge.pass_over(1),
         }
-        assert_eq!((merge.step(), merge.last_emitted()), (Step::Emit(0), Some(&late)));
+        assert_eq!(merge.step(), Step::Needs(0), "who was late is waited for");
+        assert_eq!(merge.offer(0, 4), Err(4), "also behind a key that is not emitted yet");
+        merge.offer(0, 6).unwrap();
+        if comes == Some(5) {
+            assert_eq!((merge.step(), merge.step()), (Step::Emit(1), Step::Needs(1)));
+            merge.finish(1);
+        }
+        assert_eq!(merge.step(), Step::Emit(0));
         merge.finish(0);
-        if comes.is_some() {
+        if comes == Some(7) {
             assert_eq!(merge.step(), Step::Emit(1));
             merge.finish(1);
         }
-        assert_eq!((merge.step(), merge.last_emitted()), (Step::Emit(2), Some(&9)));
+        assert_eq!(merge.step(), Step::Emit(2));
     }
 }
 
 #[test]
-fn whoever_is_passed_over_and_comes_back_when_every_key_goes_out_once_from_its_source() {
-    let seed = rand::random();
-    eprintln!("seed {seed}");
+fn a_source_that_is_added_is_waited_for_and_its_equal_keys_come_last() {
+    let mut merge = StreamingMerge::new(1);
+    merge.offer(0, 5).unwrap();
+    assert_eq!((merge.add(), merge.step()), (1, Step::Needs(1)), "before anything was emitted");
+    merge.offer(1, 4).unwrap();
+    assert_eq!((merge.step(), merge.step()), (Step::Emit(1), Step::Needs(1)));
+    merge.offer(1, 5).unwrap();
+    assert_eq!((merge.step(), merge.step()), (Step::Emit(0), Step::Needs(0)));
+    assert_eq!((merge.add(), merge.step()), (2, Step::Needs(0)), "one at a time");
+    merge.offer(0, 6).unwrap();
+    assert_eq!(merge.step(), Step::Needs(2));
+    assert_eq!(merge.offer(2, 4), Err(4), "late");
+    merge.offer(2, 5).unwrap();
+    assert_eq!((merge.step(), merge.step()), (Step::Emit(1), Step::Needs(1)));
+    merge.finish(1);
+    assert_eq!(merge.step(), Step::Emit(2));
+}
+
+/// Sources that are added, passed over and come back at random, against a list of what each of them has offered.
+#[test]
+fn whoever_is_added_or_passed_over_what_is_emitted_never_runs_backwards_and_is_emitted_once() {
+    let seed = std::env::var("KMERGE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    eprintln!("KMERGE_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..2000 {
-        let sources = random.random_range(1..5);
-        let mut merge = StreamingMerge::new(sources);
-        // Of each source: what was offered and not emitted, and the key before that.
-        let (mut held, mut before, mut passed) = (vec![None; sources], vec![0; sources], vec![false; sources]);
-        for _ in 0..40 {
-            let back = random.random_range(0..sources);
-            if passed[back] && random.random_bool(0.5) {
-                let key = before[back] + random.random_range(0..4);
-                merge.offer(back, key).unwrap();
-                (held[back], before[back], passed[back]) = (Some(key), key, false);
+        let mut merge = StreamingMerge::new(random.random_range(0..4));
+        // Of each source: what was offered and not emitted, the key before that, and whether nobody waits for it.
+        let mut held = vec![None; merge.slots.len()];
+        let mut before = vec![0; held.len()];
+        let mut passed = vec![false; held.len()];
+        let mut emitted: Option<(u32, usize)> = None;
+        for _ in 0..60 {
+            if held.len() < 6 && random.random_bool(0.1) {
+                assert_eq!(merge.add(), held.len());
+                held.push(None);
+                before.push(0);
+                passed.push(false);
+            }
+            if held.is_empty() {
+                continue;
+            }
+            // Whoever has room may offer, also while another one is waited for: as long as all have spoken, or could.
+            let source = random.random_range(0..held.len());
+            if held[source].is_none() && random.random_bool(0.5) {
+                let key = before[source] + random.random_range(0..4);
+                let is_late = emitted.is_some_and(|last| (key, source) < last);
+                assert_eq!(merge.offer(source, key), if is_late { Err(key) } else { Ok(()) });
+                before[source] = key;
+                if !is_late {
+                    (held[source], passed[source]) = (Some(key), false);
+                } else if random.random() {
+                    merge.want(source);
+                    passed[source] = false;
+                }
             }
             match merge.step() {
                 Step::Emit(source) => {
-                    let key = held[source].take();
-                    assert!(key.is_some(), "source {source} goes out twice");
-                    assert_eq!(merge.last_emitted().copied(), key);
+                    let key = held[source].take().expect("a source goes out twice");
+                    assert!(emitted.is_none_or(|last| last <= (key, source)), "{emitted:?} then {key} of {source}");
+                    let smallest = held.iter().enumerate().filter_map(|(at, key)| key.map(|key| (key, at))).min();
+                    assert!(smallest.is_none_or(|smallest| (key, source) < smallest));
+                    let waits = |at: usize| at != source && held[at].is_none() && !passed[at];
+                    assert!(!(0..held.len()).any(waits), "emitted though another one is waited for");
+                    emitted = Some((key, source));
                 }
                 Step::Needs(source) => {
-                    assert_eq!(held[source], None);
+                    assert!(held[source].is_none() && !passed[source]);
                     if random.random_bool(0.3) {
                         merge.pass_over(source);
                         passed[source] = true;
-                    } else {
-                        let key = before[source] + random.random_range(0..4);
-                        merge.offer(source, key).unwrap();
-                        (held[source], before[source]) = (Some(key), key);
                     }
                 }
-                Step::Done => assert_eq!(held, vec![None; sources], "none of these ever goes out"),
+                Step::Done => assert!(held.iter().all(Option::is_none) && passed.iter().all(|passed| *passed)),
             }
         }
     }
