@@ -31,7 +31,7 @@ Examples:
       the file's rows in order, again and again, with a line for each ten thousand
   kmerge produce load rows.csv --compare
       the first 20,000 rows one at a time, each awaited, then all of them as usual: a table
-  kmerge produce orders orders.csv --ledger orders.ledger && kmerge reconcile orders --ledger orders.ledger
+  kmerge produce day orders.csv --create 6 --ledger day.ledger && kmerge reconcile day --ledger day.ledger
       what was acknowledged, by partition and minute, and whether that is what the topic holds
 
 What an input is: --format says it, or the end of the file's name (.csv and .tsv, .json), or else it is lines.
@@ -46,7 +46,9 @@ What to know:
   - The producer is idempotent: what is repeated on the way is stored once, also while others write to the topic, as long as the \
     broker remembers the producer. It forgets it by the records' own times: with times more than a day old a batch whose answer is \
     lost may be stored twice, mostly where a broker restarts. --acks 1 waits \
-    for the leader only and numbers nothing: a batch may be lost with its leader, or stored twice. Answers are always awaited.
+    for the leader only and numbers nothing: a batch may be lost with its leader, or stored twice. --acks 0 asks for no answers: \
+    what was handed to the network counts as sent, and nothing is known of it (unanswered). A broker that refuses a batch then can \
+    only close the connection, which is told, ends with status 1, and says neither what was lost nor why.
   - A record that the topic does not take for its size fails alone. What a broker refuses for good, or does not answer in four \
     times --timeout, ends the run. It ends with what was sent, acknowledged and failed, and with status 1 if anything failed.
   - Ctrl-C ends the reading; what is in batches is sent and awaited (10 s at most), and it says how far it came.
@@ -141,7 +143,7 @@ pub struct ProduceArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 20_000, requires = "compare")]
     compare_records: u64,
 
-    /// When a record counts as stored: with all replicas in sync, or with the leader.
+    /// When a record counts as stored: with all replicas in sync, or with the leader; with 0 nothing is answered.
     #[arg(long, value_enum, default_value_t, value_name = "ACKS")]
     acks: AcksArg,
 
@@ -190,6 +192,8 @@ enum AcksArg {
     All,
     #[value(name = "1")]
     Leader,
+    #[value(name = "0")]
+    None,
 }
 
 fn parse_delimiter(text: &str) -> Result<u8, String> {
@@ -250,6 +254,19 @@ impl ProduceArgs {
     }
 
     fn settings(self) -> anyhow::Result<ProduceSettings> {
+        let ledger = self.ledger.to();
+        if self.acks == AcksArg::None {
+            for (is_there, what) in [
+                (ledger.is_some(), "a ledger holds what was acknowledged"),
+                (self.compare, "--compare measures what is acknowledged"),
+                (self.mode == ModeArg::Sync, "--mode sync waits for each acknowledgement"),
+            ] {
+                if is_there {
+                    let why = format!("{what}, and with --acks 0 nothing is: use --acks 1 or all, or leave that out");
+                    return Err(UsageError::new(why).into());
+                }
+            }
+        }
         let mut names = self.names;
         let topic = match self.topic {
             Some(topic) => topic,
@@ -301,7 +318,7 @@ impl ProduceArgs {
             },
             compare_records: self.compare.then_some(self.compare_records),
             batch_records: self.batch_records,
-            ledger: self.ledger.to(),
+            ledger,
             memory_bytes: self.memory,
             pour: PourSettings {
                 codec: self.compression.codec(),
@@ -310,6 +327,7 @@ impl ProduceArgs {
                 acks: match self.acks {
                     AcksArg::All => Acks::All,
                     AcksArg::Leader => Acks::Leader,
+                    AcksArg::None => Acks::None,
                 },
                 ..PourSettings::default()
             },

@@ -168,6 +168,22 @@ impl Connection {
         Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
     }
 
+    /// Queues `request`, to which there is no answer: an empty one stands for it once the request is handed to the network.
+    pub(crate) fn submit_unanswered<A: Api>(
+        &self,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Pending<A>, CallError> {
+        let version = self.version::<A>()?;
+        let answer = self.shared.link.submit_unanswered::<A>(version, CLIENT_ID, request, deadline)?;
+        Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
+    }
+
+    /// Asks something short, whose answer says that the broker has worked on all that was submitted before.
+    pub(crate) fn ask_anything(&self, deadline: Deadline) -> Result<Pending<ApiVersions>, CallError> {
+        self.submit::<ApiVersions>(&versions::request(), Vec::new(), FIRST_ANSWER_BYTES_MAX, deadline)
+    }
+
     /// Gives all that wait here `time` more, which the broker has said it will be silent for.
     pub(crate) fn excuse(&self, time: Duration) {
         self.shared.link.excuse(time);

@@ -13,6 +13,8 @@
 //!   failure it was gets the error itself, the others are told whether their bytes may have arrived.
 //! - Nobody who waits has to be polled for the link to go on. Who has gone away leaves a gap that is read and thrown away.
 //! - The deadline of a request runs from its submit, and also ends the wait for those before it.
+//! - A request to which there is no answer (a Produce that asks for no acknowledgement) has ended once its bytes are handed to the
+//!   stream. It is not looked for among the waiting when an answer comes.
 
 use super::deadline::Deadline;
 use super::error::CallError;
@@ -91,6 +93,8 @@ struct State {
     /// Requests without an answer, in order.
     waiting: VecDeque<Waiting>,
     deadlines: BTreeSet<(Instant, i32)>,
+    /// How many of those will get none.
+    unanswered: usize,
     /// Why the link is of no more use.
     spoiled: Option<String>,
 }
@@ -104,6 +108,8 @@ struct Waiting {
     find: Option<fn(&[u8]) -> Found>,
     /// Whether the driver has taken its bytes.
     sent: bool,
+    /// It ends when they are written.
+    unanswered: bool,
     answer: oneshot::Sender<Result<Frame, CallError>>,
 }
 
@@ -123,6 +129,29 @@ impl Link {
         request: &A::Request<'_>,
         expect: Expect,
     ) -> Result<Answered, CallError> {
+        self.enqueue::<A>(version, client_id, request, expect, false)
+    }
+
+    /// Queues a request to which there is no answer. An empty frame comes through the channel when it is written.
+    pub(crate) fn submit_unanswered<A: Api>(
+        &self,
+        version: i16,
+        client_id: &str,
+        request: &A::Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Answered, CallError> {
+        let expect = Expect { buffer: Vec::new(), answer_bytes_max: 0, deadline, find: None };
+        self.enqueue::<A>(version, client_id, request, expect, true)
+    }
+
+    fn enqueue<A: Api>(
+        &self,
+        version: i16,
+        client_id: &str,
+        request: &A::Request<'_>,
+        expect: Expect,
+        unanswered: bool,
+    ) -> Result<Answered, CallError> {
         let mut state = self.shared.state();
         if let Some(why) = &state.spoiled {
             return Err(CallError::NotSent { why: why.clone() });
@@ -136,7 +165,17 @@ impl Link {
         let Expect { buffer, answer_bytes_max, deadline, find } = expect;
         let at = deadline.at();
         let sent = false;
-        state.waiting.push_back(Waiting { correlation_id, buffer, answer_bytes_max, deadline, find, sent, answer });
+        state.unanswered += usize::from(unanswered);
+        state.waiting.push_back(Waiting {
+            correlation_id,
+            buffer,
+            answer_bytes_max,
+            deadline,
+            find,
+            sent,
+            unanswered,
+            answer,
+        });
         state.deadlines.insert((at, correlation_id));
         let is_soonest = state.deadlines.first() == Some(&(at, correlation_id));
         drop(state);
@@ -174,6 +213,26 @@ impl Shared {
     /// Nothing is left half done under this lock, so a panic elsewhere does not make the contents wrong.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was taken is written: requests without an answer have ended.
+    fn written(&self) {
+        let mut state = self.state();
+        if state.unanswered == 0 {
+            return;
+        }
+        let State { waiting, deadlines, unanswered, .. } = &mut *state;
+        let (ended, others) = std::mem::take(waiting).into_iter().partition(|one| one.unanswered && one.sent);
+        *waiting = others;
+        let ended: VecDeque<Waiting> = ended;
+        *unanswered -= ended.len();
+        for one in &ended {
+            deadlines.remove(&(one.deadline.at(), one.correlation_id));
+        }
+        drop(state);
+        for one in ended {
+            let _ = one.answer.send(Ok(Frame::default()));
+        }
     }
 
     /// Ends the link: `culprit` (or the first in line) gets the error, the others what it means for them.
@@ -235,6 +294,7 @@ async fn write_requests(shared: &Shared, to: &mut (impl AsyncWrite + Unpin)) -> 
         if let Err(error) = written.await {
             return CallError::Io(error);
         }
+        shared.written();
     }
 }
 
@@ -252,7 +312,7 @@ async fn read_answer<S: AsyncRead + Unpin>(shared: &Shared, frames: &mut FrameRe
     // Who asked stays first in line until the answer is whole, so that it is the one to hear of a failure.
     let (mut buffer, cap, expected, find, wanted) = {
         let mut state = shared.state();
-        let first = state.waiting.front_mut().ok_or(CallError::Unasked)?;
+        let first = state.waiting.iter_mut().find(|one| !one.unanswered).ok_or(CallError::Unasked)?;
         let wanted = !first.answer.is_closed();
         (std::mem::take(&mut first.buffer), first.answer_bytes_max, first.correlation_id, first.find, wanted)
     };
@@ -276,7 +336,8 @@ async fn read_answer<S: AsyncRead + Unpin>(shared: &Shared, frames: &mut FrameRe
     };
     let frame = frame.map_err(frame_error)?;
     let mut state = shared.state();
-    if let Some(first) = state.waiting.pop_front() {
+    let first = state.waiting.iter().position(|one| !one.unanswered);
+    if let Some(first) = first.and_then(|first| state.waiting.remove(first)) {
         state.deadlines.remove(&(first.deadline.at(), expected));
         drop(state);
         let _ = first.answer.send(Ok(frame));

@@ -176,6 +176,16 @@ pub enum JobError {
         /// What ended the writing, if anything did.
         error: Option<Box<JobError>>,
     },
+    /// Of records that were sent without asking for an answer, some may be lost.
+    #[error(
+        "the connections of {partitions} partition(s) were lost, and what was sent on them just before may be lost as well: \
+         without acknowledgements nobody tells, nor why (not the leader any more, not allowed, too large). --acks 1 or all asks \
+         for them"
+    )]
+    Doubtful {
+        /// How many.
+        partitions: u64,
+    },
     /// A ledger cannot be written, so it lacks what is in the topic.
     #[error("{}", show_lack(name, *lacking, source, beside.as_deref()))]
     Ledger {
@@ -206,6 +216,7 @@ impl JobError {
         match self {
             Self::Refused(_) | Self::Order { .. } | Self::GrownOutput { .. } => Kind::Failed,
             Self::NotAllWritten { .. }
+            | Self::Doubtful { .. }
             | Self::Input { .. }
             | Self::Ledger { .. }
             | Self::Spill(_)

@@ -26,6 +26,42 @@ on_both_brokers! {
         assert_eq!(values(cluster, &topic, 0).await, ["1", "2"]);
     }
 
+    async fn without_acknowledgements_nothing_is_known_of_what_was_sent_and_that_is_said(cluster: &Cluster) {
+        let topic = cluster.topic("unanswered", 2).await;
+        let args = [topic.as_str(), "--acks", "0", "--batch-bytes", "4KiB"];
+        let outcome = produce(cluster, &[&args[..], &["--output", "json"]].concat(), many()).await.ok();
+        assert!(outcome.stderr.contains("5,000 sent, 5,000 unanswered, as asked for, 0 failed"), "{outcome:?}");
+        let report = outcome.json();
+        assert_eq!(
+            (&report["sent"], &report["acknowledged"], &report["unanswered"], &report["failed"]),
+            (&5000.into(), &0.into(), &5000.into(), &0.into())
+        );
+        let mut stored = values(cluster, &topic, 0).await;
+        stored.extend(values(cluster, &topic, 1).await);
+        stored.sort_unstable();
+        let mut sent: Vec<String> = many().lines().map(str::to_owned).collect();
+        sent.sort_unstable();
+        assert!(stored == sent, "{} of {} are stored", stored.len(), sent.len());
+    }
+
+    async fn without_acknowledgements_a_refusal_is_a_connection_that_is_lost(cluster: &Cluster) {
+        let topic = cluster.topic_with("compacted", 1, &[("cleanup.policy", "compact")]).await;
+        let outcome = produce(cluster, &[&topic, "--acks", "0"], "no key\nnor here\n").await;
+        outcome.fails(1, &["2 sent, 2 unanswered", "of 1 partition(s) were lost", "--acks 1", &topic]);
+        assert!(values(cluster, &topic, 0).await.is_empty());
+        produce(cluster, &[&topic, "--acks", "0", "-K", ":"], "a:1\nb:2\n").await.ok();
+        assert_eq!(values(cluster, &topic, 0).await, ["1", "2"]);
+    }
+
+    async fn what_needs_acknowledgements_is_refused_where_none_are_asked_for(cluster: &Cluster) {
+        let topic = cluster.topic("unanswered", 1).await;
+        for more in [&["--ledger", "no.ledger"][..], &["--ledger-topic", "no-ledger"], &["--compare"], &["--mode", "sync"]] {
+            let outcome = produce(cluster, &[&[topic.as_str(), "--acks", "0"][..], more].concat(), "one\n").await;
+            outcome.fails(2, &["--acks 0", "use --acks 1 or all"]);
+        }
+        assert!(values(cluster, &topic, 0).await.is_empty() && !std::path::Path::new("no.ledger").exists());
+    }
+
     async fn a_line_is_written_while_the_pipe_is_silent_and_a_topic_deleted_underway_is_told(cluster: &Cluster) {
         let topic = cluster.topic("deleted", 1).await;
         let mut child = begin(command(&cluster.brokers, &["produce", &topic, "--timeout", "1s"]));

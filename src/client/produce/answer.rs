@@ -18,6 +18,7 @@ fn number(acks: Acks) -> i16 {
     match acks {
         Acks::All => -1,
         Acks::Leader => 1,
+        Acks::None => 0,
     }
 }
 

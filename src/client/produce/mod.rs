@@ -21,6 +21,8 @@
 //!   connection go out, and their answers come in, all the same.) What is dropped while it waits
 //!   does no harm to what was taken before; of an `append` nobody knows then whether it was taken, so only `close` makes
 //!   sense after it.
+//! - Without acknowledgements ([`Acks::None`]) nothing is ever certain. What stands for an answer is that the network has taken the
+//!   batch (`unanswered` has what can be learned beside that).
 //! - Two times bound everything: an answer may take [`Cluster::timeout`] beyond what the broker is allowed to wait for its
 //!   replicas; from the first failure on, a batch must become certain within [`WriteOptions::delivery_timeout`].
 
@@ -31,6 +33,7 @@ mod outgoing;
 mod producer_id;
 mod round;
 mod search;
+mod unanswered;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +58,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use unanswered::Unanswered;
 
 /// What is promised about a batch whose answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +89,8 @@ pub enum Acks {
     All,
     /// When the leader has it; it may be lost with the leader. Batches carry no numbers then.
     Leader,
+    /// It never does: there is no answer, and a batch counts as sent when it is handed to the network. Batches carry no numbers.
+    None,
 }
 
 /// How a partition is written.
@@ -148,6 +154,7 @@ pub struct PartitionWriter {
     /// The tries since then.
     retry: Option<Retry>,
     stopped: bool,
+    unanswered: Unanswered,
     /// For a test: what is sent again goes out under new numbers, and is not searched for.
     #[cfg(test)]
     renumbers: bool,
@@ -163,7 +170,7 @@ impl Cluster {
     ) -> Result<PartitionWriter, ClientError> {
         let identity = match (options.delivery, options.acks) {
             (Delivery::Idempotent, Acks::All) => Some(self.new_producer().await?),
-            (Delivery::AtLeastOnce, _) | (_, Acks::Leader) => None,
+            (Delivery::AtLeastOnce, _) | (_, Acks::Leader | Acks::None) => None,
         };
         Ok(self.writer_as(partition, end, options, identity, None))
     }
@@ -198,6 +205,7 @@ impl Cluster {
             failure: None,
             retry: None,
             stopped: false,
+            unanswered: Unanswered::default(),
             #[cfg(test)]
             renumbers: false,
         }
@@ -308,6 +316,7 @@ impl PartitionWriter {
         while self.flight.len() > 0 {
             self.step().await?;
         }
+        self.hear_word().await;
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl PartitionWriter {
                 if self.flight.awaited() > 0 {
                     return Ok(());
                 }
-                self.connection = None;
+                self.let_go();
             }
         }
         Ok(())
@@ -66,11 +66,20 @@ impl PartitionWriter {
         let deadline = self.request_deadline(self.flight.awaited());
         let buffer = std::mem::take(&mut self.buffer);
         let need = self.transaction.as_ref().map_or(Need::of::<Produce>(), |transaction| transaction.produce);
-        let expect = Expect { buffer, answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
-        match connection.submit_as::<Produce>(need, &request, expect) {
+        let submitted = match self.is_unanswered() {
+            true => connection.submit_unanswered::<Produce>(&request, deadline),
+            false => {
+                let expect = Expect { buffer, answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
+                connection.submit_as::<Produce>(need, &request, expect)
+            }
+        };
+        match submitted {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
+                if self.is_unanswered() {
+                    self.unanswered.sent();
+                }
                 if let Some(held) = self.held.get_mut(index) {
                     held.sent = Some(Instant::now());
                 }
@@ -127,11 +136,17 @@ impl PartitionWriter {
                 // The answers behind this one are lost as well, by order.
                 self.pending.clear();
                 self.connection = None;
+                self.connection_lost(&broker, &error.to_string());
                 self.flight.lost();
                 self.failure = Some(error);
                 return Ok(());
             }
         };
+        if self.is_unanswered() {
+            let certain = self.flight.answered(Answer::Stored(self.flight.next()));
+            self.certain(certain.map_err(|stop| self.stop(stop, &broker, None))?);
+            return Ok(());
+        }
         let response = answer.read().map_err(|error| call_error::<Produce>(&broker, error))?;
         let throttle = Duration::from_millis(response.throttle_time_ms.max(0) as u64);
         // The broker has done what it was asked before it says this; and it does not read from us meanwhile. A claim of days
@@ -226,7 +241,7 @@ impl PartitionWriter {
     }
 
     /// Has the leader looked up anew.
-    fn look_again(&mut self) {
+    pub(super) fn look_again(&mut self) {
         self.connection = None;
         self.cluster.forget(&self.partition().topic);
     }
@@ -236,7 +251,7 @@ impl PartitionWriter {
         if let Some(connected) = self.connection.clone().filter(|(_, connection)| connection.is_usable()) {
             return Ok(connected);
         }
-        self.connection = None;
+        self.let_go();
         let leader = self.cluster.leader(self.partition(), deadline).await?;
         match self.topic_id {
             Some(old) if old != leader.topic_id => {
@@ -262,6 +277,12 @@ impl PartitionWriter {
             let Some(pending) = self.pending.pop_front() else { break };
             // Each has its deadline.
             let (Ok(answer), Some((topic_id, broker))) = (pending.await, &topic_id) else { continue };
+            if self.is_unanswered() {
+                let told = Told { base_offset: self.flight.next(), append_time_ms: -1 };
+                self.held.get_mut(index).into_iter().for_each(|held| held.told = Some(told));
+                self.flight.landed_apart(index);
+                continue;
+            }
             let Ok(response) = answer.read() else { continue };
             if let Ok((Answer::Stored(base_offset), _)) = read_answer(self.partition(), *topic_id, broker, &response)
                 && self.acknowledged(index, base_offset, append_time_ms(&response))

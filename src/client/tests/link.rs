@@ -10,6 +10,7 @@ use crate::wire::api_versions::ApiVersions;
 use crate::wire::header::RequestHeader;
 use crate::wire::list_offsets::{ListOffsets, ListOffsetsRequest, ListOffsetsResponse};
 use crate::wire::{Api, ApiKey, Reader, frame};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -199,6 +200,32 @@ async fn a_connection_that_is_closed_while_idle_is_known_to_be_of_no_use() {
         tokio::task::yield_now().await;
     }
     assert!(matches!(submit(&connection, TIME), Err(CallError::NotSent { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_has_ended_once_it_is_written_and_stands_in_no_answers_way() {
+    let (connection, mut peer) = connected(10).await;
+    let unanswered = || {
+        let request = ListOffsetsRequest::default();
+        connection.submit_unanswered::<ListOffsets>(&request, Deadline::after(TIME)).unwrap()
+    };
+    let (first, mut silent, second) =
+        (submit(&connection, TIME).unwrap(), unanswered(), submit(&connection, TIME).unwrap());
+    // Nothing is read on the other side, so the bytes do not go out.
+    tokio::task::yield_now().await;
+    assert!((&mut silent).now_or_never().is_none());
+    let (one, _, two) =
+        (peer.request().await.correlation_id, peer.request().await, peer.request().await.correlation_id);
+    peer.answer(one, 1).await;
+    peer.answer(two, 2).await;
+    assert_eq!((number(first.await), number(second.await)), (1, 2));
+    silent.await.unwrap();
+    // Its deadline is met, too.
+    tokio::time::sleep(TIME * 100).await;
+    assert!(connection.is_usable());
+    let silent = unanswered();
+    drop(peer);
+    assert!(silent.await.is_err(), "nobody took it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,7 +83,7 @@ impl Lane {
 
     async fn write(&mut self, writer: &mut PartitionWriter) -> Result<(), JobError> {
         loop {
-            let filled = match self.outstanding.is_empty() {
+            let filled = match self.outstanding.is_empty() && !writer.awaits_word() {
                 true => self.inbox.recv().await,
                 // The writer works only while it is waited for.
                 false => tokio::select! {
@@ -99,6 +99,9 @@ impl Lane {
             let Some(filled) = filled else {
                 let flushed = writer.flush().await;
                 self.count(writer).await;
+                if flushed.is_ok() && writer.connections_lost() > 0 {
+                    self.tally.doubts();
+                }
                 return Ok(flushed?);
             };
             if let Some(batch) = self.close(filled)? {

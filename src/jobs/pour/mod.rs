@@ -110,6 +110,7 @@ impl Pour {
         if settings.memory_bytes < batch_bytes.saturating_mul(4) {
             return Err(memory_too_small(settings, batch_bytes));
         }
+        let answered = settings.acks != Acks::None;
         Ok(Self {
             cluster: cluster.clone(),
             topic: topic.into(),
@@ -120,7 +121,7 @@ impl Pour {
             ready: VecDeque::new(),
             filling_bytes: 0,
             budget: ByteBudget::new(settings.memory_bytes / 2),
-            tally: Arc::new(Tally::new(progress.clone(), settings.memory_bytes / 8, 2 * batch_bytes)),
+            tally: Arc::new(Tally::new(progress.clone(), answered, settings.memory_bytes / 8, 2 * batch_bytes)),
             lanes: JoinSet::new(),
             stamps: configs.get("message.timestamp.type").is_some_and(|by| by == "LogAppendTime"),
             book: None,
@@ -266,7 +267,7 @@ impl Pour {
         let partition = TopicPartition::new(self.topic.clone(), at as i32);
         let delivery = match self.settings.acks {
             Acks::All => Delivery::Idempotent,
-            Acks::Leader => Delivery::AtLeastOnce,
+            Acks::Leader | Acks::None => Delivery::AtLeastOnce,
         };
         let options =
             WriteOptions { delivery, acks: self.settings.acks, beside_others: true, ..WriteOptions::default() };

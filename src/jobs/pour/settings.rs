@@ -24,7 +24,7 @@ pub struct PourSettings {
     pub memory_bytes: usize,
     /// How many times as much `--memory` says, where the user can say it.
     pub memory_shares: Option<usize>,
-    /// When a batch counts as stored. With [`Acks::All`] the producer is idempotent.
+    /// When a batch counts as stored. With [`Acks::All`] the producer is idempotent; with [`Acks::None`] none does.
     pub acks: Acks,
 }
 

@@ -19,7 +19,7 @@ const REASONS_MAX: usize = 20;
 pub struct Counts {
     /// Were taken.
     pub sent: u64,
-    /// Are stored for certain.
+    /// Are stored for certain. Where no acknowledgements are asked for, none is.
     pub acknowledged: u64,
     /// Are not, as far as is known.
     pub failed: u64,
@@ -30,7 +30,11 @@ pub struct Counts {
 pub struct Poured {
     /// How many.
     pub counts: Counts,
-    /// Keys and values that are stored for certain.
+    /// How many were handed to the network without asking for an answer, and nothing more is known of them.
+    pub unanswered: u64,
+    /// The partitions whose connection was lost behind such records.
+    pub doubtful_partitions: u64,
+    /// Keys and values that are stored for certain, or went out unanswered.
     pub bytes: u64,
     /// Why records failed, and how many for each reason.
     pub failed: BTreeMap<String, u64>,
@@ -48,12 +52,16 @@ impl Poured {
             self.failed.iter().map(|(reason, records)| format!("{} {reason}", show_count(*records))).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
         let ledger = self.ledger.as_ref().map(|lack| format!("; {lack}")).unwrap_or_default();
-        format!(
-            "{} sent, {} acknowledged, {} failed{reasons}{ledger}",
-            show_count(sent),
-            show_count(acknowledged),
-            show_count(failed)
-        )
+        let acknowledged = match self.unanswered {
+            0 => format!("{} acknowledged", show_count(acknowledged)),
+            unanswered => format!("{} unanswered, as asked for", show_count(unanswered)),
+        };
+        format!("{} sent, {acknowledged}, {} failed{reasons}{ledger}", show_count(sent), show_count(failed))
+    }
+
+    /// Records that are stored, as far as anybody has asked.
+    pub fn gone(&self) -> u64 {
+        self.counts.acknowledged + self.unanswered
     }
 
     /// The members that tell it in a report.
@@ -71,14 +79,18 @@ impl Poured {
             ("failures", reasons.collect()),
         ]
         .into_iter()
+        .chain(Some(("unanswered", json!(self.unanswered))).filter(|_| self.unanswered > 0))
         .chain(lacking)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
 
-    /// Whether all were stored, and stand in the ledger where one is kept.
+    /// Whether all were stored (or went out over connections that held), and stand in the ledger where one is kept.
     pub fn verdict(self) -> Result<(), JobError> {
         let written = match self.error {
+            None if self.counts.failed == 0 && self.doubtful_partitions > 0 => {
+                Err(JobError::Doubtful { partitions: self.doubtful_partitions })
+            }
             None if self.counts.failed == 0 => Ok(()),
             error => Err(JobError::NotAllWritten {
                 failed: self.counts.failed,
@@ -103,6 +115,10 @@ pub(super) struct Tally {
     broken: AtomicBool,
     changed: Notify,
     progress: Progress,
+    /// Whether what went out is answered.
+    answered: bool,
+    /// Partitions whose connection was lost behind records that are not.
+    doubtful: AtomicU64,
     /// Writers without a batch in them.
     pub(super) writers: Pool<BatchWriter>,
     /// Buffers of batches that are stored.
@@ -120,13 +136,15 @@ struct Ended {
 
 impl Tally {
     /// Of each sort so many bytes are kept to be used again, and nothing that takes more than `spare_bytes_max`.
-    pub(super) fn new(progress: Progress, spares_bytes: usize, spare_bytes_max: usize) -> Self {
+    pub(super) fn new(progress: Progress, answered: bool, spares_bytes: usize, spare_bytes_max: usize) -> Self {
         Self {
             taken: AtomicU64::new(0),
             ended: Mutex::default(),
             broken: AtomicBool::new(false),
             changed: Notify::new(),
             progress,
+            answered,
+            doubtful: AtomicU64::new(0),
             writers: Pool::new(spares_bytes, spare_bytes_max),
             buffers: Pool::new(spares_bytes, spare_bytes_max),
         }
@@ -138,6 +156,12 @@ impl Tally {
         self.taken.store(self.taken.load(Relaxed) + records, Relaxed);
     }
 
+    /// Of one more partition it is not known whether all that went out has come anywhere.
+    pub(super) fn doubts(&self) {
+        self.doubtful.fetch_add(1, Relaxed);
+    }
+
+    /// They are stored; or, where nothing is answered, handed to the network.
     pub(super) fn acknowledged(&self, records: u64, bytes: u64) {
         let mut ended = self.lock();
         ended.acknowledged += records;
@@ -210,8 +234,11 @@ impl Tally {
         if unknown > 0 {
             ended.fail(unknown, if in_time { "not sent" } else { "not acknowledged in the time that was left" });
         }
-        let counts = Counts { sent, acknowledged: ended.acknowledged, failed: ended.failed_total };
-        Poured { counts, bytes: ended.bytes, failed: ended.failed, error: ended.error, ledger: None }
+        let (acknowledged, unanswered) = if self.answered { (ended.acknowledged, 0) } else { (0, ended.acknowledged) };
+        let counts = Counts { sent, acknowledged, failed: ended.failed_total };
+        let doubtful_partitions = self.doubtful.load(Relaxed);
+        let Ended { bytes, failed, error, .. } = ended;
+        Poured { counts, unanswered, doubtful_partitions, bytes, failed, error, ledger: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ended> {
@@ -234,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn records_of_unknown_fate_have_failed_and_reasons_are_counted() {
-        let tally = Tally::new(Progress::default(), 100, 100);
+        let tally = Tally::new(Progress::default(), true, 100, 100);
         tally.taken(10);
         tally.acknowledged(4, 40);
         tally.failed(2, "too large");
@@ -246,8 +273,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_not_answered_is_not_acknowledged_and_a_lost_connection_is_no_success() {
+        for doubts in [false, true] {
+            let tally = Tally::new(Progress::default(), false, 100, 100);
+            tally.taken(3);
+            tally.acknowledged(3, 30);
+            tally.settled().await;
+            if doubts {
+                tally.doubts();
+            }
+            let poured = tally.end(true);
+            assert_eq!(poured.counts, Counts { sent: 3, acknowledged: 0, failed: 0 });
+            assert_eq!((poured.gone(), poured.to_json()["unanswered"].clone()), (3, json!(3)));
+            assert_eq!(poured.summary(), "3 sent, 3 unanswered, as asked for, 0 failed");
+            assert_eq!(poured.verdict().is_err(), doubts);
+        }
+    }
+
+    #[tokio::test]
     async fn many_reasons_do_not_take_much_memory() {
-        let tally = Tally::new(Progress::default(), 100, 100);
+        let tally = Tally::new(Progress::default(), true, 100, 100);
         tally.taken(100);
         (0..100).for_each(|reason| tally.failed(1, &format!("reason {reason}")));
         let poured = tally.end(true);
@@ -256,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_hears_of_the_last_record_and_of_the_end() {
-        let tally = std::sync::Arc::new(Tally::new(Progress::default(), 100, 100));
+        let tally = std::sync::Arc::new(Tally::new(Progress::default(), true, 100, 100));
         tally.taken(2);
         let waiting = tokio::spawn({
             let tally = tally.clone();

@@ -110,7 +110,7 @@ impl Run {
     }
 
     fn rate(&self) -> f64 {
-        self.poured.counts.acknowledged as f64 / self.seconds.max(1e-9)
+        self.poured.gone() as f64 / self.seconds.max(1e-9)
     }
 
     fn to_json(&self) -> Map<String, Value> {

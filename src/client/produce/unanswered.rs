@@ -1,0 +1,95 @@
+//! Writing without acknowledgements: what can still be learned.
+//!
+//! A batch counts as sent when the network has it. A broker that refuses it says nothing but closes the connection, and so does
+//! one that goes away. So whenever there is nothing to send the broker is asked something else on the same connection, for it works
+//! on one request after the other: its answer says that it has come to an end with all before. Where the connection ends instead,
+//! something may be lost; that is counted and said, and writing goes on.
+
+use super::{Acks, PartitionWriter};
+use crate::client::address::Address;
+use crate::client::call::Pending;
+use crate::client::deadline::Deadline;
+use crate::wire::api_versions::ApiVersions;
+
+/// What went out, and how far the broker is with it.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    sent: u64,
+    /// Of these nothing more can be learned.
+    settled: u64,
+    /// What was asked behind so many, and is not answered yet.
+    word: Option<(u64, Pending<ApiVersions>)>,
+    lost: u64,
+}
+
+impl Unanswered {
+    pub(super) fn sent(&mut self) {
+        self.sent += 1;
+    }
+}
+
+impl PartitionWriter {
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.acks == Acks::None
+    }
+
+    /// Whether something went out of which it is not known that the broker has come to it. [`PartitionWriter::flush`] waits for
+    /// that.
+    pub fn awaits_word(&self) -> bool {
+        self.unanswered.settled < self.unanswered.sent
+    }
+
+    /// How many connections were lost, and with them perhaps what was sent without being answered.
+    pub fn connections_lost(&self) -> u64 {
+        self.unanswered.lost
+    }
+
+    /// Waits until the broker has come to all that went out, or the connection is lost. What is dropped while it waits does no
+    /// harm.
+    pub(super) async fn hear_word(&mut self) {
+        while self.awaits_word() {
+            let Some((_, connection)) = self.connection.clone() else { return };
+            let sent = self.unanswered.sent;
+            if self.unanswered.word.is_none() {
+                match connection.ask_anything(Deadline::after(self.cluster.timeout())) {
+                    Ok(pending) => self.unanswered.word = Some((sent, pending)),
+                    Err(error) => {
+                        self.connection_lost(connection.broker(), &error.to_string());
+                        return;
+                    }
+                }
+            }
+            let Some((sent, pending)) = &mut self.unanswered.word else { return };
+            let (sent, answer) = (*sent, pending.await);
+            self.unanswered.word = None;
+            match answer {
+                Ok(_) => self.unanswered.settled = sent,
+                Err(error) => self.connection_lost(connection.broker(), &error.to_string()),
+            }
+        }
+    }
+
+    /// Lets go of a connection that takes nothing more.
+    pub(super) fn let_go(&mut self) {
+        if let Some((_, connection)) = self.connection.take()
+            && self.is_unanswered()
+        {
+            self.connection_lost(connection.broker(), "it was closed");
+            // That is all that a broker can say which leads the partition no more.
+            self.look_again();
+        }
+    }
+
+    /// Nobody will say what became of what was sent on it.
+    pub(super) fn connection_lost(&mut self, broker: &Address, why: &str) {
+        if self.awaits_word() {
+            self.unanswered.lost += 1;
+            tracing::warn!(
+                partition = %self.partition(), %broker, why,
+                "the connection is lost, and with it perhaps what was sent last: nothing is answered"
+            );
+        }
+        self.unanswered.settled = self.unanswered.sent;
+        self.unanswered.word = None;
+    }
+}
