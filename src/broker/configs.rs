@@ -1,7 +1,7 @@
 //! Topic configurations: all names, defaults and limits of Kafka 4.2, so that scripts written for it work.
 //!
 //! In force are `max.message.bytes`, `message.timestamp.type`, `message.timestamp.before.max.ms` and `.after.max.ms`,
-//! `min.insync.replicas`, and of `cleanup.policy` that compacted topics need keys and that only `delete` lets
+//! `min.insync.replicas`, which copies are throttled while partitions move, and of `cleanup.policy` that compacted topics need keys and that only `delete` lets
 //! DeleteRecords work. The others are kept and told: nothing expires, rolls or is compacted in memory. Values that would
 //! change what is stored (`compression.type` other than `producer`, remote storage) are refused, not ignored.
 
@@ -149,6 +149,12 @@ impl TopicConfig {
             set.insert(definition.name, value);
         }
         Ok(Self::read(set))
+    }
+
+    /// A value as it stands.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        let default = DEFINITIONS.iter().find(|definition| definition.name == name).map_or("", |one| one.default);
+        self.set.get(name).map_or(default, String::as_str)
     }
 
     /// Every configuration, by name.

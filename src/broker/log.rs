@@ -219,17 +219,20 @@ impl Log {
     }
 
     /// Where a copy ends that had everything before `offset` and gets up to so many bytes of whole batches more, one batch at
-    /// least.
-    pub(crate) fn end_of_piece(&self, offset: i64, bytes_max: usize) -> i64 {
+    /// least; and how many it gets.
+    pub(crate) fn end_of_piece(&self, offset: i64, bytes_max: usize) -> (i64, usize) {
         let (mut bytes, mut end) = (0_usize, None);
         for stored in self.from(offset) {
-            bytes = bytes.saturating_add(stored.block.bytes().len());
-            if end.is_some() && bytes > bytes_max {
-                return end.unwrap_or(self.end);
+            let more = bytes.saturating_add(stored.block.bytes().len());
+            if more > bytes_max
+                && let Some(end) = end
+            {
+                return (end, bytes);
             }
+            bytes = more;
             end = Some(stored.last_offset.saturating_add(1));
         }
-        self.end
+        (self.end, bytes)
     }
 
     /// The bytes of the batches below `end`.

@@ -1,6 +1,8 @@
 //! Partitions that are moved, and what is refused before anything is.
 
+use crate::produce::until;
 use crate::support::*;
+use kmerge::client::ConfigOf;
 use std::path::PathBuf;
 
 /// A file of this test's own, gone with it.
@@ -96,6 +98,73 @@ on_both_brokers! {
         let now = cluster.run(&["topic", "describe", &topic, "--output", "json"]).await.ok().json();
         assert_eq!(now["partitions"][0]["replicas"], before["partitions"][0]["replicas"]);
         cluster.run(&[&file[..], &["--cancel"]].concat()).await.ok();
+    }
+}
+
+/// What throttles this topic and these brokers, by name.
+async fn throttles(cluster: &Cluster, topic: &str, brokers: &[i32]) -> Vec<String> {
+    let client = cluster.client().await;
+    let mut found = Vec::new();
+    for of in brokers.iter().map(|node| ConfigOf::Broker(*node)).chain([ConfigOf::Topic(topic.to_owned())]) {
+        let settings = client.settings(&of).await.unwrap();
+        let own = settings.into_iter().filter(|one| one.own && one.name.contains("replication.throttled"));
+        found.extend(own.map(|one| format!("{}={}", one.name, one.value.unwrap())));
+    }
+    found
+}
+
+on_both_brokers! {
+    async fn a_throttle_holds_a_move_up_is_changed_on_the_way_and_goes_with_the_last_move(cluster: &Cluster) {
+        let (topic, other) = (cluster.topic("throttled", 1).await, cluster.topic("other", 1).await);
+        let there = brokers(cluster).await;
+        // More than a follower of Kafka gets before it is found to be too fast.
+        for topic in [&topic, &other].repeat(6) {
+            cluster.put(topic, 0, &[Rec::text(&"x".repeat(900_000))]).await;
+        }
+        let described = async |topic: &str| cluster.run(&["topic", "describe", topic, "--output", "json"]).await.ok().json();
+        let was = [described(&topic).await, described(&other).await];
+        let leads = |told: &serde_json::Value| i32::try_from(told["partitions"][0]["leader"].as_i64().unwrap()).unwrap();
+        let [from, other_from] = [leads(&was[0]), leads(&was[1])];
+        let away = |from: i32| *there.iter().find(|node| **node != from).unwrap();
+        let to = away(from);
+        let file = Plan::of("throttled", &plan(&topic, 0, &[to]));
+        let run = async |file: &Plan, more: &[&str]| {
+            cluster.run(&[&["topic", "reassign", "--reassignment-json-file", file.path()][..], more].concat()).await
+        };
+        run(&file, &["--execute", "--throttle", "0"]).await.fails(2, &["nothing would move"]);
+        run(&file, &["--throttle", "1"]).await.fails(2, &["--execute"]);
+
+        // Other tests move partitions of the same cluster.
+        let begun = run(&file, &["--execute", "--additional", "--throttle", "1"]).await.ok();
+        assert!(begun.stderr.contains("copy at most 1"), "{begun:?}");
+        let expected = |rate: &str| {
+            let rates = ["follower", "leader"].map(|end| format!("{end}.replication.throttled.rate={rate}"));
+            let replicas = [
+                format!("follower.replication.throttled.replicas=0:{to}"),
+                format!("leader.replication.throttled.replicas=0:{from}"),
+            ];
+            [rates.clone(), rates, replicas].concat()
+        };
+        assert_eq!(throttles(cluster, &topic, &[from, to]).await, expected("1"));
+        run(&file, &["--verify"]).await.fails(1, &["1 of 1 partition not where the plan wants"]);
+        assert_eq!(throttles(cluster, &topic, &[from, to]).await, expected("1"), "it moves: the throttle stays");
+        run(&file, &["--execute", "--additional", "--throttle", "1GiB", "--wait", "--preserve-throttles"]).await.ok();
+        run(&file, &["--verify", "--preserve-throttles"]).await.ok();
+        assert_eq!(throttles(cluster, &topic, &[from, to]).await, expected("1073741824"));
+        assert_eq!(cluster.read(&topic, 0).await.len(), 6);
+        // Not before others of the cluster are over.
+        until(async || run(&file, &["--verify"]).await.ok().stderr.contains("the throttle is removed from broker")).await;
+        assert_eq!(throttles(cluster, &topic, &[from, to]).await, Vec::<String>::new());
+        assert_eq!(run(&file, &["--verify"]).await.ok().stderr, "", "there is none any more");
+
+        let file = Plan::of("throttled-back", &plan(&other, 0, &[away(other_from)]));
+        run(&file, &["--execute", "--additional", "--throttle", "1"]).await.ok();
+        until(async || {
+            run(&file, &["--cancel"]).await.ok();
+            throttles(cluster, &other, &there).await.is_empty()
+        })
+        .await;
+        assert_eq!(described(&other).await["partitions"][0]["replicas"], was[1]["partitions"][0]["replicas"]);
     }
 }
 

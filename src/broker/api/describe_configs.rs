@@ -8,6 +8,7 @@
 use super::Call;
 use crate::broker::configs::{ConfigType, Entry};
 use crate::broker::doors::NODES_SETTING;
+use crate::broker::moving::End;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::{
@@ -61,7 +62,10 @@ fn describe(
             }
             let expiration_ms = call.cluster.expiry().expiration_ms;
             let nodes = call.cluster.members.all().len();
-            Ok(broker_configs(name, expiration_ms, nodes).into_iter().filter(|config| wanted(&config.name)).collect())
+            let mut configs = broker_configs(name, expiration_ms, nodes);
+            configs.extend(name.parse().into_iter().flat_map(|node| rates(call, node, synonyms)));
+            configs.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(configs.into_iter().filter(|config| wanted(&config.name)).collect())
         }
         other => {
             let why = format!("The embedded broker has no configurations of resource type {other}.");
@@ -125,6 +129,25 @@ fn broker_configs(node: &str, expiration_ms: i64, nodes: usize) -> Vec<DescribeC
         configs.insert(4, tell("node.id", node.to_owned(), ConfigType::Int));
     }
     configs
+}
+
+/// The rates at which a node may copy, where they are set.
+fn rates(call: &Call<'_>, node: i32, synonyms: bool) -> Vec<DescribeConfigsResourceResult> {
+    let ends = [End::Leader, End::Follower].into_iter();
+    let set = ends.filter_map(|end| {
+        let (name, value) = (end.rate().to_owned(), call.cluster.moves.rates.get(node, end)?.to_string());
+        let config_source = config_source::DYNAMIC_BROKER;
+        let own = DescribeConfigsSynonym { name: name.clone(), value: Some(value.clone()), source: config_source };
+        Some(DescribeConfigsResourceResult {
+            name,
+            value: Some(value),
+            config_source,
+            config_type: ConfigType::Long as i8,
+            synonyms: if synonyms { vec![own] } else { Vec::new() },
+            ..Default::default()
+        })
+    });
+    set.collect()
 }
 
 /// Where a topic's value comes from.

@@ -3,13 +3,15 @@
 //! - Versions: all that `wire` speaks.
 //! - Set, delete, and for lists append and subtract; in force for the next request.
 //! - Of the brokers' own settings two things can be changed while they run: there are more nodes once `kmerge.nodes` is raised
-//!   for all of them (see `doors`), and the rates of throttles can be deleted, as tools do after each reassignment (there are
-//!   none to delete; they cannot be set). Everything else is refused (INVALID_REQUEST).
+//!   for all of them (see `doors`), and the rates at which a node copies partitions that move are set and deleted, as tools do
+//!   around each reassignment (see `moving`). The rate between a node's disks can be deleted only: there are none. Everything
+//!   else is refused (INVALID_REQUEST).
 
 use super::Call;
 use crate::broker::NODES_MAX;
 use crate::broker::configs::Change;
 use crate::broker::doors::NODES_SETTING;
+use crate::broker::moving::End;
 use crate::broker::validate::Refusal;
 use crate::wire::ErrorCode;
 use crate::wire::describe_configs::resource_type;
@@ -69,12 +71,8 @@ fn change(config: &AlterableConfig) -> Result<(&str, Change), Refusal> {
     Ok((&config.name, change))
 }
 
-/// Rates that tools take back when partitions have moved.
-const THROTTLES: &[&str] = &[
-    "follower.replication.throttled.rate",
-    "leader.replication.throttled.rate",
-    "replica.alter.log.dirs.io.max.bytes.per.second",
-];
+/// A rate that tools take back when partitions have moved, and that is never set here.
+const DISKS_RATE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 /// All changes or none: nothing is done before all have been looked at.
 fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only: bool) -> Result<(), Refusal> {
@@ -84,22 +82,42 @@ fn alter_brokers(call: &Call<'_>, resource: &AlterConfigsResource, validate_only
         let why = format!("Unexpected broker id, expected {node}, but received {}.", crate::base::text::visible(name));
         return Err(Refusal::new(ErrorCode::InvalidRequest, why));
     }
-    let mut wanted_nodes = None;
+    let (mut wanted_nodes, mut wanted_rates) = (None, Vec::new());
     for config in &resource.configs {
-        match change(config)? {
-            (setting, Change::Delete) if THROTTLES.contains(&setting) => {}
-            (NODES_SETTING, Change::Set(value)) if name.is_empty() => wanted_nodes = Some(nodes(call, &value)?),
-            (setting, _) => {
+        let (setting, wanted) = change(config)?;
+        match (setting, End::of_rate(setting), wanted) {
+            (DISKS_RATE, _, Change::Delete) => {}
+            (_, Some(end), Change::Delete) => wanted_rates.push((end, None)),
+            (_, Some(end), Change::Set(value)) if !name.is_empty() => {
+                wanted_rates.push((end, Some(rate(setting, &value)?)));
+            }
+            (NODES_SETTING, _, Change::Set(value)) if name.is_empty() => wanted_nodes = Some(nodes(call, &value)?),
+            _ => {
                 let why =
                     format!("The embedded broker cannot change {} while it runs.", crate::base::text::visible(setting));
                 return Err(Refusal::new(ErrorCode::InvalidRequest, why));
             }
         }
     }
-    let Some(nodes) = wanted_nodes.filter(|_| !validate_only) else { return Ok(()) };
+    if validate_only {
+        return Ok(());
+    }
+    if !name.is_empty() {
+        wanted_rates.into_iter().for_each(|(end, rate)| call.cluster.moves.rates.set(call.node, end, rate));
+    }
+    let Some(nodes) = wanted_nodes else { return Ok(()) };
     // A broker that is ending opens no doors.
     let doors = call.cluster.doors.upgrade().ok_or(ErrorCode::BrokerNotAvailable)?;
     doors.open_up_to(nodes, call.cluster).map_err(|error| Refusal::new(ErrorCode::InvalidConfig, error.to_string()))
+}
+
+fn rate(setting: &str, value: &str) -> Result<i64, Refusal> {
+    let rate = value.trim().parse().ok().filter(|rate| *rate >= 0);
+    rate.ok_or_else(|| {
+        let value = crate::base::text::visible(value);
+        let why = format!("Invalid value {value} for configuration {setting}: it must be a number of bytes, 0 or more");
+        Refusal::new(ErrorCode::InvalidConfig, why)
+    })
 }
 
 fn nodes(call: &Call<'_>, value: &str) -> Result<usize, Refusal> {

@@ -9,9 +9,11 @@
 //! While it moves all of them are told as its replicas, the new ones first; those that are added are in sync once they have
 //! everything. Where nothing has to be copied, a move is over at once.
 
+mod rates;
 mod state;
 mod task;
 
+pub(crate) use rates::End;
 pub(crate) use state::NotTakenBack;
 pub(crate) use task::{Mover, Moves};
 

@@ -58,19 +58,28 @@ impl State {
         serves(self.leader)
     }
 
-    /// The new replicas get up to so many bytes more each, one batch at least; `true` if any of them got on.
-    pub(crate) fn copy_on(&mut self, bytes_max: usize, serves: impl Fn(i32) -> bool) -> bool {
-        let mut got_on = false;
-        for node in self.moving.adding.iter().filter(|node| serves(**node)) {
-            let Some(end) = self.lagging.get(node).copied() else { continue };
+    /// Each new replica gets as many bytes more as it has room for, one batch at least, and nothing without room. Gives which of
+    /// them got on, and by how many bytes.
+    pub(crate) fn copy_on(
+        &mut self,
+        mut room: impl FnMut(i32) -> usize,
+        serves: impl Fn(i32) -> bool,
+    ) -> Vec<(i32, usize)> {
+        let mut got_on = Vec::new();
+        for node in self.moving.adding.iter().copied().filter(|node| serves(*node)) {
+            let Some(end) = self.lagging.get(&node).copied() else { continue };
             let from = end.max(self.log.start());
-            let reached = self.log.end_of_piece(from, bytes_max);
-            if reached >= self.log.end() {
-                self.lagging.remove(node);
-            } else {
-                self.lagging.insert(*node, reached);
+            let room = room(node);
+            if room == 0 && from < self.log.end() {
+                continue;
             }
-            got_on = true;
+            let (reached, bytes) = self.log.end_of_piece(from, room);
+            if reached >= self.log.end() {
+                self.lagging.remove(&node);
+            } else {
+                self.lagging.insert(node, reached);
+            }
+            got_on.push((node, bytes));
         }
         got_on
     }
@@ -131,12 +140,14 @@ mod tests {
         assert_eq!((&*state.replicas, state.in_sync(all), state.leader), (&[3, 2, 1][..], vec![1], 1));
         assert!(!state.end_move(all, &memory, 0));
         let mut ends = Vec::new();
-        while state.copy_on(200, |node| node == 3) {
+        while !state.copy_on(|_| 200, |node| node == 3).is_empty() {
             ends.push(state.end_at(3));
         }
         assert_eq!(ends, [20, 40, 50]);
         assert_eq!((state.end_at(2), state.in_sync(all), state.leader_epoch), (0, vec![3, 1], 0));
-        assert!(state.copy_on(1 << 20, all) && state.end_move(all, &memory, 0));
+        assert_eq!(state.copy_on(|_| 0, all), [], "no room");
+        assert_eq!(state.copy_on(|_| 1 << 20, all), [(2, 500)]);
+        assert!(state.end_move(all, &memory, 0));
         assert_eq!((&*state.replicas, state.leader, state.leader_epoch), (&[3, 2][..], 3, 1));
         assert!(!state.moving.is_under_way() && state.leader_since == 50);
     }
@@ -145,12 +156,13 @@ mod tests {
     fn what_is_appended_meanwhile_is_copied_too() {
         let (mut state, memory) = state(&[1], 2);
         state.reassign(&[2], all, &memory, 0);
-        assert!(state.copy_on(100, all));
+        assert_eq!(state.copy_on(|_| 100, all), [(2, 100)]);
         let block = Block::new(vec![0xee; 100].into(), memory.take(100).unwrap());
         state.log.append(block, 9, 5, 0);
-        assert!(state.copy_on(100, all));
+        assert_eq!(state.copy_on(|_| 1, all), [(2, 100)], "a batch at least");
         assert!(!state.end_move(all, &memory, 0));
-        assert!(state.copy_on(100, all) && state.end_move(all, &memory, 0));
+        assert_eq!(state.copy_on(|_| 100, all), [(2, 100)]);
+        assert!(state.end_move(all, &memory, 0));
         assert_eq!(state.end_at(2), 30);
     }
 
@@ -173,6 +185,6 @@ mod tests {
         assert_eq!(state.take_back(|node| node == 2, &memory, 0), Err(NotTakenBack::NobodyInSync));
         assert_eq!(state.take_back(all, &memory, 0), Ok(()));
         assert_eq!((&*state.replicas, state.leader, state.in_sync(all)), (&[1][..], 1, vec![1]));
-        assert!(!state.copy_on(100, all));
+        assert_eq!(state.copy_on(|_| 100, all), []);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! There is one copy of the data, so what is copied is the right to serve it: how far a new replica reaches is noted and moved
 //! on piece by piece, by a node that is alive and answers. Readers and writers go on meanwhile, at the old leader, and learn of
-//! the new one as in Kafka, by being refused.
+//! the new one as in Kafka, by being refused. Where a throttle is set (`rates`) the pieces are as large as that lets them be.
 
+use super::rates::{End, Pace, Rates, is_throttled};
 use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::broker::cluster::{Cluster, lock};
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// What a new replica gets in one turn.
 const PIECE_BYTES: usize = 4 << 20;
@@ -28,6 +30,8 @@ const RETRY: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
     under_way: Mutex<BTreeSet<TopicPartition>>,
+    /// How fast nodes may copy.
+    pub(crate) rates: Rates,
     /// A test wants copies to stand still.
     held: Mutex<bool>,
     wake: Notify,
@@ -74,13 +78,14 @@ enum Turn {
 }
 
 async fn run(cluster: Arc<Cluster>) {
+    let mut pace = Pace::default();
     loop {
         let mut woken = pin!(cluster.moves.wake.notified());
         woken.as_mut().enable();
         let moving: Vec<TopicPartition> = lock(&cluster.moves.under_way).iter().cloned().collect();
         let mut best = Turn::Over;
         for at in moving {
-            let turn = cluster.partition(&at).map_or(Turn::Over, |partition| turn(&cluster, &partition));
+            let turn = cluster.partition(&at).map_or(Turn::Over, |partition| turn(&cluster, &partition, &mut pace));
             if turn == Turn::Over {
                 over(&cluster, &at);
             }
@@ -107,14 +112,35 @@ fn over(cluster: &Cluster, at: &TopicPartition) {
     }
 }
 
-fn turn(cluster: &Cluster, partition: &Partition) -> Turn {
+fn turn(cluster: &Cluster, partition: &Partition, pace: &mut Pace) -> Turn {
+    let config = cluster.topic(&partition.at.topic).map(|topic| topic.config());
     let mut state = partition.state();
     if !state.moving.is_under_way() {
         return Turn::Over;
     }
     let held = *lock(&cluster.moves.held);
     let serves = |node: i32| cluster.is_alive(node) && cluster.is_reachable(node);
-    let copied = !held && state.leader_serves(serves) && state.copy_on(PIECE_BYTES, serves);
+    // The ends of a copy that a throttle holds for, with their rates.
+    let leader = state.leader;
+    let throttled = |follower: i32| {
+        let ends = [(leader, End::Leader), (follower, End::Follower)].into_iter();
+        ends.filter_map(|(node, end)| {
+            let config = config.as_ref().filter(|config| is_throttled(config, end, partition.at.partition, node));
+            config.and(cluster.moves.rates.get(node, end)).map(|rate| (node, end, rate))
+        })
+    };
+    let mut copied = false;
+    if !held && state.leader_serves(serves) {
+        let now = Instant::now();
+        let room = |follower: i32| {
+            let rooms = throttled(follower).map(|(node, end, rate)| pace.room(node, end, rate, now));
+            rooms.min().map_or(PIECE_BYTES, |room| room.min(PIECE_BYTES))
+        };
+        for (follower, bytes) in state.copy_on(room, serves) {
+            throttled(follower).for_each(|(node, end, _)| pace.used(node, end, bytes));
+            copied = true;
+        }
+    }
     let over = state.end_move(|node| cluster.is_alive(node), &cluster.memory, now_ms());
     drop(state);
     if copied || over {

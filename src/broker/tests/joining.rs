@@ -78,7 +78,10 @@ async fn nodes_do_not_leave_and_are_not_without_limit_and_other_settings_stay() 
         ("1", "kmerge.nodes", Some("3"), refused),
         ("", "kmerge.nodes", Some("2"), 0),
         ("1", "leader.replication.throttled.rate", None, 0),
-        ("1", "leader.replication.throttled.rate", Some("1"), refused),
+        ("1", "leader.replication.throttled.rate", Some("1"), 0),
+        ("1", "leader.replication.throttled.rate", Some("-1"), invalid),
+        ("", "leader.replication.throttled.rate", Some("1"), refused),
+        ("1", "replica.alter.log.dirs.io.max.bytes.per.second", Some("1"), refused),
         ("2", "leader.replication.throttled.rate", None, refused),
         ("1", "num.partitions", Some("3"), refused),
     ] {

@@ -4,10 +4,11 @@ use super::reassign::{HEARSAY, LOOK_FIRST, arrived};
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::cli::table::{Table, counted, ids};
+use anyhow::Context as _;
 use kmerge::client::Cluster;
 use kmerge::jobs::error::JobError;
 use kmerge::jobs::reassign::plan::Plan;
-use kmerge::jobs::reassign::{self, Checked, Standing};
+use kmerge::jobs::reassign::{self, Checked, Standing, throttle};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -53,7 +54,20 @@ pub(super) async fn list(cluster: &Cluster, cx: &Context) -> anyhow::Result<()> 
     cx.print_table(&table, &json!({ "moving": list }))
 }
 
-pub(super) async fn verify(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
+/// Takes the throttle back, unless something moves: that may be what it was made for.
+pub(super) async fn unthrottle(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
+    if !cluster.reassignments().await?.is_empty() {
+        return Ok(());
+    }
+    let taken = throttle::take_back(cluster, plan.topics()).await.context("remove the throttle")?;
+    if !taken.is_empty() {
+        let of: Vec<String> = taken.iter().map(ToString::to_string).collect();
+        cx.say(&format!("the throttle is removed from {}", of.join(", ")));
+    }
+    Ok(())
+}
+
+pub(super) async fn verify(cluster: &Cluster, plan: &Plan, preserve: bool, cx: &Context) -> anyhow::Result<()> {
     let mut standing = reassign::standing(cluster, plan).await?;
     let began = Instant::now();
     // What has just ended is known to the controller first, and a broker may tell of the time before.
@@ -77,6 +91,9 @@ pub(super) async fn verify(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyh
         }));
     }
     cx.print_table(&table, &json!({ "complete": missing == 0, "partitions": list }))?;
+    if !preserve {
+        unthrottle(cluster, plan, cx).await?;
+    }
     match missing {
         0 => Ok(()),
         _ => {
@@ -86,8 +103,11 @@ pub(super) async fn verify(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyh
     }
 }
 
-pub(super) async fn cancel(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
+pub(super) async fn cancel(cluster: &Cluster, plan: &Plan, preserve: bool, cx: &Context) -> anyhow::Result<()> {
     let taken = reassign::take_back(cluster, plan).await?;
+    if !preserve {
+        unthrottle(cluster, plan, cx).await?;
+    }
     let list: Vec<Value> = taken.iter().map(|at| json!({ "topic": &*at.topic, "partition": at.partition })).collect();
     let summary = match taken.len() {
         0 => "none of the plan's partitions moves".to_owned(),

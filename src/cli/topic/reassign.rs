@@ -1,6 +1,6 @@
 //! `kmerge topic reassign`: what was typed, and what is shown of a plan on its way.
 
-use super::moves::{cancel, changes_text, generated, list, report, verify};
+use super::moves::{cancel, changes_text, generated, list, report, unthrottle, verify};
 use crate::cli::context::Context;
 use crate::cli::exit::UsageError;
 use crate::cli::table::{counted, ids};
@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 use kmerge::base::place::TopicPartition;
 use kmerge::base::text::visible;
+use kmerge::base::units::{parse_size, show_size};
 use kmerge::client::Cluster;
 use kmerge::jobs::error::JobError;
 use kmerge::jobs::reassign::plan::{Plan, parse_topics};
 use kmerge::jobs::reassign::propose::{Candidate, propose};
-use kmerge::jobs::reassign::{self, Checked, Standing};
+use kmerge::jobs::reassign::{self, Checked, Standing, throttle};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,10 +32,19 @@ Examples:
   kmerge topic reassign --topics events --broker-list 3 --execute --wait --elect
       proposed and carried out in one go, and then led by the first broker of each list
   kmerge topic reassign --list
+  kmerge topic reassign --reassignment-json-file plan.json --execute --throttle 10MiB
+      brokers copy no more than so much a second for it, until --verify finds that nothing moves any more
+  kmerge topic reassign --reassignment-json-file plan.json --execute --additional --throttle 50MiB
+      while it moves: faster
 
 Plans are those of kafka-reassign-partitions, to the byte. The brokers do the moving: Ctrl-C during --wait leaves it running. \
 --execute writes where the partitions were to stderr (or to --rollback-file): the plan that brings them back. --verify ends \
-with status 1 while a partition is not where the plan wants it. Not made here: throttles, and moves between a broker's disks.";
+with status 1 while a partition is not where the plan wants it. Not made here: moves between a broker's disks.
+
+A throttle is what kafka-reassign-partitions sets: leader. and follower.replication.throttled.rate of the brokers that take part, \
+and the copies it holds for in .throttled.replicas of the topics. It must be more than what is written to the partitions, or they \
+never get there. It is removed by --wait at its end, by --verify and by --cancel, if nothing moves in the whole cluster any more; with \
+it the rates of all brokers. --preserve-throttles leaves all of it.";
 
 /// No plan of a sane cluster is longer.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -102,6 +112,14 @@ pub(super) struct ReassignArgs {
     #[arg(long, conflicts_with_all = ["reassignment_json_file", "topics_to_move_json_file", "topics", "broker_list"])]
     list: bool,
 
+    /// How many bytes a second each broker may send, and may take, for what moves.
+    #[arg(long, value_name = "SIZE", value_parser = parse_throttle, requires = "execute")]
+    throttle: Option<u64>,
+
+    /// Leave the throttle as it is, which else goes with the last move.
+    #[arg(long, conflicts_with_all = ["generate", "list"])]
+    preserve_throttles: bool,
+
     /// Carry the plan out although other partitions move.
     #[arg(long, requires = "execute")]
     additional: bool,
@@ -139,8 +157,8 @@ impl ReassignArgs {
             let plan = Plan::parse(&read(path)?).map_err(|error| bad_file(path, &error))?;
             let cluster = connect().await?;
             return match (self.verify, self.cancel) {
-                (true, _) => verify(&cluster, &plan, cx).await,
-                (_, true) => cancel(&cluster, &plan, cx).await,
+                (true, _) => verify(&cluster, &plan, self.preserve_throttles, cx).await,
+                (_, true) => cancel(&cluster, &plan, self.preserve_throttles, cx).await,
                 _ => self.go(&cluster, reassign::check(&cluster, plan).await?, goes_on, cx).await,
             };
         }
@@ -193,8 +211,19 @@ impl ReassignArgs {
         }
         // It may be begun as soon as it is asked for.
         reassign::may_begin(cluster, self.additional).await?;
-        goes_on.get_or_init(|| "the partitions go on moving: --verify says how far they are, --cancel takes them back");
-        reassign::begin(cluster, &checked).await?;
+        goes_on.get_or_init(|| match self.throttle {
+            None => "the partitions go on moving: --verify says how far they are, --cancel takes them back",
+            Some(_) => {
+                "the partitions go on moving, throttled: --verify says how far they are and removes the throttle at their \
+                 end, --cancel takes both back"
+            }
+        });
+        match self.throttle {
+            None => reassign::begin(cluster, &checked).await?,
+            Some(rate) => begin_throttled(cluster, &checked, rate, cx)
+                .await
+                .context("a throttle may be set now, which --verify or --cancel removes")?,
+        }
         if !self.wait {
             let summary =
                 format!("{}{} on the way: --verify says how far", changes_text(&checked), counted(moves, "partition"));
@@ -211,10 +240,21 @@ impl ReassignArgs {
             }
         }
         let took = began.elapsed().as_secs_f64();
+        if self.throttle.is_some() && !self.preserve_throttles {
+            unthrottle(cluster, &checked.plan, cx).await?;
+        }
         let mut report = report(&checked, "done");
         report["seconds"] = json!(took);
         cx.finish(&format!("{}{} moved in {took:.1} s", changes_text(&checked), counted(moves, "partition")), &report)
     }
+}
+
+async fn begin_throttled(cluster: &Cluster, checked: &Checked, rate: u64, cx: &Context) -> Result<(), JobError> {
+    let brokers: Vec<i32> = throttle::set(cluster, checked, rate).await?.into_iter().collect();
+    if !brokers.is_empty() {
+        cx.say(&format!("brokers {} copy at most {} a second of what moves", ids(&brokers), show_size(rate)));
+    }
+    reassign::begin(cluster, checked).await
 }
 
 /// Waits until all of a plan is there.
@@ -257,6 +297,13 @@ pub(super) fn arrived(standing: &BTreeMap<TopicPartition, Standing>) -> anyhow::
             ids(replicas)
         ))
         .into()),
+    }
+}
+
+fn parse_throttle(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        0 => Err("with nothing a second nothing would move".to_owned()),
+        bytes => Ok(bytes as u64),
     }
 }
 

@@ -10,6 +10,7 @@
 
 pub mod plan;
 pub mod propose;
+pub mod throttle;
 
 use super::error::JobError;
 use crate::base::place::TopicPartition;
