@@ -69,6 +69,7 @@ mod standing;
 
 // The command line itself.
 mod cli;
+mod help_examples;
 
 mod signals;
 

@@ -36,12 +36,15 @@ on_both_brokers! {
             (&report["sent"], &report["acknowledged"], &report["unanswered"], &report["failed"]),
             (&5000.into(), &0.into(), &5000.into(), &0.into())
         );
-        let mut stored = values(cluster, &topic, 0).await;
-        stored.extend(values(cluster, &topic, 1).await);
-        stored.sort_unstable();
         let mut sent: Vec<String> = many().lines().map(str::to_owned).collect();
         sent.sort_unstable();
-        assert!(stored == sent, "{} of {} are stored", stored.len(), sent.len());
+        // Nobody has waited for the replicas.
+        until(async || {
+            let mut stored = [values(cluster, &topic, 0).await, values(cluster, &topic, 1).await].concat();
+            stored.sort_unstable();
+            stored == sent
+        })
+        .await;
     }
 
     async fn without_acknowledgements_a_refusal_is_a_connection_that_is_lost(cluster: &Cluster) {
@@ -50,7 +53,7 @@ on_both_brokers! {
         outcome.fails(1, &["2 sent, 2 unanswered", "of 1 partition(s) were lost", "--acks 1", &topic]);
         assert!(values(cluster, &topic, 0).await.is_empty());
         produce(cluster, &[&topic, "--acks", "0", "-K", ":"], "a:1\nb:2\n").await.ok();
-        assert_eq!(values(cluster, &topic, 0).await, ["1", "2"]);
+        until(async || values(cluster, &topic, 0).await == ["1", "2"]).await;
     }
 
     async fn what_needs_acknowledgements_is_refused_where_none_are_asked_for(cluster: &Cluster) {

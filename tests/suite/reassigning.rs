@@ -2,7 +2,7 @@
 
 use crate::produce::until;
 use crate::support::*;
-use kmerge::client::ConfigOf;
+use kmerge::client::{ConfigOf, NewTopic};
 use std::path::PathBuf;
 
 /// A file of this test's own, gone with it.
@@ -101,6 +101,16 @@ on_both_brokers! {
     }
 }
 
+/// A topic of one partition, which one broker holds.
+async fn held_by_one(cluster: &Cluster, name: &str) -> String {
+    let name = cluster.name(name);
+    // Tests write old timestamps, by which a broker would delete.
+    let configs = vec![("retention.ms".to_owned(), "-1".to_owned())];
+    let topic = NewTopic { replication_factor: 1, configs, ..NewTopic::new(&name, 1) };
+    cluster.client().await.create_topic(&topic).await.unwrap();
+    name
+}
+
 /// What throttles this topic and these brokers, by name.
 async fn throttles(cluster: &Cluster, topic: &str, brokers: &[i32]) -> Vec<String> {
     let client = cluster.client().await;
@@ -115,7 +125,7 @@ async fn throttles(cluster: &Cluster, topic: &str, brokers: &[i32]) -> Vec<Strin
 
 on_both_brokers! {
     async fn a_throttle_holds_a_move_up_is_changed_on_the_way_and_goes_with_the_last_move(cluster: &Cluster) {
-        let (topic, other) = (cluster.topic("throttled", 1).await, cluster.topic("other", 1).await);
+        let (topic, other) = (held_by_one(cluster, "throttled").await, held_by_one(cluster, "other").await);
         let there = brokers(cluster).await;
         // More than a follower of Kafka gets before it is found to be too fast.
         for topic in [&topic, &other].repeat(6) {

@@ -14,7 +14,7 @@ Examples:
   kmerge generate ints --to dense --records 10000000 --min 0 --max 4294967295 --seed 7
   kmerge generate ints --to skewed --partitions 4 --records 1000000 --skew 0.9
       nine of ten records in partition 0
-  kmerge generate ints --to data-input --ledger day.ledger && kmerge reconcile data-input --ledger day.ledger
+  kmerge generate ints --to counted --ledger ints.ledger && kmerge reconcile counted --ledger ints.ledger
       what was acknowledged, by partition and minute, and whether that is what the topic holds
 
 What comes out: values drawn evenly from --min to --max, ascending in each partition, each record a value in ASCII digits \

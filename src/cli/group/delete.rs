@@ -13,9 +13,9 @@ use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
-  kmerge group delete readers
   kmerge group delete readers --topic events
       only its offsets of that topic, while no member reads it
+  kmerge group delete readers
 
 A group with members is refused: stop them first.";
 

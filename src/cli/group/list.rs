@@ -6,7 +6,13 @@ use clap::Args;
 use kmerge::client::Cluster;
 use serde_json::{Value, json};
 
+const EXAMPLES: &str = "\
+Examples:
+  kmerge group list
+  kmerge group list --state stable,empty --output json";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ListArgs {
     /// Only groups in one of these states, such as Stable or Empty (repeatable, or separated by commas).
     #[arg(long, value_name = "STATE", value_delimiter = ',')]

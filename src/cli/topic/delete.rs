@@ -7,7 +7,16 @@ use kmerge::base::text::visible;
 use kmerge::client::{ClientError, Cluster};
 use serde_json::{Value, json};
 
+const EXAMPLES: &str = "\
+Examples:
+  kmerge topic delete data-output
+  kmerge topic delete orders returns --if-exists
+      none of them, if one cannot be deleted; one that is not there is no error
+
+What is in a topic is gone with it.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DeleteArgs {
     /// The topics.
     #[arg(value_name = "NAME", required_unless_present = "topic", conflicts_with = "topic")]

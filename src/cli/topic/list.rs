@@ -7,7 +7,13 @@ use clap::Args;
 use kmerge::client::Cluster;
 use serde_json::{Value, json};
 
+const EXAMPLES: &str = "\
+Examples:
+  kmerge topic list
+  kmerge topic list --internal --output csv > topics.csv";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ListArgs {
     /// Kafka's own topics too.
     #[arg(long, visible_alias = "all")]
