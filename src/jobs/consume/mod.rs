@@ -24,6 +24,7 @@ mod printer;
 mod reach;
 mod report;
 mod shares;
+mod source;
 
 #[cfg(test)]
 mod tests;

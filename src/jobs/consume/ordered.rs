@@ -19,11 +19,10 @@
 //! - Sources that may be late are asked also while others have plenty at hand: each time one of those has come to the end of a
 //!   window.
 
-mod source;
-
 use super::growth::{Growth, Room, grown};
 use super::printer::{Next, Origin};
 use super::reach::Leg;
+use super::source::{Has, Source, Standing};
 use super::{Ordered, PartitionRead, Reading, Stopped, known};
 use crate::base::place::TopicPartition;
 use crate::batch::TimestampType;
@@ -36,7 +35,6 @@ use crate::keys::Key;
 use crate::merge::{Step, StreamingMerge};
 use futures::future::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use source::{Has, Source, Standing};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
