@@ -67,7 +67,7 @@ impl PartitionWriter {
         let buffer = std::mem::take(&mut self.buffer);
         let need = self.transaction.as_ref().map_or(Need::of::<Produce>(), |transaction| transaction.produce);
         let expect = Expect { buffer, answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
-        match connection.submit_as::<Produce>(need, &request, expect) {
+        match connection.submit_around::<Produce>(need, &request, Some(held.apart()), expect) {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
