@@ -2,8 +2,8 @@
 //!
 //! A CRC is a polynomial over the field of two elements, modulo a fixed one; a byte of zero behind the message multiplies it by
 //! x^8. So `n` of them are one multiplication by x^8n, which is put together from the powers x^2^k that its binary digits name:
-//! about a microsecond for any length. (`crc32c_combine` of the crate beside it squares matrices instead: 24 us a batch,
-//! 6 ns of each record of 118 B.)
+//! 4 thousand instructions for 500 KB. (`crc32c_combine` of the crate beside it squares matrices instead: 152 thousand, 36 for each
+//! record of 118 B in such a batch.)
 
 /// The polynomial of CRC-32C without its highest term, bits reversed as everything here: x^0 is the highest bit.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
