@@ -46,6 +46,7 @@ impl Bench {
             shutdown: kmerge::base::shutdown::Shutdown::default(),
             progress: kmerge::observe::progress::Progress::default(),
             phases: Default::default(),
+            gives_way: false,
         };
         Self { runtime, broker, cx, outputs: std::cell::Cell::new(0) }
     }

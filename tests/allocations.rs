@@ -66,6 +66,7 @@ async fn filled(name: &str, codec: Codec, records: i64) -> (Broker, JobContext) 
         shutdown: Shutdown::default(),
         progress: Progress::default(),
         phases: Default::default(),
+        gives_way: false,
     };
     (broker, cx)
 }
@@ -178,6 +179,7 @@ async fn produced(format: Format, key: Option<&str>, rows: u64) -> u64 {
         shutdown: Shutdown::default(),
         progress: Progress::default(),
         phases: Default::default(),
+        gives_way: false,
     };
     let before = allocations();
     let report = produce::run(&settings, &cx, &mut |_| ()).await.unwrap();

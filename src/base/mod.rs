@@ -6,6 +6,7 @@ pub mod clock;
 pub mod ends;
 pub mod from_to;
 pub mod kind;
+pub(crate) mod laid;
 pub mod pattern;
 pub mod place;
 pub mod shutdown;

@@ -39,6 +39,8 @@ mod out;
 
 mod patch;
 
+mod shift;
+
 pub mod control;
 
 // What both ways need.

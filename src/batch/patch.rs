@@ -4,6 +4,7 @@ use super::batches::checksum;
 use super::header::{
     ATTRIBUTES_AT, CRC_AT, LEADER_EPOCH_AT, LOG_APPEND_BIT, MAX_TIMESTAMP_AT, PRODUCER_AT, TRANSACTIONAL_BIT,
 };
+use super::shift::shifted;
 use super::{Batch, BatchError, HEADER_BYTES};
 
 /// A whole batch whose header may be changed in place.
@@ -64,7 +65,7 @@ impl<'a> BatchMut<'a> {
         self.put_producer(id, epoch, base_sequence);
         // A checksum is linear: equal bytes behind shift the difference of two of them alike.
         let changed = before ^ checksum(&self.bytes[..HEADER_BYTES]);
-        let shifted = crc32c::crc32c_combine(changed, 0, self.bytes.len() - HEADER_BYTES);
+        let shifted = shifted(changed, self.bytes.len() - HEADER_BYTES);
         let crc = self.bytes[CRC_AT..].first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc));
         self.put(CRC_AT, &(crc ^ shifted).to_be_bytes());
     }

@@ -15,13 +15,15 @@ pub struct Context {
     pub shutdown: Shutdown,
     /// Moved by the job, shown by [`Context::show_progress`].
     pub progress: Progress,
+    /// Whether others on this machine come first.
+    gives_way: bool,
 }
 
 impl Context {
-    pub fn new(global: Global) -> anyhow::Result<Self> {
+    pub fn new(global: Global, gives_way: bool) -> anyhow::Result<Self> {
         let shutdown = Shutdown::default();
         listen_for_signals(shutdown.clone());
-        Ok(Self { global, shutdown, progress: Progress::default() })
+        Ok(Self { global, shutdown, progress: Progress::default(), gives_way })
     }
 
     /// The bootstrap addresses: `--brokers`, KMERGE_BROKERS or KAFKA_BOOTSTRAP_SERVERS.
@@ -55,6 +57,7 @@ impl Context {
             shutdown: self.shutdown.clone(),
             progress: self.progress.clone(),
             phases: Default::default(),
+            gives_way: self.gives_way,
         }
     }
 

@@ -157,7 +157,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the async runtime")?;
     let ended = runtime.block_on(async {
-        let cx = context::Context::new(cli.global)?;
+        let cx = context::Context::new(cli.global, nice::others_come_first())?;
         let _served = match cli.command.metrics() {
             Some(args) => args.serve(&cx).await?,
             None => None,

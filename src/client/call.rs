@@ -11,7 +11,7 @@
 use super::address::Address;
 use super::deadline::Deadline;
 use super::error::{CallError, Step};
-use super::link::{Answered, Expect, Frame, Link};
+use super::link::{Answered, Apart, Expect, Frame, Link};
 use super::need::Need;
 use super::transport::Transport;
 use super::versions::{self, Versions};
@@ -163,8 +163,19 @@ impl Connection {
         request: &A::Request<'_>,
         expect: Expect,
     ) -> Result<Pending<A>, CallError> {
+        self.submit_around(need, request, None, expect)
+    }
+
+    /// The same where the request has one large field, whose bytes are sent from where they lie.
+    pub(crate) fn submit_around<A: Api>(
+        &self,
+        need: Need,
+        request: &A::Request<'_>,
+        apart: Option<Apart>,
+        expect: Expect,
+    ) -> Result<Pending<A>, CallError> {
         let version = self.pick(need)?;
-        let answer = self.shared.link.submit::<A>(version, CLIENT_ID, request, expect)?;
+        let answer = self.shared.link.submit::<A>(version, CLIENT_ID, request, apart, expect)?;
         Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
     }
 
@@ -172,10 +183,11 @@ impl Connection {
     pub(crate) fn submit_unanswered<A: Api>(
         &self,
         request: &A::Request<'_>,
+        apart: Option<Apart>,
         deadline: Deadline,
     ) -> Result<Pending<A>, CallError> {
         let version = self.version::<A>()?;
-        let answer = self.shared.link.submit_unanswered::<A>(version, CLIENT_ID, request, deadline)?;
+        let answer = self.shared.link.submit_unanswered::<A>(version, CLIENT_ID, request, apart, deadline)?;
         Ok(Pending { connection: self.clone(), version, answer, api: PhantomData })
     }
 
@@ -207,7 +219,7 @@ async fn introduce(link: &Link, deadline: Deadline) -> Result<Versions, CallErro
     let mut buffer = Vec::new();
     loop {
         let expect = Expect { buffer, answer_bytes_max: FIRST_ANSWER_BYTES_MAX, deadline, find: None };
-        let answer = link.submit::<ApiVersions>(version, CLIENT_ID, &versions::request(), expect)?.await;
+        let answer = link.submit::<ApiVersions>(version, CLIENT_ID, &versions::request(), None, expect)?.await;
         buffer = answer.unwrap_or_else(|_| Err(ended())).map_err(at_once)?.bytes;
         let (_, response) = api_versions::read_any(&buffer, version).map_err(CallError::Malformed)?;
         match ErrorCode::from_code(response.error_code) {

@@ -2,7 +2,7 @@
 //! same order and each is read straight into the buffer that its asker gave.
 //!
 //! ```text
-//! submit ──▶ out (bytes) ──▶ driver task ──▶ stream
+//! submit ──▶ out (bytes, and what lies elsewhere) ──▶ driver task ──▶ stream
 //!        └─▶ waiting (buffers, in order) ◀── driver task ◀── stream
 //! ```
 //!
@@ -20,6 +20,7 @@ use super::deadline::Deadline;
 use super::error::CallError;
 use super::frame::{AHEAD_BYTES, FRAME_BYTES_CEILING, FrameError, FrameReader};
 use super::transport::Duplex;
+use crate::base::laid::Laid;
 use crate::wire::{Api, frame};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,20 @@ pub(crate) struct Expect {
     pub(crate) deadline: Deadline,
     /// Finds the one large field of the answer, which alone goes to the buffer then.
     pub(crate) find: Option<fn(&[u8]) -> Found>,
+}
+
+/// The one large field of a request, which is sent from where it lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Apart {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    /// Of these so many.
+    pub(crate) len: usize,
+}
+
+impl AsRef<[u8]> for Apart {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
 }
 
 /// What a submit gives.
@@ -89,7 +104,7 @@ struct Shared {
 struct State {
     correlation_last: i32,
     /// Requests that the driver has not taken yet.
-    out: Vec<u8>,
+    out: Laid<Apart>,
     /// Requests without an answer, in order.
     waiting: VecDeque<Waiting>,
     deadlines: BTreeSet<(Instant, i32)>,
@@ -121,15 +136,17 @@ impl Link {
         Self { shared, driver }
     }
 
-    /// Queues a request. The answer comes through the channel, whoever else is waiting.
+    /// Queues a request. The answer comes through the channel, whoever else is waiting. What is `apart` takes the place of the
+    /// request's first value of bytes.
     pub(crate) fn submit<A: Api>(
         &self,
         version: i16,
         client_id: &str,
         request: &A::Request<'_>,
+        apart: Option<Apart>,
         expect: Expect,
     ) -> Result<Answered, CallError> {
-        self.enqueue::<A>(version, client_id, request, expect, false)
+        self.enqueue::<A>(version, client_id, request, apart, expect, false)
     }
 
     /// Queues a request to which there is no answer. An empty frame comes through the channel when it is written.
@@ -138,10 +155,11 @@ impl Link {
         version: i16,
         client_id: &str,
         request: &A::Request<'_>,
+        apart: Option<Apart>,
         deadline: Deadline,
     ) -> Result<Answered, CallError> {
         let expect = Expect { buffer: Vec::new(), answer_bytes_max: 0, deadline, find: None };
-        self.enqueue::<A>(version, client_id, request, expect, true)
+        self.enqueue::<A>(version, client_id, request, apart, expect, true)
     }
 
     fn enqueue<A: Api>(
@@ -149,6 +167,7 @@ impl Link {
         version: i16,
         client_id: &str,
         request: &A::Request<'_>,
+        apart: Option<Apart>,
         expect: Expect,
         unanswered: bool,
     ) -> Result<Answered, CallError> {
@@ -157,8 +176,14 @@ impl Link {
             return Err(CallError::NotSent { why: why.clone() });
         }
         let correlation_id = state.correlation_last.wrapping_add(1);
-        frame::write_request::<A>(&mut state.out, version, correlation_id, Some(client_id), request)
-            .map_err(CallError::Unwritable)?;
+        let length = apart.as_ref().map(|apart| apart.as_ref().len());
+        let (head, client_id) = (&mut state.out.head, Some(client_id));
+        let gaps =
+            frame::write_request_around::<A>(head, version, correlation_id, client_id, request, length.as_slice())
+                .map_err(CallError::Unwritable)?;
+        for (gap, apart) in gaps.into_iter().zip(apart) {
+            state.out.lay_in(gap, [apart]);
+        }
         tracing::trace!(api = %A::KEY, version, correlation_id, "request");
         state.correlation_last = correlation_id;
         let (answer, answered) = oneshot::channel();
@@ -241,7 +266,7 @@ impl Shared {
         let why = error.to_string();
         state.spoiled = Some(why.clone());
         state.deadlines.clear();
-        state.out = Vec::new();
+        state.out = Laid::default();
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         let culprit = culprit.or(waiting.front().map(|first| first.correlation_id));
@@ -272,28 +297,31 @@ async fn drive(shared: Arc<Shared>, stream: Box<dyn Duplex>) {
 }
 
 async fn write_requests(shared: &Shared, to: &mut (impl AsyncWrite + Unpin)) -> CallError {
-    let mut bytes = Vec::new();
+    let mut out = Laid::default();
     loop {
-        bytes.clear();
-        if bytes.capacity() > OUT_BYTES_KEPT {
-            bytes = Vec::new();
+        // Whoever lent bytes can have them back.
+        out.clear();
+        if out.head.capacity() > OUT_BYTES_KEPT {
+            out.head = Vec::new();
         }
         {
             let mut state = shared.state();
-            std::mem::swap(&mut state.out, &mut bytes);
+            std::mem::swap(&mut state.out, &mut out);
             state.waiting.iter_mut().rev().take_while(|one| !one.sent).for_each(|one| one.sent = true);
         }
-        if bytes.is_empty() {
+        if out.head.is_empty() {
             shared.submitted.notified().await;
             continue;
         }
         let written = async {
-            to.write_all(&bytes).await?;
+            out.send(to).await?;
             to.flush().await
         };
         if let Err(error) = written.await {
             return CallError::Io(error);
         }
+        // First what was lent is given back: who hears that it is written fills it again.
+        out.clear();
         shared.written();
     }
 }

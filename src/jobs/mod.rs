@@ -101,4 +101,18 @@ pub struct JobContext {
     pub progress: Progress,
     /// Hears where a merge that is delivered exactly once is.
     pub phases: Phases,
+    /// Whether others on this machine come first.
+    pub gives_way: bool,
+}
+
+impl JobContext {
+    /// Lets whoever waits for this core have it now, where others come first: called every millisecond or so by what works
+    /// without waiting for anything. A niceness alone does not do that: whoever is woken on a busy core waits until the turn
+    /// of the one that has it is over, and beside a broker that happens at each step of each request.
+    #[inline]
+    pub(crate) fn give_way(&self) {
+        if self.gives_way {
+            std::thread::yield_now();
+        }
+    }
 }

@@ -164,6 +164,7 @@ pub(super) fn context() -> JobContext {
         shutdown: Shutdown::default(),
         progress: Progress::default(),
         phases: Default::default(),
+        gives_way: false,
     }
 }
 

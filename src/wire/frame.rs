@@ -25,6 +25,18 @@ pub fn write_request<A: Api>(
     client_id: Option<&str>,
     request: &A::Request<'_>,
 ) -> Result<(), WireError> {
+    write_request_around::<A>(out, version, correlation_id, client_id, request, &[]).map(drop)
+}
+
+/// The same without the request's values of bytes: see [`write_response_around`].
+pub fn write_request_around<A: Api>(
+    out: &mut Vec<u8>,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    request: &A::Request<'_>,
+    lengths: &[usize],
+) -> Result<Vec<usize>, WireError> {
     check_version::<A>("request", version)?;
     let header = RequestHeader {
         api_key: A::KEY.code(),
@@ -32,11 +44,10 @@ pub fn write_request<A: Api>(
         correlation_id,
         client_id: client_id.map(str::to_owned),
     };
-    framed(out, &[], |writer| {
+    framed(out, lengths, |writer| {
         header.write(writer)?;
         request.write(writer, version)
     })
-    .map(drop)
 }
 
 /// Appends a response to `out` as a whole frame. On an error `out` is as it was.

@@ -122,6 +122,7 @@ async fn a_merge_that_writes_a_record_twice_is_found_out() {
         shutdown: Default::default(),
         progress: Default::default(),
         phases: Default::default(),
+        gives_way: false,
     };
     let told = torture::run(&settings, &cx).await;
     std::fs::remove_file(&script).unwrap();

@@ -3,6 +3,8 @@
 use super::{Identity, Outgoing, PartitionWriter};
 use crate::batch::{Batch, BatchHeader, BatchMut};
 use crate::client::error::ClientError;
+use crate::client::link::Apart;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The attribute bits of batches that only brokers and transactions write.
@@ -11,7 +13,8 @@ const TRANSACTIONAL_AND_CONTROL: i16 = 0x30;
 /// A batch that is kept until it is stored for certain.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) bytes: Vec<u8>,
+    /// The connection reads them while it sends them.
+    pub(super) bytes: Arc<Vec<u8>>,
     pub(super) len: usize,
     pub(super) records: u32,
     pub(super) header: BatchHeader,
@@ -50,6 +53,11 @@ impl Held {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
+    /// The same for a connection.
+    pub(super) fn apart(&self) -> Apart {
+        Apart { bytes: self.bytes.clone(), len: self.len }
+    }
+
     /// The first sequence of the batch behind this one.
     pub(super) fn sequence_after(&self) -> i32 {
         Identity::sequence(self.header.base_sequence.max(0) as u64 + u64::from(self.records))
@@ -58,6 +66,8 @@ impl Held {
     /// It is stored for certain; `place` is where, if no answer has told that.
     pub(super) fn landed(self, place: i64) -> Landed {
         let Self { bytes, records, header, told, .. } = self;
+        // Its answer may have come before the connection has let go of it.
+        let bytes = Arc::unwrap_or_clone(bytes);
         let Told { base_offset, append_time_ms } = told.unwrap_or(Told { base_offset: place, append_time_ms: -1 });
         Landed { base_offset, records, append_time_ms, max_timestamp: header.max_timestamp, bytes }
     }
@@ -107,7 +117,7 @@ impl PartitionWriter {
             batch.sign(id, epoch, self.sequence_next, self.transaction.is_some());
             header = Batch::read(&bytes).map_or(header, |signed| signed.header);
         }
-        Ok(Held { bytes, len, records, header, sent: None, told: None })
+        Ok(Held { bytes: Arc::new(bytes), len, records, header, sent: None, told: None })
     }
 }
 
@@ -121,7 +131,12 @@ impl PartitionWriter {
     pub(super) fn renumbered(&mut self, mut remedy: super::flight::Remedy) -> super::flight::Remedy {
         let Some(Identity { id, epoch }) = self.identity.filter(|_| self.renumbers) else { return remedy };
         for held in &mut self.held {
-            BatchMut::new(&mut held.bytes).unwrap().sign(id, epoch, self.sequence_next, self.transaction.is_some());
+            BatchMut::new(Arc::<Vec<u8>>::make_mut(&mut held.bytes)).unwrap().sign(
+                id,
+                epoch,
+                self.sequence_next,
+                self.transaction.is_some(),
+            );
             held.header = Batch::read(&held.bytes).unwrap().header;
             self.sequence_next = held.sequence_after();
         }

@@ -66,11 +66,12 @@ impl PartitionWriter {
         let deadline = self.request_deadline(self.flight.awaited());
         let buffer = std::mem::take(&mut self.buffer);
         let need = self.transaction.as_ref().map_or(Need::of::<Produce>(), |transaction| transaction.produce);
+        let apart = Some(held.apart());
         let submitted = match self.is_unanswered() {
-            true => connection.submit_unanswered::<Produce>(&request, deadline),
+            true => connection.submit_unanswered::<Produce>(&request, apart, deadline),
             false => {
                 let expect = Expect { buffer, answer_bytes_max: ANSWER_BYTES_MAX, deadline, find: None };
-                connection.submit_as::<Produce>(need, &request, expect)
+                connection.submit_around::<Produce>(need, &request, apart, expect)
             }
         };
         match submitted {

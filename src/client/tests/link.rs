@@ -3,16 +3,19 @@
 use super::super::call::{Answer, Connection, Pending};
 use super::super::deadline::Deadline;
 use super::super::error::{CallError, Step};
+use super::super::link::{Apart, Expect};
+use super::super::need::Need;
 use super::super::transport::{Duplex, Transport};
 use super::super::*;
 use super::fake::{range, versions};
 use crate::wire::api_versions::ApiVersions;
 use crate::wire::header::RequestHeader;
 use crate::wire::list_offsets::{ListOffsets, ListOffsetsRequest, ListOffsetsResponse};
+use crate::wire::produce::{PartitionProduceData, Produce, ProduceRequest, TopicProduceData};
 use crate::wire::{Api, ApiKey, Reader, frame};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -37,12 +40,17 @@ impl Transport for Prepared {
 struct Peer(DuplexStream);
 
 impl Peer {
-    /// The next request.
-    async fn request(&mut self) -> RequestHeader {
+    /// The next request, as it came.
+    async fn frame(&mut self) -> Vec<u8> {
         let length = self.0.read_u32().await.unwrap();
         let mut frame = vec![0; length as usize];
         self.0.read_exact(&mut frame).await.unwrap();
-        RequestHeader::read(&mut Reader::new(&frame, false)).unwrap()
+        frame
+    }
+
+    /// The next request.
+    async fn request(&mut self) -> RequestHeader {
+        RequestHeader::read(&mut Reader::new(&self.frame().await, false)).unwrap()
     }
 
     /// Answers a ListOffsets with a number to know the answer by.
@@ -68,7 +76,7 @@ async fn connected(room: usize) -> (Connection, Peer) {
         let header = peer.request().await;
         assert_eq!(header.api_key, ApiKey::ApiVersions.code());
         let mut out = Vec::new();
-        let answer = versions(&[range::<ApiVersions>(), range::<ListOffsets>()]);
+        let answer = versions(&[range::<ApiVersions>(), range::<ListOffsets>(), range::<Produce>()]);
         frame::write_response::<ApiVersions>(&mut out, header.api_version, header.correlation_id, &answer).unwrap();
         peer.0.write_all(&out).await.unwrap();
         peer
@@ -84,6 +92,43 @@ fn submit(connection: &Connection, time: Duration) -> Result<Pending<ListOffsets
 
 fn number(answer: Result<Answer<ListOffsets>, CallError>) -> i32 {
     answer.unwrap().read().unwrap().throttle_time_ms
+}
+
+/// Submits a batch of so many bytes, which is sent from where it lies.
+fn submit_apart(connection: &Connection, batch: &Arc<Vec<u8>>, len: usize) -> Pending<Produce> {
+    let partition_data = vec![PartitionProduceData { index: 3, records: Some(&[]) }];
+    let topic_data = vec![TopicProduceData { partition_data, ..Default::default() }];
+    let request = ProduceRequest { acks: -1, topic_data, ..Default::default() };
+    let (buffer, answer_bytes_max, deadline) = (Vec::new(), 1 << 10, Deadline::after(TIME));
+    let expect = Expect { buffer, answer_bytes_max, deadline, find: None };
+    let apart = Apart { bytes: batch.clone(), len };
+    connection.submit_around::<Produce>(Need::of::<Produce>(), &request, Some(apart), expect).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_sent_from_where_it_lies_arrives_in_its_place_between_other_requests_and_is_let_go_of() {
+    for room in [1, 100, 1 << 20] {
+        let (connection, mut peer) = connected(room).await;
+        let batches = [(1, 5_000), (2, 0), (3, 7)].map(|(fill, len)| (Arc::new(vec![fill; 6_000]), len));
+        let mut pending = Vec::new();
+        for (batch, len) in &batches {
+            pending.push(submit_apart(&connection, batch, *len));
+            drop(submit(&connection, TIME).unwrap());
+        }
+        for (batch, len) in &batches {
+            let frame = peer.frame().await;
+            let mut reader = Reader::new(&frame, false);
+            let version = RequestHeader::read(&mut reader).unwrap().api_version;
+            let request = frame::read_request::<Produce>(&mut reader, version).unwrap();
+            assert_eq!(request.topic_data[0].partition_data[0].records, Some(&batch[..*len]), "{room} at a time");
+            assert_eq!(peer.request().await.api_key, ApiKey::ListOffsets.code());
+        }
+        for (batch, _) in batches {
+            while Arc::strong_count(&batch) > 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +252,7 @@ async fn what_is_not_answered_has_ended_once_it_is_written_and_stands_in_no_answ
     let (connection, mut peer) = connected(10).await;
     let unanswered = || {
         let request = ListOffsetsRequest::default();
-        connection.submit_unanswered::<ListOffsets>(&request, Deadline::after(TIME)).unwrap()
+        connection.submit_unanswered::<ListOffsets>(&request, None, Deadline::after(TIME)).unwrap()
     };
     let (first, mut silent, second) =
         (submit(&connection, TIME).unwrap(), unanswered(), submit(&connection, TIME).unwrap());

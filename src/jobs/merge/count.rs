@@ -254,6 +254,7 @@ where
                     return Err(JobError::Interrupted(signal));
                 }
                 outlet.send_or_commit(|| all_read(plan)).await?;
+                cx.give_way();
             }
             outlet.push_value(plan.planned_at_ms, value.as_bytes()).await?;
         }

@@ -52,6 +52,7 @@ impl Users {
             shutdown: Shutdown::default(),
             progress: Progress::default(),
             phases: Default::default(),
+            gives_way: false,
         };
         let cluster = Cluster::connect(&cx.brokers, LONG).await.unwrap();
         Self { broker, cluster, rules: Arc::new(Rules::parse(rules).unwrap()), cx }

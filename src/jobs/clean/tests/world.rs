@@ -278,6 +278,7 @@ impl World {
             shutdown: Shutdown::default(),
             progress: Progress::default(),
             phases: Default::default(),
+            gives_way: false,
         }
     }
 

@@ -128,6 +128,7 @@ impl<'a> Engine<'a> {
         let mut order = Vec::with_capacity(ORDER_RECORDS);
         loop {
             order.clear();
+            self.cx.give_way();
             let stop = merge.run(&mut order, ORDER_RECORDS);
             if let Some(first) = order.first()
                 && let Some(floor) = floor.take()
@@ -210,6 +211,7 @@ impl<'a> Engine<'a> {
                 return Err(JobError::Interrupted(signal));
             }
             outlet.send_or_commit(|| self.reached()).await?;
+            self.cx.give_way();
         }
     }
 

@@ -50,6 +50,7 @@ impl Trial {
                 shutdown: Shutdown::default(),
                 progress: Progress::default(),
                 phases: Default::default(),
+                gives_way: false,
             },
         }
     }

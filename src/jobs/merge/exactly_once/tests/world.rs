@@ -173,6 +173,7 @@ impl World {
             shutdown: Shutdown::default(),
             progress: Progress::default(),
             phases: Default::default(),
+            gives_way: false,
         }
     }
 
