@@ -336,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_was_seen_lately_is_not_taken_for_a_part_of_another_one_that_stands_in_its_place_later() {
+        let mut front = Front::new(0, Seed::random());
+        let word = "seen-once-and-again";
+        assert_eq!(see(&mut front, word), Ok(()));
+        assert_eq!(emptied(&mut front), [word]);
+        let longer = word.repeat(2);
+        assert_eq!((see(&mut front, &longer), see(&mut front, word)), (Ok(()), Ok(())));
+        let mut out = emptied(&mut front);
+        out.sort_unstable();
+        assert_eq!(out, [word, &longer]);
+    }
+
+    #[test]
     fn a_full_one_says_so_knows_what_it_has_and_is_emptied_in_the_order_of_hashes() {
         let mut front = Front::new(64 << 10, Seed::random());
         let added: BTreeSet<String> =
