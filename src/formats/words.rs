@@ -19,16 +19,33 @@ const HEAD_BYTES: usize = size_of::<u128>();
 /// Where a short word's number has its length.
 const LEN_SHIFT: usize = 8 * SHORT_BYTES_MAX;
 
-/// For each length of a short word: what of a head are its bytes, and what its length.
-const OF_LEN: [(u128, u128); HEAD_BYTES] = {
-    let mut masks = [(0, 0); HEAD_BYTES];
+/// What of a head are a short word's bytes, in its two halves, and its length in the upper one.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct OfLen {
+    low: u64,
+    high: u64,
+    len: u64,
+}
+
+const OF_LEN: [OfLen; HEAD_BYTES] = {
+    let mut masks = [OfLen { low: 0, high: 0, len: 0 }; HEAD_BYTES];
     let mut len = 1;
     while len < HEAD_BYTES {
-        masks[len] = (masks[len - 1].0 << 8 | 0xff, (len as u128) << LEN_SHIFT);
+        let bytes = u128::MAX >> (8 * (HEAD_BYTES - len));
+        masks[len] = OfLen { low: bytes as u64, high: (bytes >> 64) as u64, len: (len as u64) << (LEN_SHIFT - 64) };
         len += 1;
     }
     masks
 };
+
+/// Takes words, of which a short one is no more than its head.
+pub trait TakeWords {
+    /// A short one.
+    fn short(&mut self, head: u128);
+    /// A longer one.
+    fn longer(&mut self, bytes: &[u8]);
+}
 
 /// A word where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +62,12 @@ impl<'a> Word<'a> {
     #[inline(always)]
     pub fn is_short(&self) -> bool {
         self.bytes.len() <= SHORT_BYTES_MAX
+    }
+
+    /// The short word of this head, whose bytes are put there.
+    pub fn of_head(head: u128, bytes: &'a mut [u8; 16]) -> Self {
+        *bytes = head.to_le_bytes();
+        Self { bytes: bytes.get(..len_of_head(head)).unwrap_or_default(), head }
     }
 
     /// These bytes.
@@ -71,10 +94,12 @@ pub fn head_of(bytes: u64, len: usize) -> u128 {
     u128::from(bytes) | (len as u128) << LEN_SHIFT
 }
 
-/// The head of a word of this length that begins there.
+/// The head of a word of this length that begins there, zero for a longer one.
 #[inline(always)]
 fn head(sixteen: &[u8; HEAD_BYTES], len: usize) -> u128 {
-    OF_LEN.get(len).map_or(0, |(bytes, len)| u128::from_le_bytes(*sixteen) & bytes | len)
+    let Some(OfLen { low, high, len }) = OF_LEN.get(len) else { return 0 };
+    let bytes = u128::from_le_bytes(*sixteen);
+    u128::from(bytes as u64 & low) | u128::from((bytes >> 64) as u64 & high | len) << 64
 }
 
 /// The word that stands there.
@@ -140,24 +165,46 @@ mod tests {
         found
     }
 
-    /// The words of texts that are joined, as often as they have room.
-    fn joined(texts: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        fn take<'a>(found: &'a mut Vec<Vec<u8>>) -> impl FnMut(Word<'_>) + 'a {
-            |word| {
-                assert_eq!(word, Word::of(word.bytes));
-                found.push(word.bytes.to_vec());
-            }
+    struct Taken<'a>(&'a mut Vec<Vec<u8>>);
+
+    impl TakeWords for Taken<'_> {
+        fn short(&mut self, head: u128) {
+            let mut bytes = [0; 16];
+            let word = Word::of_head(head, &mut bytes);
+            assert_eq!(word, Word::of(word.bytes));
+            self.0.push(word.bytes.to_vec());
         }
-        let (mut joined, mut found) = (Joined::new(), Vec::new());
-        for text in texts {
+
+        fn longer(&mut self, bytes: &[u8]) {
+            assert_eq!(Word::of(bytes).head, 0);
+            self.0.push(bytes.to_vec());
+        }
+    }
+
+    /// The words of texts that are joined, as often as they have room; each `apart` of them are a part.
+    fn joined(texts: &[Vec<u8>], apart: usize) -> Vec<Vec<u8>> {
+        let (mut joined, mut found, mut ends) = (Joined::with_room(10_000), Vec::new(), Vec::new());
+        let mut part = |joined: &mut Joined, ends: &mut Vec<usize>| {
+            ends.push(joined.end_part());
+            let mut start = 0;
+            for end in ends.drain(..) {
+                let before = found.len() as u64;
+                let words = joined.part(start..end, &mut Taken(&mut found));
+                assert_eq!(found.len() as u64, before + words);
+                start = end;
+            }
+            joined.clear();
+        };
+        for (number, text) in texts.iter().enumerate() {
             if !joined.push(text) {
-                joined.part(take(&mut found));
+                part(&mut joined, &mut ends);
                 assert!(joined.push(text));
             }
+            if number % apart == 0 {
+                ends.push(joined.end_part());
+            }
         }
-        let before = found.len() as u64;
-        let last = joined.part(take(&mut found));
-        assert_eq!(found.len() as u64, before + last);
+        part(&mut joined, &mut ends);
         found
     }
 
@@ -191,13 +238,18 @@ mod tests {
 
     #[test]
     fn a_text_is_joined_to_others_while_there_is_room_and_none_that_is_too_long() {
-        let mut joined = Joined::new();
-        assert_eq!(joined.part(|word| panic!("{word:?}")), 0);
-        let long = vec![b'x'; Joined::BYTES];
-        assert!(!joined.push(&long), "not into an empty one either");
-        let texts = (0..).take_while(|_| joined.push(b"two words")).count() as u64;
-        assert_eq!(joined.part(|_| {}), 2 * texts);
+        assert!(!Joined::default().push(b""));
+        let mut joined = Joined::with_room(1000);
+        assert_eq!(joined.text_bytes_max(), 1023, "a whole number of blocks, one byte of them the space behind");
+        assert!(!joined.push(&[b'x'; 1024]), "not into an empty one either");
+        assert!(joined.push(&[b'x'; 1023]) && !joined.push(b""));
+        joined.clear();
+        assert_eq!((0..).take_while(|_| joined.push(b"two words")).count(), 102);
+        assert_eq!((joined.end_part(), joined.end_part()), (1024, 1024));
+        assert!(!joined.push(b""));
+        joined.clear();
         assert!(joined.push(b"room again"));
+        assert_eq!(joined.end_part(), 64);
     }
 
     #[test]
@@ -205,7 +257,7 @@ mod tests {
         for before in 50..70 {
             let text = format!("{}\u{3000}\u{a0}{}\u{2003}b", "a".repeat(before), "\u{e9}".repeat(31));
             let parts: Vec<&[u8]> = text.split_whitespace().map(str::as_bytes).collect();
-            assert_eq!((words(text.as_bytes()), joined(&[text.clone().into()]).len()), (parts, 3), "{before}");
+            assert_eq!((words(text.as_bytes()), joined(&[text.clone().into()], 2).len()), (parts, 3), "{before}");
         }
     }
 
@@ -244,9 +296,9 @@ mod tests {
                 0..150,
             ),
             0..200,
-        )) {
+        ), apart in 1..300_usize) {
             let each: Vec<&[u8]> = texts.iter().flat_map(|text| words(text)).collect();
-            prop_assert_eq!(joined(&texts), each);
+            prop_assert_eq!(joined(&texts, apart), each);
         }
     }
 }

@@ -1,66 +1,92 @@
-//! Many texts that are parted as one: behind them there are spaces enough that nobody has to ask, for each block and each word, where
-//! its text ends.
+//! Many texts that are parted as one: behind each part of them there are spaces enough that nobody has to ask, for each block and each
+//! word, where its text ends.
 
 use super::spaces::{BLOCK_BYTES, Spaces};
-use super::{HEAD_BYTES, Word, word_at};
+use super::{HEAD_BYTES, SHORT_BYTES_MAX, TakeWords, head};
+use std::ops::Range;
 
-/// What is joined: it stays in a core's first cache until it is parted.
-const JOINED_BYTES: usize = 8 << 10;
-/// What stands behind the texts.
-const PADDING: [u8; BLOCK_BYTES + HEAD_BYTES] = [b' '; BLOCK_BYTES + HEAD_BYTES];
-
-/// See the module's head. The default one has no room yet.
+/// See the module's head. The default one has no room.
 #[derive(Default)]
 pub struct Joined {
-    /// Each with a space behind it.
-    text: Vec<u8>,
+    /// Each text has a space behind it. What stands behind the last one means nothing.
+    bytes: Box<[u8]>,
+    len: usize,
+    room: usize,
 }
 
 impl Joined {
-    /// What one takes.
-    pub const BYTES: usize = JOINED_BYTES + PADDING.len();
+    /// One with room for so many bytes, of which each text takes one more than it has.
+    pub fn with_room(bytes: usize) -> Self {
+        let room = bytes.next_multiple_of(BLOCK_BYTES);
+        Self { bytes: vec![0; Self::bytes_for(room)].into(), len: 0, room }
+    }
 
-    /// One that has room for texts.
-    pub fn new() -> Self {
-        Self { text: Vec::with_capacity(Self::BYTES) }
+    /// What one with so much room takes.
+    pub const fn bytes_for(room: usize) -> usize {
+        room.next_multiple_of(BLOCK_BYTES) + HEAD_BYTES
+    }
+
+    /// How many bytes the longest text may have that finds room in an empty one.
+    pub fn text_bytes_max(&self) -> usize {
+        self.room.saturating_sub(1)
     }
 
     /// Puts a text behind the others; `false` if there is no room for it.
     #[inline(always)]
     pub fn push(&mut self, text: &[u8]) -> bool {
-        let has_room = text.len() < JOINED_BYTES - self.text.len();
-        if has_room {
-            self.text.extend_from_slice(text);
-            self.text.push(b' ');
+        let end = self.len + text.len();
+        if end >= self.room {
+            return false;
         }
-        has_room
+        self.bytes[self.len..end].copy_from_slice(text);
+        self.bytes[end] = b' ';
+        self.len = end + 1;
+        true
     }
 
-    /// Lends each word to `take`, in order, and forgets the texts; gives how many words there were.
+    /// A part ends here, and another one may begin: gives the place, for [`Self::part`].
+    pub fn end_part(&mut self) -> usize {
+        let end = self.len.next_multiple_of(BLOCK_BYTES);
+        self.bytes[self.len..end].fill(b' ');
+        self.len = end;
+        end
+    }
+
+    /// Forgets all texts.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Gives `take` each word between two places where parts end, or the start (0), in order; gives how many there were.
     #[inline(always)]
-    pub fn part(&mut self, mut take: impl FnMut(Word<'_>)) -> u64 {
-        let len = self.text.len();
-        self.text.extend_from_slice(&PADDING);
-        let text = &self.text[..];
-        let (mut rest, mut spaces) = (text, Spaces::default());
-        // Where the word at hand begins, or the next one may.
-        let (mut start, mut block, mut words) = (0, 0, 0);
-        while block < len {
-            let Some((bytes, behind)) = rest.split_first_chunk() else { break };
+    pub fn part(&self, part: Range<usize>, take: &mut impl TakeWords) -> u64 {
+        let text = &self.bytes[..];
+        let mut spaces = Spaces::default();
+        let mut rest = &text[part.start..];
+        // Where the word at hand begins, or the next one may. In 32 bits, so that what is added to it cannot be too much.
+        let (mut start, mut block, mut words) = (part.start as u32, part.start as u32, 0);
+        while (block as usize) < part.end {
+            let Some((bytes, behind)) = rest.split_first_chunk::<BLOCK_BYTES>() else { break };
             let mut found = spaces.of_block(bytes, behind);
             while found != 0 {
-                let end = block + found.trailing_zeros() as usize;
+                let end = block + found.trailing_zeros();
                 found &= found - 1;
-                if end > start {
-                    take(word_at(text, start, end));
-                    words += 1;
-                }
+                let (at, len) = (start as usize, (end - start) as usize);
                 start = end + 1;
+                if len.wrapping_sub(1) < SHORT_BYTES_MAX {
+                    // There always are so many bytes behind.
+                    let Some(sixteen) = text.get(at..at + HEAD_BYTES).and_then(<[u8]>::first_chunk) else { break };
+                    take.short(head(sixteen, len));
+                } else if len > 0 {
+                    take.longer(&text[at..at + len]);
+                } else {
+                    continue;
+                }
+                words += 1;
             }
-            block += BLOCK_BYTES;
+            block += BLOCK_BYTES as u32;
             rest = behind;
         }
-        self.text.clear();
         words
     }
 }

@@ -12,10 +12,12 @@
 //! in the order of their hashes, which is the order in which that set has them, so it is walked from end to end, not jumped
 //! about in. This table forgets everything then.
 //!
+//! A longer word is not even hashed if it was seen lately: a few bytes of it say which one it may be, and then it is compared.
+//!
 //! A processor that guesses wrong loses the time of twenty steps. So all four words of a bucket are compared whether or not the
 //! first one is it, and the only question left open is whether the word is new.
 
-use super::hash::Seed;
+use super::hash::{Seed, spread};
 use crate::formats::words::{Word, len_of_head};
 
 const BUCKET_SLOTS: usize = 4;
@@ -29,6 +31,10 @@ const SLOT_BYTES: usize = size_of::<u128>() + LONG_BYTES_A_SLOT + size_of::<u32>
 
 /// How many words are announced at a time: more than a core can ask memory for at once.
 const ANNOUNCED: usize = 64;
+
+/// How many longer words are known again without a hash.
+const LATELY: usize = 1 << 11;
+const LATELY_BYTES: usize = LATELY * size_of::<u64>();
 
 /// Filled from the first on; zero is a slot that is free.
 #[derive(Clone, Copy)]
@@ -48,6 +54,8 @@ pub(super) struct Front {
     /// The slots that are used, in the order in which they came to be.
     used: Vec<u32>,
     long: Vec<u8>,
+    /// Where longer words are that were seen lately, by samples of them: the upper halves of their slots, or zero.
+    lately: Box<[u64; LATELY]>,
     seed: Seed,
 }
 
@@ -57,24 +65,26 @@ pub(super) struct Full;
 
 impl Front {
     /// The least that one takes.
-    pub(super) const BYTES_MIN: usize = BUCKETS_MIN * BUCKET_SLOTS * SLOT_BYTES;
+    pub(super) const BYTES_MIN: usize = BUCKETS_MIN * BUCKET_SLOTS * SLOT_BYTES + LATELY_BYTES;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn new(bytes_max: usize, seed: Seed) -> Self {
-        let bits = (bytes_max / SLOT_BYTES / BUCKET_SLOTS).clamp(BUCKETS_MIN, BUCKETS_MAX).ilog2();
+        let slots_max = bytes_max.saturating_sub(LATELY_BYTES) / SLOT_BYTES;
+        let bits = (slots_max / BUCKET_SLOTS).clamp(BUCKETS_MIN, BUCKETS_MAX).ilog2();
         let slots = BUCKET_SLOTS << bits;
         Self {
             buckets: vec![Bucket([0; BUCKET_SLOTS]); 1 << bits].into(),
             shift: u64::BITS - bits,
             used: Vec::with_capacity(slots),
             long: Vec::with_capacity(slots * LONG_BYTES_A_SLOT),
+            lately: Box::new([0; LATELY]),
             seed,
         }
     }
 
     /// What it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.slots() * SLOT_BYTES
+        self.slots() * SLOT_BYTES + LATELY_BYTES
     }
 
     /// How many words there are in it.
@@ -86,13 +96,11 @@ impl Front {
         self.buckets.len() * BUCKET_SLOTS
     }
 
-    /// Remembers a word of this hash.
+    /// Remembers a short word.
     #[inline(always)]
-    pub(super) fn see(&mut self, word: Word<'_>, hash: u64) -> Result<(), Full> {
-        if !word.is_short() {
-            return self.see_long(word.bytes, hash);
-        }
-        let (low, high) = (word.head as u64, (word.head >> 64) as u64);
+    pub(super) fn see_short(&mut self, head: u128) -> Result<(), Full> {
+        let (low, high) = (head as u64, (head >> 64) as u64);
+        let hash = self.seed.of_head(head);
         let mut at = (hash >> self.shift) as usize;
         loop {
             let [a, b, c, d] = self.buckets[at].0;
@@ -105,20 +113,33 @@ impl Front {
                 return Ok(());
             }
             if d == 0 {
-                return self.add(at, word.head);
+                return self.add(at, head);
             }
             at = (at + 1) & (self.buckets.len() - 1);
         }
     }
 
+    /// Remembers a longer word.
     #[inline(never)]
-    fn see_long(&mut self, bytes: &[u8], hash: u64) -> Result<(), Full> {
+    pub(super) fn see_longer(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let lately = sample(bytes);
+        if long_at(&self.long, u128::from(self.lately[lately]) << 64) == Some(bytes) {
+            return Ok(());
+        }
+        self.lately[lately] = self.place_of_long(bytes)?;
+        Ok(())
+    }
+
+    /// The upper half of a longer word's slot, which it has from now on.
+    #[inline(never)]
+    fn place_of_long(&mut self, bytes: &[u8]) -> Result<u64, Full> {
+        let hash = self.seed.of_long(bytes);
         let mut at = (hash >> self.shift) as usize;
         loop {
             let bucket = &self.buckets[at].0;
             let mut alike = bucket.iter().filter(|slot| **slot as u64 == hash);
-            if alike.any(|slot| long_at(&self.long, *slot) == Some(bytes)) {
-                return Ok(());
+            if let Some(slot) = alike.find(|slot| long_at(&self.long, **slot) == Some(bytes)) {
+                return Ok((slot >> 64) as u64);
             }
             if bucket[BUCKET_SLOTS - 1] == 0 {
                 if bytes.len() > LONG_LEN_MAX.min(self.long.capacity() - self.long.len()) {
@@ -127,7 +148,7 @@ impl Front {
                 let place = LONG | (bytes.len() as u64) << LONG_LEN_SHIFT | self.long.len() as u64;
                 self.add(at, u128::from(place) << 64 | u128::from(hash))?;
                 self.long.extend_from_slice(bytes);
-                return Ok(());
+                return Ok(place);
             }
             at = (at + 1) & (self.buckets.len() - 1);
         }
@@ -148,6 +169,9 @@ impl Front {
 
     /// Moves all words into a list that is empty.
     pub(super) fn empty_into(&mut self, words: &mut Words) {
+        if !self.long.is_empty() {
+            self.lately.fill(0);
+        }
         std::mem::swap(&mut self.long, &mut words.long);
         // Few are found by the list, many by going through all.
         if self.used.len() * 8 < self.slots() {
@@ -223,6 +247,21 @@ fn long_at(long: &[u8], slot: u128) -> Option<&[u8]> {
     (place >= LONG).then(|| long.get(place as u32 as usize..)?.get(..len as usize))?
 }
 
+/// Which of the places for words that were seen lately a longer word has, by eight bytes at each quarter of it.
+#[inline(always)]
+fn sample(bytes: &[u8]) -> usize {
+    let eight = |at: usize| {
+        let eight = bytes.get(at..at + size_of::<u64>()).and_then(<[u8]>::first_chunk);
+        eight.map_or(0, |eight| u64::from_le_bytes(*eight))
+    };
+    let last = bytes.len().saturating_sub(size_of::<u64>());
+    let (quarter, half) = (last / 4, last / 2);
+    let ends = eight(0) ^ eight(last).rotate_left(21);
+    let inside = eight(quarter) ^ eight(half).rotate_left(43) ^ eight(quarter + half).rotate_left(11);
+    let all = ends.wrapping_add(inside).wrapping_add(bytes.len() as u64);
+    (spread(all ^ all >> 32) >> (u64::BITS - LATELY.ilog2())) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +270,9 @@ mod tests {
 
     fn see(front: &mut Front, text: &str) -> Result<(), Full> {
         let mut seen = Ok(());
-        each_word(text.as_bytes(), |word| seen = front.see(word, front.seed.of(word)));
+        each_word(text.as_bytes(), |word| {
+            seen = if word.is_short() { front.see_short(word.head) } else { front.see_longer(word.bytes) };
+        });
         seen
     }
 
@@ -268,6 +309,43 @@ mod tests {
             assert_eq!(out, sorted);
             assert!(emptied(&mut front).is_empty());
         }
+    }
+
+    #[test]
+    fn longer_words_that_are_alike_in_all_that_is_looked_at_first_are_told_apart() {
+        // Alike but for two bytes, which are not among those that say which word it may be; so all have one place there.
+        let word = |number: usize| format!("0123456789abcdef{number:04}00123456789abcdefghijklmnopq");
+        let samples: BTreeSet<usize> = (0..100).map(|number| sample(word(number).as_bytes())).collect();
+        assert!(samples.len() == 1, "{samples:?}");
+        let mut front = Front::new(64 << 10, Seed::random());
+        // What it has is a part of others, and others are a part of it.
+        let words: Vec<String> = (0..100).map(word).chain([word(7) + &word(8), word(7)[1..].to_owned()]).collect();
+        for round in 0..3 {
+            for again in 0..=round {
+                for word in &words {
+                    assert_eq!(see(&mut front, word), Ok(()));
+                    assert_eq!(see(&mut front, word), Ok(()), "{again}");
+                }
+            }
+            assert_eq!(front.len(), words.len());
+            let mut out = emptied(&mut front);
+            out.sort_unstable();
+            let sorted: Vec<String> = words.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+            assert_eq!(out, sorted, "what was seen lately is forgotten with the rest");
+        }
+    }
+
+    #[test]
+    fn a_word_that_was_seen_lately_is_not_taken_for_a_part_of_another_one_that_stands_in_its_place_later() {
+        let mut front = Front::new(0, Seed::random());
+        let word = "seen-once-and-again";
+        assert_eq!(see(&mut front, word), Ok(()));
+        assert_eq!(emptied(&mut front), [word]);
+        let longer = word.repeat(2);
+        assert_eq!((see(&mut front, &longer), see(&mut front, word)), (Ok(()), Ok(())));
+        let mut out = emptied(&mut front);
+        out.sort_unstable();
+        assert_eq!(out, [word, &longer]);
     }
 
     #[test]

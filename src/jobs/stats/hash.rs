@@ -31,7 +31,7 @@ impl Seed {
 
     /// Of a longer one: sixteen bytes at a time, in two lanes that need not wait for each other; the last sixteen of each lane once
     /// more if they are not a multiple.
-    fn of_long(self, bytes: &[u8]) -> u64 {
+    pub(super) fn of_long(self, bytes: &[u8]) -> u64 {
         let (mut one, mut other) = (self.add ^ bytes.len() as u64, self.multiply);
         let (pairs, rest) = bytes.as_chunks::<32>();
         for pair in pairs {
@@ -57,7 +57,7 @@ impl Seed {
 /// Lets the topmost bits depend on all others. Words that differ in a few digits are multiplied by the same number, and with one
 /// seed of thousands they would lie half as close again in some places as in others.
 #[inline(always)]
-fn spread(hash: u64) -> u64 {
+pub(super) fn spread(hash: u64) -> u64 {
     // The golden ratio's bits, as everybody takes them.
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!  partition 0 ─▶ windows ─┐  1,000 records each, in turn
-//!  partition 1 ─▶ windows ─┼─▶ words    ─▶ vocabulary.rs                    ─▶ tally.rs ─▶ report.rs ─▶ table, JSON, plot.rs
-//!  partition 2 ─▶ windows ─┘  parts text   known? in this batch? (a thread)     a batch
+//!  partition 1 ─▶ windows ─┼─▶ tally.rs ───────────────────────────────────────▶ report.rs ─▶ table, JSON, plot.rs
+//!  partition 2 ─▶ windows ─┘  a batch  └▶ counter.rs ─▶ vocabulary.rs      ─┘
+//!                                         texts, to a thread   words: known? in this batch? (and one more)
 //! ```
 //!
 //! Non-obvious:
@@ -14,6 +15,7 @@
 //! - The memory is shared out before anything is read: a quarter for reading, what the rows of the report will take, the rest
 //!   for words. What cannot be kept is estimated, and said to be.
 
+mod counter;
 mod front;
 mod hash;
 mod lexicon;
@@ -23,6 +25,7 @@ mod set;
 mod sketch;
 mod tally;
 mod vocabulary;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +43,8 @@ use crate::base::units::{show_count, show_size};
 use crate::client::Cluster;
 use crate::keys::TextSource;
 use crate::ports::Source;
+use counter::Counter;
 use tally::{Enough, Tally};
-use vocabulary::Vocabulary;
 
 /// Records of a partition that are counted before it is the next one's turn.
 pub const TURN_RECORDS: u64 = 1000;
@@ -120,8 +123,8 @@ impl Memory {
         let at_once = (reading / PARTITION_BYTES).clamp(1, partitions.max(1));
         let read = ReadShare::of("stats", reading, 0, at_once)?;
         let words_bytes = all.saturating_sub(reading + rows);
-        if words_bytes < Vocabulary::BYTES_MIN {
-            let least = (reading + rows + Vocabulary::BYTES_MIN).next_multiple_of(1 << 20);
+        if words_bytes < Counter::BYTES_MIN {
+            let least = (reading + rows + Counter::BYTES_MIN).next_multiple_of(1 << 20);
             return Err(JobError::Refused(format!(
                 "{} leaves no room to keep words in: give --memory {}MiB or more",
                 show_size(all as u64),
@@ -148,7 +151,7 @@ where
     let mut open: Vec<RecordCursor<Windows>> = waiting.by_ref().take(memory.at_once).collect();
     let (text, batch_records) = (settings.text.clone(), settings.batch_records.max(1));
     let mut tally = Tally::new(text, batch_records, memory.batches_max, TURN_RECORDS, memory.words_bytes)
-        .map_err(|error| JobError::Refused(format!("cannot start the thread that keeps the words: {error}")))?;
+        .map_err(|error| JobError::Refused(format!("cannot start the threads that count words: {error}")))?;
     let mut turn = 0;
     while !open.is_empty() {
         if turn >= open.len() {

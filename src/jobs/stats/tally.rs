@@ -4,11 +4,12 @@
 //! the system's accounts are read between records, never for one: a record's age is taken at the time at which the stretch it
 //! is in came to hand, less than a millisecond before.
 //!
-//! How many different words a batch had is told a little after its end, when its row is there already.
+//! Words are counted behind this, a few pages of text at most: how many a batch had is told a little after its end, when its row is
+//! there already.
 
+use super::counter::Counter;
 use super::lexicon::Unique;
 use super::report::{Ages, Batch, Totals, Unreadable};
-use super::vocabulary::Vocabulary;
 use crate::base::clock::now_ms;
 use crate::base::place::TopicPartition;
 use crate::batch::RawRecord;
@@ -34,7 +35,7 @@ pub(super) struct Tally {
     text: TextSource,
     batch_records: u64,
     turn_records: u64,
-    vocabulary: Vocabulary,
+    counter: Counter,
     /// Records left until the batch is full, and until the turn is over.
     batch_left: u64,
     turn_left: u64,
@@ -49,7 +50,7 @@ pub(super) struct Tally {
     /// How many records there were before this batch, and what they were like.
     totals: Totals,
     batches: Vec<Batch>,
-    /// How many of them know their different words.
+    /// How many of them know their words.
     told: usize,
     /// Without the text that is counted, and the first one where it could not be read.
     without_text: u64,
@@ -88,13 +89,13 @@ impl Tally {
         turn_records: u64,
         words_bytes: usize,
     ) -> io::Result<Self> {
-        let vocabulary = Vocabulary::start(words_bytes)?;
+        let counter = Counter::start(words_bytes)?;
         let began = Mark::now();
         Ok(Self {
             text,
             batch_records,
             turn_records,
-            vocabulary,
+            counter,
             batch_left: batch_records,
             turn_left: turn_records,
             now_ms: now_ms(),
@@ -127,7 +128,7 @@ impl Tally {
             self.ages.add(self.now_ms.saturating_sub(record.timestamp).max(0) as u64);
         }
         match self.text.find(record) {
-            Ok(Some(text)) => self.vocabulary.see_all(&text),
+            Ok(Some(text)) => self.counter.see_all(&text),
             Ok(None) => self.without_text += 1,
             Err(error) => {
                 let at = partition.at(record.offset);
@@ -158,15 +159,14 @@ impl Tally {
         if records == 0 {
             return;
         }
-        let words = self.vocabulary.end_batch();
+        self.counter.end_batch();
         let ended = Mark::now();
         self.totals.records += records;
         self.totals.bytes += self.bytes;
-        self.totals.words += words;
         self.batches.push(Batch {
             records,
             bytes: self.bytes,
-            words,
+            words: 0,
             unique_words: Unique::default(),
             unique_words_so_far: Unique::default(),
             began_seconds: self.first.seconds_until(&self.began),
@@ -183,12 +183,14 @@ impl Tally {
         self.began = ended;
     }
 
-    /// Tells batches how many different words they had, as far as it is known by now.
+    /// Tells batches what words they had, as far as it is known by now.
     fn tell_batches(&mut self) {
-        while let Some(unique) = self.vocabulary.ended() {
+        while let Some(ended) = self.counter.ended() {
             if let Some(batch) = self.batches.get_mut(self.told) {
-                (batch.unique_words, batch.unique_words_so_far) = unique;
+                batch.words = ended.words;
+                (batch.unique_words, batch.unique_words_so_far) = (ended.unique, ended.unique_so_far);
             }
+            self.totals.words += ended.words;
             self.told += 1;
         }
     }
@@ -196,7 +198,7 @@ impl Tally {
     /// Everything is read.
     pub(super) fn finish(mut self) -> Totals {
         self.end_batch();
-        self.vocabulary.wait();
+        self.counter.wait();
         self.tell_batches();
         let ended = Mark::now();
         Totals {

@@ -18,12 +18,12 @@
 use super::front::{Front, Full, Words};
 use super::hash::Seed;
 use super::lexicon::{Lexicon, Unique};
-use crate::formats::words::{Joined, Word, each_word};
+use super::worker::Worker;
+use crate::formats::words::{Joined, TakeWords, Word, each_word};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Fewer words are not worth waking the thread for.
 const HANDED_OVER_MIN: usize = 500;
@@ -31,131 +31,113 @@ const HANDED_OVER_MIN: usize = 500;
 /// See the module's head.
 pub(super) struct Vocabulary {
     seed: Seed,
-    /// Texts whose words are not taken yet.
-    joined: Joined,
     /// How many words of the batch were taken.
     words: u64,
     /// Words that the thread has not been told of yet.
     front: Front,
     /// An empty list, if it is not with the thread.
     spare: Option<Words>,
-    to_look_up: SyncSender<Handed>,
-    looked_up: Receiver<Returned>,
-    thread: Option<JoinHandle<()>>,
+    thread: Worker<Handed>,
     /// Held by the thread while it has the list.
     lexicon: Arc<Mutex<Lexicon>>,
-    /// Of batches that have ended and that nobody has asked for: two at most.
-    ended: VecDeque<(Unique, Unique)>,
+    /// How many words those batches had that have ended and of which not all is known,
+    words_ended: VecDeque<u64>,
+    /// and what there is to say of others: two at most, if each is asked for.
+    ended: VecDeque<Ended>,
 }
 
-/// What the thread is given,
+/// What the thread is given, and gives back.
 struct Handed {
     words: Words,
     ends_batch: bool,
+    /// The different words of the batch that it ended, and of all.
+    unique: Option<(Unique, Unique)>,
 }
 
-/// and what it gives back.
-struct Returned {
-    words: Words,
-    /// The different words of the batch that it ended, and of all.
-    ended: Option<(Unique, Unique)>,
+/// The words of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) words: u64,
+    /// How many different ones.
+    pub(super) unique: Unique,
+    /// How many in all batches up to it.
+    pub(super) unique_so_far: Unique,
 }
 
 impl Vocabulary {
     /// The least that it works with.
-    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN + Joined::BYTES;
+    pub(super) const BYTES_MIN: usize = Lexicon::BYTES_MIN + 2 * Front::BYTES_MIN;
 
     /// One that takes `bytes_max`, or the least there is.
     pub(super) fn start(bytes_max: usize) -> io::Result<Self> {
         let seed = Seed::random();
         let front = Front::new(bytes_max / 16, seed);
-        let spare = Words::of(&front);
+        let spare = Some(Words::of(&front));
         // The list takes no more than its front.
-        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes() + Joined::BYTES), seed);
+        let lexicon = Lexicon::new(bytes_max.saturating_sub(2 * front.bytes()), seed);
         let lexicon = Arc::new(Mutex::new(lexicon));
-        let (to_look_up, handed) = sync_channel(1);
-        let (give_back, looked_up) = sync_channel(1);
         let all = lexicon.clone();
-        let look_up = move || {
-            while let Ok(Handed { mut words, ends_batch }) = handed.recv() {
-                let mut lexicon = lock(&all);
-                lexicon.take(&mut words);
-                let ended = ends_batch.then(|| lexicon.end_batch());
-                drop(lexicon);
-                if give_back.send(Returned { words, ended }).is_err() {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("words".to_owned()).spawn(look_up)?;
-        let (spare, thread, ended) = (Some(spare), Some(thread), VecDeque::new());
-        Ok(Self { seed, joined: Joined::new(), words: 0, front, spare, to_look_up, looked_up, thread, lexicon, ended })
+        let thread = Worker::start("lexicon", 1, move |handed: &mut Handed| {
+            let mut lexicon = lock(&all);
+            lexicon.take(&mut handed.words);
+            handed.unique = handed.ends_batch.then(|| lexicon.end_batch());
+        })?;
+        Ok(Self { seed, words: 0, front, spare, thread, lexicon, words_ended: VecDeque::new(), ended: VecDeque::new() })
     }
 
-    /// Takes the words of a text.
-    #[inline]
-    pub(super) fn see_all(&mut self, text: &[u8]) {
-        if !self.joined.push(text) {
-            self.part();
-            if !self.joined.push(text) {
-                self.see_large(text);
-            }
-        }
-    }
-
-    /// Parts the texts that were joined.
-    #[inline(never)]
-    fn part(&mut self) {
-        let mut joined = std::mem::take(&mut self.joined);
-        self.words += joined.part(|word| self.see(word));
-        self.joined = joined;
+    /// Takes the words of a part of texts that were joined.
+    pub(super) fn see_part(&mut self, texts: &Joined, part: Range<usize>) {
+        self.words += texts.part(part, self);
     }
 
     /// Takes the words of a text that is too large to be joined to others.
-    #[cold]
-    fn see_large(&mut self, text: &[u8]) {
+    pub(super) fn see_large(&mut self, text: &[u8]) {
         each_word(text, |word| {
-            self.see(word);
+            if word.is_short() {
+                self.short(word.head);
+            } else {
+                self.longer(word.bytes);
+            }
             self.words += 1;
         });
     }
 
-    #[inline(always)]
-    fn see(&mut self, word: Word<'_>) {
-        let hash = self.seed.of(word);
-        if let Err(Full) = self.front.see(word, hash) {
-            self.see_full(word.bytes, hash);
-        }
+    #[cold]
+    fn short_in_full(&mut self, head: u128) {
+        self.hand_over(false);
+        // There is room in one that is empty.
+        let _ = self.front.see_short(head);
     }
 
     #[cold]
-    fn see_full(&mut self, bytes: &[u8], hash: u64) {
-        let word = Word::of(bytes);
+    fn longer_in_full(&mut self, bytes: &[u8]) {
         self.hand_over(false);
-        if let Err(Full) = self.front.see(word, hash) {
+        if let Err(Full) = self.front.see_longer(bytes) {
             self.wait();
-            lock(&self.lexicon).see(word, hash);
+            let word = Word::of(bytes);
+            lock(&self.lexicon).see(word, self.seed.of(word));
         }
     }
 
-    /// The batch is over; the next one may begin. Gives how many words it had.
-    pub(super) fn end_batch(&mut self) -> u64 {
-        self.part();
+    /// The batch is over; the next one may begin.
+    pub(super) fn end_batch(&mut self) {
+        self.words_ended.push_back(std::mem::take(&mut self.words));
         if self.front.len() >= HANDED_OVER_MIN {
             self.hand_over(true);
-        } else {
-            let mut words = self.list();
-            self.front.empty_into(&mut words);
-            let mut lexicon = lock(&self.lexicon);
-            lexicon.take(&mut words);
-            self.ended.push_back(lexicon.end_batch());
-            self.spare = Some(words);
+            return;
         }
-        std::mem::take(&mut self.words)
+        let mut words = self.list();
+        self.front.empty_into(&mut words);
+        let mut lexicon = lock(&self.lexicon);
+        lexicon.take(&mut words);
+        let unique = lexicon.end_batch();
+        drop(lexicon);
+        self.spare = Some(words);
+        self.tell(unique);
     }
 
-    /// The different words of a batch, and of all up to it: each batch once, in order, as far as they are known by now.
-    pub(super) fn ended(&mut self) -> Option<(Unique, Unique)> {
+    /// What batches had: each once, in order, as far as it is known by now.
+    pub(super) fn ended(&mut self) -> Option<Ended> {
         self.ended.pop_front()
     }
 
@@ -168,8 +150,7 @@ impl Vocabulary {
     fn hand_over(&mut self, ends_batch: bool) {
         let mut words = self.list();
         self.front.empty_into(&mut words);
-        // If the thread is gone, the next wait for it says so.
-        let _ = self.to_look_up.send(Handed { words, ends_batch });
+        self.thread.give(Handed { words, ends_batch, unique: None });
     }
 
     /// The list, once it is empty.
@@ -177,22 +158,38 @@ impl Vocabulary {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        match self.looked_up.recv() {
-            Ok(Returned { words, ended }) => {
-                self.ended.extend(ended);
-                words
-            }
-            // It only ends before this does if it dies.
-            Err(_) => match self.thread.take().map(JoinHandle::join) {
-                Some(Err(died)) => std::panic::resume_unwind(died),
-                _ => Words::of(&self.front),
-            },
+        let Some(Handed { words, unique, .. }) = self.thread.take_back() else { return Words::of(&self.front) };
+        if let Some(unique) = unique {
+            self.tell(unique);
+        }
+        words
+    }
+
+    /// The first of those batches that have ended had so many different words.
+    fn tell(&mut self, (unique, unique_so_far): (Unique, Unique)) {
+        let words = self.words_ended.pop_front().unwrap_or_default();
+        self.ended.push_back(Ended { words, unique, unique_so_far });
+    }
+}
+
+impl TakeWords for Vocabulary {
+    #[inline(always)]
+    fn short(&mut self, head: u128) {
+        if let Err(Full) = self.front.see_short(head) {
+            self.short_in_full(head);
+        }
+    }
+
+    #[inline(always)]
+    fn longer(&mut self, bytes: &[u8]) {
+        if let Err(Full) = self.front.see_longer(bytes) {
+            self.longer_in_full(bytes);
         }
     }
 }
 
 /// Nothing is left half done under this lock.
-fn lock(lexicon: &Mutex<Lexicon>) -> std::sync::MutexGuard<'_, Lexicon> {
+fn lock(lexicon: &Mutex<Lexicon>) -> MutexGuard<'_, Lexicon> {
     lexicon.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -200,8 +197,15 @@ fn lock(lexicon: &Mutex<Lexicon>) -> std::sync::MutexGuard<'_, Lexicon> {
 mod tests {
     use super::*;
 
+    /// Every other text is parted as those are that were joined.
     fn see(vocabulary: &mut Vocabulary, text: &str) {
-        vocabulary.see_all(text.as_bytes());
+        let mut texts = Joined::with_room(1 << 10);
+        if text.len() % 2 == 0 && texts.push(text.as_bytes()) {
+            let end = texts.end_part();
+            vocabulary.see_part(&texts, 0..end);
+        } else {
+            vocabulary.see_large(text.as_bytes());
+        }
     }
 
     fn vocabulary(bytes_max: usize) -> Vocabulary {
@@ -212,7 +216,8 @@ mod tests {
     fn end_batch(vocabulary: &mut Vocabulary) -> (Unique, Unique) {
         vocabulary.end_batch();
         vocabulary.wait();
-        vocabulary.ended().unwrap()
+        let Ended { unique, unique_so_far, .. } = vocabulary.ended().unwrap();
+        (unique, unique_so_far)
     }
 
     fn exactly(count: u64) -> Unique {
@@ -274,8 +279,9 @@ mod tests {
                 (0..new).for_each(|number| see(&mut vocabulary, &format!("{batch}-{number}")));
                 see(&mut vocabulary, &long[again..]);
             }
-            let before = expected.last().map_or(2, |(_, of_all): &(Unique, Unique)| of_all.count);
-            expected.push((exactly(new + 2), exactly(before + new)));
+            let before = expected.last().map_or(2, |ended: &Ended| ended.unique_so_far.count);
+            let (unique, unique_so_far) = (exactly(new + 2), exactly(before + new));
+            expected.push(Ended { words: 2 * (new + 1), unique, unique_so_far });
             vocabulary.end_batch();
             told.extend(std::iter::from_fn(|| vocabulary.ended()));
         }
