@@ -161,14 +161,13 @@ struct Span {
 
 impl Pieces for Lying<'_> {
     #[inline(always)]
-    fn peek(&self) -> Option<Piece<'_>> {
-        let &Span { timestamp, start, bytes } = self.spans.first()?;
-        Some(Piece { timestamp, from: &self.bytes[start as usize..], bytes })
-    }
-
-    #[inline(always)]
-    fn pass(&mut self) {
-        self.spans = &self.spans[1..];
+    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+        let Some((&Span { timestamp, start, bytes }, spans)) = self.spans.split_first() else { return false };
+        let goes_on = write(Piece { timestamp, from: &self.bytes[start as usize..], bytes });
+        if goes_on {
+            self.spans = spans;
+        }
+        goes_on
     }
 }
 
@@ -188,9 +187,14 @@ fn copied(shape: Shape) -> Kernel {
         let mut next = Lying { spans: &spans, bytes: &bytes };
         loop {
             writer.push_moved(usize::MAX, &mut next);
-            let Some(Piece { timestamp, from, bytes }) = next.peek() else { break };
-            writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
-            next.pass();
+            // The first one of a batch, one for which the buffer must grow.
+            let pushed = next.next(|Piece { timestamp, from, bytes }| {
+                writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
+                true
+            });
+            if !pushed {
+                break;
+            }
         }
         assert_eq!(writer.record_count(), RECORDS);
         black_box(writer.bytes());

@@ -254,16 +254,15 @@ struct Next<'a> {
 
 impl Pieces for Next<'_> {
     #[inline(always)]
-    fn peek(&self) -> Option<Piece<'_>> {
-        self.order.first().map(|source| self.inputs[usize::from(*source)].peek())
-    }
-
-    #[inline(always)]
-    fn pass(&mut self) {
-        if let Some((source, order)) = self.order.split_first() {
-            self.inputs[usize::from(*source)].pass();
-            self.order = order;
+    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+        let Some((source, order)) = self.order.split_first() else { return false };
+        let input = &mut self.inputs[usize::from(*source)];
+        if !write(input.peek()) {
+            return false;
         }
+        input.pass();
+        self.order = order;
+        true
     }
 }
 
