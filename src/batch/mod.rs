@@ -59,7 +59,7 @@ pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};
 
 pub(crate) use writer::RECORD_OVERHEAD_MAX;
-pub use writer::{BatchWriter, Piece, Pieces};
+pub use writer::{BatchWriter, Block, Piece, Pieces};
 
 #[cfg(test)]
 mod tests;
