@@ -248,4 +248,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_stretch_begins_where_the_record_before_it_ends_and_ends_before_a_gap() {
+        let mut slab = Slab::default();
+        slab.clear(0);
+        // Ten bytes each, from place 50 on, six of them behind the head.
+        for (index, offset) in [0, 1, 2, 3, 4, 5, 6, 9].into_iter().enumerate() {
+            let record = Record { offset, timestamp: 100 - offset, key: None, value: None, headers: Headers::EMPTY };
+            slab.push(&record, &[0; 6], Some(60 + 10 * index));
+        }
+        assert_eq!(slab.stretch(8, 50).whole(), Some((50..120, 100)));
+        slab.pass_all(3);
+        let stretch = slab.stretch(8, 50);
+        assert_eq!((stretch.records(), stretch.first_timestamp()), (4, Some(97)));
+        assert_eq!(stretch.whole(), Some((80..120, 97)));
+        assert_eq!(stretch.within(9, 29).whole(), Some((80..100, 97)));
+        assert_eq!(stretch.within(3, 30).whole(), Some((80..110, 97)));
+        assert_eq!(stretch.within(1, usize::MAX).whole(), Some((80..90, 97)));
+        assert_eq!(stretch.within(9, 9).whole(), None);
+        assert_eq!(slab.stretch(3, 50).whole(), None);
+        slab.pass_all(4);
+        assert_eq!(slab.stretch(8, 50).whole(), Some((120..130, 91)));
+    }
 }
