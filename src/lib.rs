@@ -16,7 +16,7 @@
 //!
 //! # The modules, in reading order
 //!
-//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine, counting,
+//! - [`jobs`]: whole jobs, the only code that knows several stages: `merge` (plan, preflight, the engine (`src/jobs/merge/engine/input/`: what is copied as a block), counting,
 //!   `exactly_once`: committing and going on, the plain merge on the foreign client), `ledger` (what a job has planned and how far it is, kept in the cluster), `verify` (the proof
 //!   of an output), `check` (is it sorted?), `reconcile` (is what is there what was written?), `torture` (a merge that is killed again and again), `consume` (records out, as text),
 //!   `stats` (words and rates, batch by batch), `measure` (records in groups, and what their values come to), `load` (what a cluster takes at a given rate), `perf` (how near a merge comes to what it takes), `generate` (sample data), `produce`

@@ -61,7 +61,7 @@ pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};
 
 pub(crate) use writer::RECORD_OVERHEAD_MAX;
-pub use writer::{BatchWriter, Piece, Pieces};
+pub use writer::{BatchWriter, Block, Piece, Pieces};
 
 #[cfg(test)]
 mod tests;

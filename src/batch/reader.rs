@@ -266,6 +266,11 @@ impl RecordReader {
         passed
     }
 
+    /// Where in the batch the next record begins, if it lies there as it is.
+    pub fn next_place(&self) -> Option<usize> {
+        (self.state.codec == Codec::None).then_some(self.state.at)
+    }
+
     /// The offset after the last record that was read or passed; before the first one, where the batch begins.
     pub fn reached(&self) -> i64 {
         self.state.base.offset.saturating_add(i64::from(self.state.previous_delta) + 1)

@@ -334,6 +334,16 @@ struct Lying<'a> {
 }
 
 impl Pieces for Lying<'_> {
+    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+        let goes_on = self.peek().is_some_and(write);
+        if goes_on {
+            self.pass();
+        }
+        goes_on
+    }
+}
+
+impl Lying<'_> {
     fn peek(&self) -> Option<Piece<'_>> {
         self.records.first().map(|&(timestamp, bytes)| Piece { timestamp, from: self.source, bytes: bytes as u32 })
     }

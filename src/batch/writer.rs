@@ -3,8 +3,10 @@
 //! Each record's length stands before it, so it is computed first and then everything is copied once. The header is
 //! filled in at the end: it holds counts, the largest timestamp and the checksum of what follows.
 
+mod block;
 mod moved;
 
+pub use block::Block;
 pub use moved::{Piece, Pieces};
 
 use super::codec::Fold;

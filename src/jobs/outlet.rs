@@ -7,7 +7,7 @@
 use super::error::JobError;
 use super::merge::Retention;
 use crate::base::appended::Appended;
-use crate::batch::{BatchError, BatchWriter, Codec, Headers, Pieces, RECORD_OVERHEAD_MAX};
+use crate::batch::{BatchError, BatchWriter, Block, Codec, Headers, Pieces, RECORD_OVERHEAD_MAX};
 use crate::observe::progress::Progress;
 use crate::ports::{Outgoing, Reached, Sink};
 
@@ -128,6 +128,22 @@ where
     #[inline(always)]
     pub(crate) fn push_moved(&mut self, pieces: &mut impl Pieces) {
         self.writer.push_moved(self.batch_bytes.saturating_sub(RECORD_OVERHEAD_MAX), pieces)
+    }
+
+    /// Whether a record with these distances in another batch would have the same ones here, as [`BatchWriter`] has it.
+    #[inline]
+    pub(crate) fn is_same_distance(&self, (delta, base_timestamp): (i32, i64)) -> bool {
+        self.writer.is_same_distance(delta, base_timestamp)
+    }
+
+    /// How many bytes of records the batch being filled has room for.
+    pub(crate) fn room_bytes(&self) -> usize {
+        self.batch_bytes.saturating_sub(self.writer.bytes())
+    }
+
+    /// Adds records that lie one behind the other, for all of which there is room; `false` if none could be added.
+    pub(crate) fn push_block(&mut self, block: &Block<'_>) -> bool {
+        self.writer.push_block(block)
     }
 
     /// Whether the batch being filled has no room for a record that is nothing but a value of so many bytes.

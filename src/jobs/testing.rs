@@ -38,6 +38,10 @@ pub(super) struct MemorySource {
     cut: (usize, usize),
     corrupt: Option<usize>,
     repeat: bool,
+    /// What else is said to who writes the batches.
+    written: fn(&mut BatchWriter),
+    /// In each batch, before so many records, one offset is left out, as compaction does; the batches take one offset more.
+    hole: Option<usize>,
     /// Where the last offset of each batch is, behind its first one; at its last record, if absent.
     pub(super) last_offset_delta: Option<i32>,
     /// Stretches still to give, made at the first call.
@@ -57,6 +61,8 @@ impl MemorySource {
             cut: (3, 2),
             corrupt: None,
             repeat: false,
+            written: |_| {},
+            hole: None,
             last_offset_delta: None,
             stretches: None,
             asked: 0,
@@ -84,6 +90,19 @@ impl MemorySource {
         self
     }
 
+    /// Before its first record, each batch's writer is told this too.
+    pub(super) fn written(mut self, how: fn(&mut BatchWriter)) -> Self {
+        self.written = how;
+        self
+    }
+
+    /// Each batch has one offset without a record, before its record of this index.
+    pub(super) fn hole(mut self, before: usize) -> Self {
+        self.range.end += self.records.len().div_ceil(self.cut.0) as i64;
+        self.hole = Some(before);
+        self
+    }
+
     /// The first stretch comes twice.
     pub(super) fn repeat(mut self) -> Self {
         self.repeat = true;
@@ -94,8 +113,13 @@ impl MemorySource {
         let mut writer = BatchWriter::new(self.codec);
         let mut batches = Vec::new();
         for (index, records) in self.records.chunks(self.cut.0).enumerate() {
-            writer.base_offset((index * self.cut.0) as i64);
-            for record in records {
+            let offsets = self.cut.0 + usize::from(self.hole.is_some());
+            writer.base_offset((index * offsets) as i64);
+            (self.written)(&mut writer);
+            for (at, record) in records.iter().enumerate() {
+                if self.hole == Some(at) {
+                    writer.skip_offsets(1).expect("an offset that fits");
+                }
                 let headers: Vec<(&[u8], Option<&[u8]>)> =
                     record.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref())).collect();
                 writer

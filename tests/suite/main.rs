@@ -9,6 +9,7 @@ mod support;
 mod clients;
 mod exactly_once;
 mod giving_way;
+mod in_blocks;
 mod job_records;
 mod keeping;
 mod memory;

@@ -36,10 +36,8 @@ pub struct Piece<'a> {
 
 /// Records in the order in which they are to be written.
 pub trait Pieces {
-    /// The next one, if there is one more.
-    fn peek(&self) -> Option<Piece<'_>>;
-    /// It was written.
-    fn pass(&mut self);
+    /// Gives `write` the next one, which is done with if it says so; `false` if it does not, or there is none.
+    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool;
 }
 
 impl BatchWriter {
@@ -57,38 +55,41 @@ impl BatchWriter {
         let (base, mut newest) = (self.base_timestamp, self.max_timestamp);
         let before = room.len();
         let mut out = room;
-        while let Some(Piece { timestamp, from, bytes }) = pieces.peek() {
-            let bytes = bytes as usize;
-            let Some((time, time_bytes)) = word(zigzag(timestamp.wrapping_sub(base))) else { break };
-            if bytes + AHEAD_BYTES > out.len() {
-                break;
-            }
-            let Some((length, length_bytes)) = word(2 * (1 + time_bytes + offset.bytes + bytes) as u64) else { break };
-            let Some(ahead) = out.first_chunk_mut::<AHEAD_BYTES>() else { break };
-            // The masks change nothing but what the compiler knows. Attributes are the zero behind the length.
-            ahead[..8].copy_from_slice(&length.to_le_bytes());
-            let distances = time | offset.word << (8 * time_bytes);
-            ahead[(length_bytes & 7) + 1..][..8].copy_from_slice(&distances.to_le_bytes());
-            let head = (length_bytes + 1 + time_bytes + offset.bytes) & 15;
-            if bytes <= SHORT
-                && let Some(block) = from.first_chunk::<SHORT>()
-            {
-                put_block(ahead, head, block);
-            } else if bytes <= LONG
-                && let Some(block) = from.first_chunk::<LONG>()
-            {
-                put_block(ahead, head, block);
-            } else {
-                let Some(from) = from.get(..bytes) else { break };
-                out[head..][..bytes].copy_from_slice(from);
-            }
-            out = &mut out[head + bytes..];
-            newest = newest.max(timestamp);
-            pieces.pass();
-            if !offset.count() {
-                break;
-            }
-        }
+        let mut more = true;
+        while more
+            && pieces.next(|Piece { timestamp, from, bytes }| {
+                let bytes = bytes as usize;
+                let Some((time, time_bytes)) = word(zigzag(timestamp.wrapping_sub(base))) else { return false };
+                if bytes + AHEAD_BYTES > out.len() {
+                    return false;
+                }
+                let Some((length, length_bytes)) = word(2 * (1 + time_bytes + offset.bytes + bytes) as u64) else {
+                    return false;
+                };
+                let Some(ahead) = out.first_chunk_mut::<AHEAD_BYTES>() else { return false };
+                // The masks change nothing but what the compiler knows. Attributes are the zero behind the length.
+                ahead[..8].copy_from_slice(&length.to_le_bytes());
+                let distances = time | offset.word << (8 * time_bytes);
+                ahead[(length_bytes & 7) + 1..][..8].copy_from_slice(&distances.to_le_bytes());
+                let head = (length_bytes + 1 + time_bytes + offset.bytes) & 15;
+                if bytes <= SHORT
+                    && let Some(block) = from.first_chunk::<SHORT>()
+                {
+                    put_block(ahead, head, block);
+                } else if bytes <= LONG
+                    && let Some(block) = from.first_chunk::<LONG>()
+                {
+                    put_block(ahead, head, block);
+                } else {
+                    let Some(from) = from.get(..bytes) else { return false };
+                    out[head..][..bytes].copy_from_slice(from);
+                }
+                out = &mut std::mem::take(&mut out)[head + bytes..];
+                newest = newest.max(timestamp);
+                more = offset.count();
+                true
+            })
+        {}
         let end = start + before - out.len();
         self.plain.advance(end - start);
         self.record_count += offset.value - self.next_delta;

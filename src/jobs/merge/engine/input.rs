@@ -6,6 +6,8 @@
 //!
 //! Non-obvious: the last record of each stretch is kept, so that an input that runs backwards can be shown with both records.
 
+mod block;
+
 use super::share::Shares;
 use super::slab::Slab;
 use crate::base::budget::{ByteBudget, Reserved};
@@ -22,6 +24,7 @@ use crate::merge::{Backwards, Lane};
 use crate::observe::phase::Phase;
 use crate::observe::stages::{Stage, Watch};
 use crate::ports::Source as _;
+use block::Origin;
 use std::ops::{ControlFlow, Range};
 
 /// One source.
@@ -37,6 +40,11 @@ pub(super) struct Input {
     /// The next record must not lie below this offset.
     position: i64,
     slab: Slab,
+    /// Where the first of the records at hand comes from, and where the next one to be read does.
+    origin: Origin,
+    reading: Origin,
+    /// A stretch ends before each batch of so many bytes and more; 0 if it does not.
+    stops_before_bytes: usize,
     /// The last record of the stretch before, once there was one.
     before: Option<HeldRecord>,
     /// A key's bytes beyond its first eight.
@@ -78,6 +86,9 @@ impl Input {
             codec: Codec::None,
             reader: RecordReader::new(shares.unfold_bytes),
             slab: Slab::default(),
+            origin: Origin::default(),
+            reading: Origin::default(),
+            stops_before_bytes: 0,
             before: None,
             tail: Vec::new(),
             shares,
@@ -136,6 +147,7 @@ impl Input {
     ) -> Result<bool, JobError> {
         self.keep_last();
         self.slab.clear(self.shares.unfold_bytes);
+        self.origin = self.reading.from(self.batch.start + self.reader.next_place().unwrap_or(0));
         loop {
             let pause = self.decode_within_budget(lane, keys)?;
             if !self.slab.is_empty() {
@@ -225,10 +237,20 @@ impl Input {
             return Ok(Pause::Full);
         }
         let bytes = batch.bytes().len();
+        let origin = Origin::of(&batch.header, at, self.position);
+        if !self.slab.is_empty() && self.stops_before_bytes > 0 && origin.is_plain() && bytes >= self.stops_before_bytes
+        {
+            return Ok(Pause::Full);
+        }
         let started = self.reader.start(&batch);
         started.map_err(|error| self.broken(error))?;
         self.codec = codec;
         self.batch = at..at + bytes;
+        self.reading = origin;
+        match self.slab.len() {
+            0 => self.origin = origin,
+            records => self.origin.ends(records),
+        }
         Ok(Pause::BatchDone)
     }
 

@@ -22,6 +22,7 @@ pub(crate) use share::{BATCHES_ALIVE, BATCHES_IN_FLIGHT, Shares, batch_bytes_wit
 use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::budget::ByteBudget;
+use crate::base::units::show_count;
 use crate::batch::{Piece, Pieces};
 use crate::client::{Cluster, ReadOptions};
 use crate::jobs::JobContext;
@@ -49,6 +50,8 @@ pub(super) struct Engine<'a> {
     /// Which place in the plan each of `inputs` has.
     places: Vec<usize>,
     batches_waiting: usize,
+    /// Records that were copied as a block.
+    in_blocks: u64,
     retention: Retention,
     cut: Cut,
     cx: &'a JobContext,
@@ -92,11 +95,31 @@ impl<'a> Engine<'a> {
         let reached = plan.sources.iter().map(|source| source.range.end).collect();
         let codec = settings.compression.codec().unwrap_or_default();
         let cut = Cut { batch_bytes: shares.batch_bytes, bytes_max: plan.output_bytes_max, codec };
-        Self { settings, inputs, reached, places, batches_waiting: shares.batches_waiting, retention, cut, cx }
+        Self {
+            settings,
+            inputs,
+            reached,
+            places,
+            batches_waiting: shares.batches_waiting,
+            in_blocks: 0,
+            retention,
+            cut,
+            cx,
+        }
     }
 
     /// Merges everything into `sink`. Tells what was appended, however it ended.
     pub(super) async fn merge<S>(mut self, floor: Option<Floor>, sink: S) -> Closed
+    where
+        S: Sink,
+        JobError: From<S::Error>,
+    {
+        let closed = self.move_all(floor, sink).await;
+        tracing::debug!("{} records were copied in blocks, as they lay in their batches", show_count(self.in_blocks));
+        closed
+    }
+
+    async fn move_all<S>(&mut self, floor: Option<Floor>, sink: S) -> Closed
     where
         S: Sink,
         JobError: From<S::Error>,
@@ -138,11 +161,19 @@ impl<'a> Engine<'a> {
                 floor.check(keys, &record, || input.next_at())?;
             }
             watch.lap(Stage::Order);
-            self.copy(&order, outlet).await?;
+            // A source's stretch that comes last, and as a whole, may be one to be copied as a block.
+            let alone = match stop {
+                Stop::Needs(source) => self.inputs[source].stretch_at_end(&order, source),
+                _ => 0,
+            };
+            let (mixed, last) = order.split_at(order.len() - alone);
+            self.copy(mixed, outlet).await?;
+            self.copy(last, outlet).await?;
             watch.lap(Stage::Encode);
             match stop {
                 Stop::Full => {}
                 Stop::Needs(source) => {
+                    self.inputs[source].stop_before_batches(alone > 0);
                     let lane = merge.refill(source);
                     let more = self.refill(source, lane, outlet, watch).await?;
                     watch.lap(Stage::Decode);
@@ -221,7 +252,10 @@ impl<'a> Engine<'a> {
         S: Sink,
         JobError: From<S::Error>,
     {
-        let mut copied = 0;
+        let mut copied = match self.fill_block(order, outlet) {
+            Blockwise::Copied(records) => records,
+            Blockwise::NextBatch => return Ok(0),
+        };
         loop {
             let mut next = Next { order: &order[copied..], inputs: &mut self.inputs };
             outlet.push_moved(&mut next);
@@ -246,6 +280,42 @@ impl<'a> Engine<'a> {
             copied += 1;
         }
     }
+
+    /// Copies the next records as a block, where that is possible; see `input/block.rs`.
+    fn fill_block<S>(&mut self, order: &[u16], outlet: &mut Outlet<S>) -> Blockwise
+    where
+        S: Sink,
+        JobError: From<S::Error>,
+    {
+        let Some(source) = order.first().map(|source| usize::from(*source)) else { return Blockwise::Copied(0) };
+        let input = &mut self.inputs[source];
+        let Some(distance) = input.distance() else { return Blockwise::Copied(0) };
+        if !outlet.is_same_distance(distance) {
+            return match !outlet.is_empty() && input.begins_large_batch(order, source) {
+                true => Blockwise::NextBatch,
+                false => Blockwise::Copied(0),
+            };
+        }
+        let Some(block) = input.block(order, source, outlet.room_bytes()) else { return Blockwise::Copied(0) };
+        if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
+            outlet.set_codec(input.codec());
+        }
+        let records = block.records;
+        if !outlet.push_block(&block) {
+            return Blockwise::Copied(0);
+        }
+        input.pass_all(records);
+        self.in_blocks += records as u64;
+        Blockwise::Copied(records)
+    }
+}
+
+/// What became of records that might be copied as a block.
+enum Blockwise {
+    /// So many were.
+    Copied(usize),
+    /// They will be in a batch of their own.
+    NextBatch,
 }
 
 /// The records at hand, in the order in which they are written.
@@ -256,16 +326,15 @@ struct Next<'a> {
 
 impl Pieces for Next<'_> {
     #[inline(always)]
-    fn peek(&self) -> Option<Piece<'_>> {
-        self.order.first().map(|source| self.inputs[usize::from(*source)].peek())
-    }
-
-    #[inline(always)]
-    fn pass(&mut self) {
-        if let Some((source, order)) = self.order.split_first() {
-            self.inputs[usize::from(*source)].pass();
-            self.order = order;
+    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+        let Some((source, order)) = self.order.split_first() else { return false };
+        let input = &mut self.inputs[usize::from(*source)];
+        if !write(input.peek()) {
+            return false;
         }
+        input.pass();
+        self.order = order;
+        true
     }
 }
 

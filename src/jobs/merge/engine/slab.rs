@@ -5,6 +5,7 @@
 //! beside the 8 of its key in the merge's lane.
 
 use crate::batch::{Piece, Record};
+use std::ops::Range;
 
 /// What a record takes here and in its lane.
 pub(super) const SPAN_BYTES: usize = size_of::<Span>() + size_of::<u64>();
@@ -15,6 +16,46 @@ struct Span {
     timestamp: i64,
     start: u32,
     len: u32,
+}
+
+impl Span {
+    fn end(&self) -> usize {
+        self.start as usize + self.len as usize
+    }
+}
+
+/// Records that lie in the window one behind the other, heads and all.
+pub(super) struct Stretch<'a> {
+    spans: &'a [Span],
+    /// Where the first one begins.
+    starts: usize,
+}
+
+impl Stretch<'_> {
+    pub(super) fn records(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn first_timestamp(&self) -> Option<i64> {
+        self.spans.first().map(|span| span.timestamp)
+    }
+
+    /// As many of them as there are `records`, and as take no more than `bytes`.
+    pub(super) fn within(&self, records: usize, bytes: usize) -> Self {
+        let limit = self.starts.saturating_add(bytes);
+        let spans = &self.spans[..records.min(self.spans.len())];
+        let fit = match spans.last() {
+            Some(last) if last.end() > limit => spans.partition_point(|span| span.end() <= limit),
+            _ => spans.len(),
+        };
+        Self { spans: &spans[..fit], starts: self.starts }
+    }
+
+    /// Where they lie, and the largest of their times, if there are any.
+    pub(super) fn whole(&self) -> Option<(Range<usize>, i64)> {
+        let newest = self.spans.iter().map(|span| span.timestamp).max()?;
+        Some((self.starts..self.spans.last()?.end(), newest))
+    }
 }
 
 /// The records of one source at hand, in offset order.
@@ -126,6 +167,24 @@ impl Slab {
         self.next += 1;
     }
 
+    /// So many were taken.
+    pub(super) fn pass_all(&mut self, records: usize) {
+        self.next += records;
+    }
+
+    /// The next records, as far as they lie in the window, among the first `records`, and offsets follow each other. The first one
+    /// of all begins at `starts`, and nothing lies between them.
+    pub(super) fn stretch(&self, records: usize, starts: usize) -> Stretch<'_> {
+        let gap = self.steps.get(self.steps.partition_point(|(at, _)| *at as usize <= self.next));
+        let end = gap.map_or(records, |(at, _)| records.min(*at as usize));
+        let starts = match self.next.checked_sub(1).and_then(|before| self.spans.get(before)) {
+            Some(before) => before.end(),
+            None => starts,
+        };
+        let spans = if self.unfolded.is_empty() { self.spans.get(self.next..end).unwrap_or_default() } else { &[] };
+        Stretch { spans, starts }
+    }
+
     #[inline(always)]
     fn lies<'a>(&'a self, index: usize, window: &'a [u8]) -> Piece<'a> {
         let Span { timestamp, start, len: bytes } = self.spans[index];
@@ -188,5 +247,28 @@ mod tests {
                 slab.pass();
             }
         }
+    }
+
+    #[test]
+    fn a_stretch_begins_where_the_record_before_it_ends_and_ends_before_a_gap() {
+        let mut slab = Slab::default();
+        slab.clear(0);
+        // Ten bytes each, from place 50 on, six of them behind the head.
+        for (index, offset) in [0, 1, 2, 3, 4, 5, 6, 9].into_iter().enumerate() {
+            let record = Record { offset, timestamp: 100 - offset, key: None, value: None, headers: Headers::EMPTY };
+            slab.push(&record, &[0; 6], Some(60 + 10 * index));
+        }
+        assert_eq!(slab.stretch(8, 50).whole(), Some((50..120, 100)));
+        slab.pass_all(3);
+        let stretch = slab.stretch(8, 50);
+        assert_eq!((stretch.records(), stretch.first_timestamp()), (4, Some(97)));
+        assert_eq!(stretch.whole(), Some((80..120, 97)));
+        assert_eq!(stretch.within(9, 29).whole(), Some((80..100, 97)));
+        assert_eq!(stretch.within(3, 30).whole(), Some((80..110, 97)));
+        assert_eq!(stretch.within(1, usize::MAX).whole(), Some((80..90, 97)));
+        assert_eq!(stretch.within(9, 9).whole(), None);
+        assert_eq!(slab.stretch(3, 50).whole(), None);
+        slab.pass_all(4);
+        assert_eq!(slab.stretch(8, 50).whole(), Some((120..130, 91)));
     }
 }

@@ -1,5 +1,7 @@
 //! The whole engine between sources and a sink in memory, held against "collect, sort by (key, source, offset)".
 
+mod blocks;
+
 use super::*;
 use crate::base::appended::Appended;
 use crate::base::appended::NotAdjacent;
@@ -11,7 +13,7 @@ use crate::jobs::merge::{Allow, Client, Delivery, OutputCodec, Progressing, Stra
 use crate::jobs::testing::{Made, MemorySource, block_on};
 use crate::keys::{Fields, KeyPlan, Order};
 use crate::observe::progress::Progress;
-use crate::ports::{MemorySink, Outgoing};
+use crate::ports::{MemorySink, Outgoing, Reached};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,8 @@ struct Trial {
     bytes_max: usize,
     compression: OutputCodec,
     sink: MemorySink,
+    /// If every batch is to be committed: what was said of each commit.
+    commits: Option<Arc<Mutex<Vec<Reached>>>>,
     cx: JobContext,
 }
 
@@ -43,6 +47,7 @@ impl Trial {
             bytes_max: 1_000_000,
             compression: OutputCodec::None,
             sink: MemorySink::new("out", 5),
+            commits: None,
             cx: JobContext {
                 brokers: Vec::new(),
                 brokers_in_environment: false,
@@ -61,6 +66,12 @@ impl Trial {
     }
 
     fn run(self) -> (Vec<Vec<u8>>, Appended, Result<(), JobError>) {
+        let (batches, appended, outcome, _) = self.run_and_count();
+        (batches, appended, outcome)
+    }
+
+    /// Tells as well how many records were copied in blocks.
+    fn run_and_count(self) -> (Vec<Vec<u8>>, Appended, Result<(), JobError>, u64) {
         let sources = self
             .sources
             .iter()
@@ -92,15 +103,15 @@ impl Trial {
             append: false,
         };
         block_on(async {
-            let engine = Engine::start(&plan, &settings, &self.cx, |source, _| {
+            let mut engine = Engine::start(&plan, &settings, &self.cx, |source, _| {
                 let found = self.sources.iter().find(|one| *one.partition() == source.partition);
                 found.expect("a source of the plan").clone()
             });
-            let kept = Kept { batches: Arc::default(), sink: self.sink };
+            let kept = Kept { batches: Arc::default(), sink: self.sink, commits: self.commits };
             let batches = kept.batches.clone();
-            let (appended, outcome) = engine.merge(None, kept).await;
+            let (appended, outcome) = engine.move_all(None, kept).await;
             let batches = std::mem::take(&mut *batches.lock().unwrap());
-            (batches, appended, outcome)
+            (batches, appended, outcome, engine.in_blocks)
         })
     }
 }
@@ -109,6 +120,7 @@ impl Trial {
 struct Kept {
     batches: Arc<Mutex<Vec<Vec<u8>>>>,
     sink: MemorySink,
+    commits: Option<Arc<Mutex<Vec<Reached>>>>,
 }
 
 impl Sink for Kept {
@@ -122,6 +134,21 @@ impl Sink for Kept {
         self.sink.append(batch).await?;
         self.batches.lock().unwrap().push(bytes);
         Ok(())
+    }
+    fn commits(&self) -> bool {
+        self.commits.is_some()
+    }
+    fn is_due(&self) -> bool {
+        true
+    }
+    async fn commit(&mut self, batch: Option<Outgoing>, reached: Reached) -> Result<(), NotAdjacent> {
+        if let Some(commits) = &self.commits {
+            commits.lock().unwrap().push(reached);
+        }
+        match batch {
+            Some(batch) => self.append(batch).await,
+            None => Ok(()),
+        }
     }
     fn spare(&mut self) -> Option<Vec<u8>> {
         self.sink.spare()
