@@ -106,6 +106,7 @@ impl Bench {
             to: output.clone(),
             keys: keys.clone(),
             memory_bytes: MEMORY_BYTES,
+            threads: Some(1),
             strategy,
             client: Client::Kmerge,
             delivery: Delivery::Idempotent,

@@ -79,6 +79,7 @@ async fn merged(name: &str, key: &str, codec: Codec, records: i64) -> u64 {
         to: "out".to_owned(),
         keys: KeyPlan::parse(&[key.to_owned()], Order::Asc).unwrap(),
         memory_bytes: 64 << 20,
+        threads: Some(1),
         strategy: Strategy::Merge,
         client: Client::Kmerge,
         delivery: Delivery::Idempotent,

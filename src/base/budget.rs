@@ -53,6 +53,11 @@ impl ByteBudget {
 }
 
 impl ByteBudget {
+    /// Takes nothing, to be held like something.
+    pub fn nothing(&self) -> Reserved {
+        Reserved { permit: None }
+    }
+
     /// Takes all that is free now.
     pub fn take_free(&self) -> Reserved {
         loop {
@@ -69,6 +74,21 @@ impl Reserved {
     /// How many bytes are held.
     pub fn bytes(&self) -> usize {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
+    /// Parts with `bytes` of what is held, or all if it is less.
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let held = self.bytes();
+        Self { permit: self.permit.as_mut().and_then(|permit| permit.split(bytes.min(held))) }
+    }
+
+    /// Holds `more` as well.
+    pub fn add(&mut self, more: Self) {
+        match (&mut self.permit, more.permit) {
+            (Some(permit), Some(more)) => permit.merge(more),
+            (None, Some(more)) => self.permit = Some(more),
+            (_, None) => {}
+        }
     }
 
     /// Gives back all but `keep` bytes, once the true size of a buffer is known.
@@ -93,6 +113,21 @@ mod tests {
         held.shrink(30);
         assert_eq!((held.bytes(), budget.free()), (30, 70));
         drop(held);
+        assert_eq!(budget.free(), 100);
+    }
+
+    #[test]
+    fn what_is_parted_comes_back_by_itself_and_is_never_more_than_there_was() {
+        let budget = ByteBudget::new(100);
+        let mut held = budget.try_take(80).unwrap();
+        let parts = [held.split(30), held.split(90), held.split(1)];
+        assert_eq!((parts.each_ref().map(Reserved::bytes), held.bytes()), ([30, 50, 0], 0));
+        held.add(budget.nothing());
+        held.add(budget.try_take(5).unwrap());
+        assert_eq!((held.bytes(), budget.free()), (5, 15));
+        drop(held);
+        assert_eq!(budget.free(), 20);
+        drop(parts);
         assert_eq!(budget.free(), 100);
     }
 

@@ -125,6 +125,7 @@ impl DemoArgs {
             to: OUTPUT.to_owned(),
             keys: keys.clone(),
             memory_bytes: self.memory,
+            threads: None,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::default(),

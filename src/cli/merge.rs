@@ -12,6 +12,9 @@ use kmerge::jobs::check_job_name;
 use kmerge::jobs::merge::{self, Allow, Client, Delivery, MergeSettings, OutputCodec, Progressing, Strategy};
 use std::time::Duration;
 
+/// More threads than this were never of use to one that finds the order.
+const THREADS_MAX: i64 = 256;
+
 const EXAMPLES: &str = "\
 Examples:
   kmerge merge --from data-input --to data-output
@@ -45,6 +48,12 @@ What to know:
     offset, so a repeat stops the merge instead of passing unseen. A merge that was stopped begins again, on an empty output.
   - --delivery at-least-once: batches carry no number, one is on its way at a time. What can go wrong: a write whose answer was \
     lost may be in the log twice; the offsets show it, and stop the merge.
+  - --threads: one thread finds the order and writes. Where the inputs' batches are compressed, or a key is a field of JSON, \
+    taking records apart is most of the work, and the others do that ahead, each for its own partitions (-v names them). The \
+    output is the same with any number. By default a processor is left to others (the broker, where it runs on the same \
+    machine): as many threads as the other processors, 8 at most; and one where records are no work to take apart. More help \
+    where the report says that the merge is bound by decoding, or by itself, and processors are idle: handing over costs a \
+    tenth more of their time. With very little --memory the merge takes everything apart by itself.
   - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at \
     most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how \
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
@@ -77,6 +86,11 @@ pub struct MergeArgs {
     /// How much memory the records in flight may take.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     memory: usize,
+
+    /// How many threads merge: one finds the order and writes, the others take records apart, each its own partitions. If
+    /// absent: one less than there are processors, 8 at most, where batches are compressed or a key is in JSON; else 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
+    threads: Option<u16>,
 
     /// merge: by a heap over the sources, for any records; count: how often each number occurs, for bare numbers in any order.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -263,11 +277,21 @@ impl MergeArgs {
             (Some(DeliveryArg::Idempotent), _) => Delivery::Idempotent,
             (Some(DeliveryArg::AtLeastOnce), _) | (None, ClientArg::Rskafka) => Delivery::AtLeastOnce,
         };
+        let alone = self.strategy == StrategyArg::Count || self.client == ClientArg::Rskafka;
+        if let Some(threads @ 2..) = self.threads
+            && alone
+        {
+            return Err(UsageError::new(format!(
+                "--threads {threads} goes with --strategy merge and our own client: counting and rskafka use no workers"
+            ))
+            .into());
+        }
         Ok(MergeSettings {
             keys: self.order.plan()?,
             from: self.from,
             to: self.to,
             memory_bytes: self.memory,
+            threads: self.threads.map(usize::from),
             strategy: match self.strategy {
                 StrategyArg::Merge => Strategy::Merge,
                 StrategyArg::Count => Strategy::Count,

@@ -48,6 +48,16 @@ struct Window {
     slots: OwnedSemaphorePermit,
 }
 
+/// What came when the next window was asked for.
+pub(super) enum Came {
+    /// That window.
+    Window,
+    /// The end of the range.
+    End,
+    /// A window that does not fit now.
+    TooLarge,
+}
+
 /// The windows of one source, fetched ahead by a task of its own. Is itself a source of the same batches.
 pub(super) struct Windows {
     partition: TopicPartition,
@@ -55,6 +65,8 @@ pub(super) struct Windows {
     window_bytes: usize,
     slack: Option<Slack>,
     arriving: mpsc::Receiver<Result<Window, JobError>>,
+    /// One that came and does not fit beside what others hold now.
+    waiting: Option<Window>,
     held: Option<(Option<Reserved>, OwnedSemaphorePermit)>,
     /// Buffers to be filled again.
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -75,7 +87,38 @@ impl Windows {
         let budget = slack.as_ref().map(|slack| slack.budget.clone());
         let mut task = JoinSet::new();
         task.spawn(fetch_ahead(source, budget, window_bytes, spare.clone(), sender));
-        Self { partition, range, window_bytes, slack, arriving, held: None, spare, task }
+        Self { partition, range, window_bytes, slack, arriving, waiting: None, held: None, spare, task }
+    }
+
+    /// The same as [`Source::next`] for those who can wait: a window that does not fit beside what others hold now is kept,
+    /// and tried again at the next call.
+    pub(super) async fn come(&mut self, window: &mut Vec<u8>) -> Result<Came, JobError> {
+        let read = std::mem::take(window);
+        if read.capacity() > 0 && read.capacity() <= self.window_bytes {
+            lock(&self.spare).push(read);
+        }
+        // Giving back what the window held is what lets the next but one be fetched.
+        self.held = None;
+        let next = match self.waiting.take() {
+            Some(next) => next,
+            None => match self.arriving.recv().await {
+                Some(next) => next?,
+                None => return finished(&mut self.task).await.map(|()| Came::End),
+            },
+        };
+        let borrowed = match &self.slack {
+            Some(slack) if next.owed > 0 => match slack.budget.try_take(next.owed) {
+                None => {
+                    self.waiting = Some(next);
+                    return Ok(Came::TooLarge);
+                }
+                some => some,
+            },
+            _ => next.borrowed,
+        };
+        self.held = Some((borrowed, next.slots));
+        *window = next.bytes;
+        Ok(Came::Window)
     }
 
     fn too_little(&self, window: &Vec<u8>, slack: &Slack) -> JobError {
@@ -106,26 +149,14 @@ impl Source for Windows {
 
     /// Exchanges `window`, which was read, for the next one.
     async fn next(&mut self, window: &mut Vec<u8>) -> Result<Option<()>, JobError> {
-        let read = std::mem::take(window);
-        if read.capacity() > 0 && read.capacity() <= self.window_bytes {
-            lock(&self.spare).push(read);
-        }
-        // Giving back what the window held is what lets the next but one be fetched.
-        self.held = None;
-        let Some(next) = self.arriving.recv().await else {
-            return finished(&mut self.task).await.map(|()| None);
-        };
-        let next = next?;
-        let borrowed = match &self.slack {
-            Some(slack) if next.owed > 0 => match slack.budget.try_take(next.owed) {
-                None => return Err(self.too_little(&next.bytes, slack)),
-                some => some,
+        match self.come(window).await? {
+            Came::Window => Ok(Some(())),
+            Came::End => Ok(None),
+            Came::TooLarge => match (self.waiting.take(), &self.slack) {
+                (Some(next), Some(slack)) => Err(self.too_little(&next.bytes, slack)),
+                _ => Err(JobError::Refused(format!("{}: a batch is larger than its budget", self.partition))),
             },
-            _ => next.borrowed,
-        };
-        self.held = Some((borrowed, next.slots));
-        *window = next.bytes;
-        Ok(Some(()))
+        }
     }
 }
 

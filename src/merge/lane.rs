@@ -48,15 +48,34 @@ impl Lane {
 
     /// Begins the next stretch; of this one only the last key is kept, which the next one must not lie below.
     pub(super) fn begin(&mut self) {
+        self.keep_last();
+        self.clear();
+    }
+
+    fn keep_last(&mut self) {
         if let Some(last) = self.words.len().checked_sub(1) {
             let mut kept = self.before.take().map_or_else(|| std::mem::take(&mut self.spare), |(_, tail)| tail);
             kept.clear();
             kept.extend_from_slice(self.tail(last));
             self.before = Some((self.words[last], kept));
         }
+    }
+
+    fn clear(&mut self) {
         self.words.clear();
         self.tails.clear();
         self.tail_ends.clear();
+        self.at = 0;
+    }
+
+    /// Moves the stretch to `other`, whose buffers come back empty; of what is moved only the last key is kept, as at a new
+    /// stretch. So keys can be made in one place, checked from stretch to stretch, and merged in another.
+    pub fn hand_over(&mut self, other: &mut Self) {
+        self.keep_last();
+        other.clear();
+        std::mem::swap(&mut self.words, &mut other.words);
+        std::mem::swap(&mut self.tails, &mut other.tails);
+        std::mem::swap(&mut self.tail_ends, &mut other.tail_ends);
         self.at = 0;
     }
 
@@ -190,6 +209,24 @@ mod tests {
         lane.begin();
         assert_eq!(lane.push_word(4), Err(Backwards), "an empty stretch forgets nothing");
         assert_eq!(lane.push_word(5), Ok(()));
+    }
+
+    #[test]
+    fn a_stretch_that_was_handed_over_is_still_followed_and_its_buffers_come_back() {
+        let (mut lane, mut other) = (Lane::default(), Lane::default());
+        lane.push_word(4).unwrap();
+        lane.push(5, b"tail").unwrap();
+        lane.hand_over(&mut other);
+        assert_eq!((other.len(), other.key(0), other.key(1)), (2, (4, &b""[..]), (5, &b"tail"[..])));
+        assert!(lane.is_empty());
+        assert_eq!(lane.push(5, b"tai"), Err(Backwards), "what was handed over is not forgotten");
+        other.advance(2);
+        lane.hand_over(&mut other);
+        assert!(other.is_empty() && lane.is_empty() && lane.words.capacity() > 0);
+        lane.push(5, b"tail").unwrap();
+        lane.push_word(6).unwrap();
+        lane.hand_over(&mut other);
+        assert_eq!((other.left(), other.head(), lane.push_word(5)), (2, Some(5), Err(Backwards)));
     }
 
     #[test]

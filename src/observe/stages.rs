@@ -7,6 +7,9 @@
 //!  └───────┴──────────────┘    └───────┴───────┴────────┴──────────┘   └─────────┴────────┴───────────────┘
 //! ```
 //!
+//! Where workers decode ahead of the merge they are tasks between the first two: `decode: worked, waited`. The merge then waits for
+//! them, or, where they wait for a window themselves, for the broker.
+//!
 //! Each task has a [`Watch`]: at every change of what it does the time since the last change is added to what it did. So the times of a
 //! task add up to its life, nothing is counted twice, and the clock is read once for a window or a batch, never for a record.
 //!
@@ -35,6 +38,8 @@ pub enum Stage {
     Encode,
     /// It waits for records of a source.
     AwaitFetch,
+    /// It waits for a worker that decodes records of a source.
+    AwaitDecode,
     /// It waits until a batch is taken from it.
     AwaitProduce,
     /// The writing task waits for the broker to store batches.
@@ -43,9 +48,13 @@ pub enum Stage {
     Commit,
     /// It waits for a batch.
     AwaitMerge,
+    /// A worker takes records and keys out of what was fetched, ahead of the merging task.
+    DecodeAhead,
+    /// It has nothing to decode, or nobody to decode for.
+    AwaitWork,
 }
 
-const STAGES: usize = Stage::AwaitMerge as usize + 1;
+const STAGES: usize = Stage::AwaitWork as usize + 1;
 
 /// The merge counts as what binds if it waits for less than this part of its time. That little is waited where tasks share
 /// processors, also if nobody is slow; and with nobody to wait for it would be faster by no more than a third.
@@ -59,11 +68,13 @@ pub struct Stages(Arc<Inner>);
 struct Inner {
     zero: Instant,
     spent_ns: [AtomicU64; STAGES],
+    /// Workers that decode ahead, at most at once.
+    workers: AtomicU64,
 }
 
 impl Default for Stages {
     fn default() -> Self {
-        Self(Arc::new(Inner { zero: Instant::now(), spent_ns: Default::default() }))
+        Self(Arc::new(Inner { zero: Instant::now(), spent_ns: Default::default(), workers: AtomicU64::new(0) }))
     }
 }
 
@@ -76,6 +87,16 @@ impl Stages {
     /// What each stage has taken since there is this clock: numbers that only grow.
     pub fn times(&self) -> StageTimes {
         StageTimes(std::array::from_fn(|stage| Duration::from_nanos(self.0.spent_ns[stage].load(Relaxed))))
+    }
+
+    /// So many workers decode ahead now.
+    pub fn decoded_by(&self, workers: usize) {
+        self.0.workers.fetch_max(workers as u64, Relaxed);
+    }
+
+    /// How many workers have decoded ahead.
+    pub fn workers(&self) -> usize {
+        self.0.workers.load(Relaxed) as usize
     }
 
     fn now_ns(&self) -> u64 {
@@ -99,6 +120,17 @@ impl Watch {
         self.lap_at(stage, self.0.stages.now_ns());
     }
 
+    /// What the task did since it was asked last was `stage`, but for what lies in `other`'s time: that was `other`.
+    pub fn lap_but(&self, stage: Stage, other: Stage, from: Instant, to: Instant) {
+        let ns = |at: Instant| at.saturating_duration_since(self.0.stages.0.zero).as_nanos() as u64;
+        let now = self.0.stages.now_ns();
+        let since = self.0.since_ns.load(Relaxed);
+        let from = ns(from).clamp(since, now.max(since));
+        self.lap_at(stage, from);
+        self.lap_at(other, ns(to).clamp(from, now.max(from)));
+        self.lap(stage);
+    }
+
     fn lap_at(&self, stage: Stage, now_ns: u64) {
         let since_ns = self.0.since_ns.swap(now_ns, Relaxed);
         self.0.stages.0.spent_ns[stage as usize].fetch_add(now_ns.saturating_sub(since_ns), Relaxed);
@@ -116,6 +148,8 @@ pub enum Bound {
     Fetch,
     /// The merge itself.
     Merge,
+    /// Those who decode for it.
+    Decode,
     /// The broker, storing batches.
     Produce,
     /// The broker, committing.
@@ -128,6 +162,7 @@ impl Bound {
         match self {
             Self::Fetch => "fetch",
             Self::Merge => "merge",
+            Self::Decode => "decode",
             Self::Produce => "produce",
             Self::Commit => "commit",
         }
@@ -138,6 +173,7 @@ impl Bound {
         match self {
             Self::Fetch => "broker (fetching)",
             Self::Merge => "merge",
+            Self::Decode => "decoding (more --threads may help)",
             Self::Produce => "broker (storing)",
             Self::Commit => "broker (committing)",
         }
@@ -171,17 +207,20 @@ impl StageTimes {
 
     /// What part of its time the merging task waited for somebody.
     pub fn waiting_share(&self) -> f64 {
-        let waited = self.sum(&[Stage::AwaitFetch, Stage::AwaitProduce]);
+        let waited = self.sum(&[Stage::AwaitFetch, Stage::AwaitDecode, Stage::AwaitProduce]);
         if waited > 0.0 { waited / self.merging() } else { 0.0 }
     }
 
     /// What the merge was bound by; `None` where nothing was merged.
     pub fn bound(&self) -> Option<Bound> {
-        let [fetch, produce] = [Stage::AwaitFetch, Stage::AwaitProduce].map(|stage| self.of(stage));
+        let waits = [Stage::AwaitFetch, Stage::AwaitDecode, Stage::AwaitProduce];
+        let [fetch, decode, produce] = waits.map(|stage| self.of(stage));
         if self.merging() <= 0.0 {
             None
         } else if self.waiting_share() < WAITING_MAX {
             Some(Bound::Merge)
+        } else if decode > fetch && decode > produce {
+            Some(Bound::Decode)
         } else if fetch > produce {
             Some(Bound::Fetch)
         } else if self.of(Stage::Commit) > self.of(Stage::Produce) {
@@ -209,13 +248,18 @@ impl StageTimes {
         let of_task = |task: &[(Stage, &str)]| -> Value {
             task.iter().map(|(stage, name)| ((*name).to_owned(), json!(self.of(*stage).as_secs_f64()))).collect()
         };
-        json!({ "fetch": of_task(&FETCH), "merge": of_task(&MERGE), "produce": of_task(&PRODUCE) })
+        json!({
+            "fetch": of_task(&FETCH),
+            "decode": of_task(&DECODE),
+            "merge": of_task(&MERGE),
+            "produce": of_task(&PRODUCE),
+        })
     }
 
     /// All of it, as shares of each task's time, for who wants to know more.
     pub fn shares(&self) -> String {
         let mut out = String::new();
-        for (task, stages) in [("fetch", &FETCH[..]), ("merge", &MERGE), ("produce", &PRODUCE)] {
+        for (task, stages) in [("fetch", &FETCH[..]), ("decode", &DECODE), ("merge", &MERGE), ("produce", &PRODUCE)] {
             let life: f64 = stages.iter().map(|(stage, _)| self.of(*stage).as_secs_f64()).sum();
             if life <= 0.0 {
                 continue;
@@ -232,11 +276,13 @@ impl StageTimes {
 
 /// What each task does, by the names that are reported.
 const FETCH: [(Stage, &str); 2] = [(Stage::Fetch, "worked"), (Stage::AwaitRoom, "waited_for_merge")];
-const MERGE: [(Stage, &str); 5] = [
+const DECODE: [(Stage, &str); 2] = [(Stage::DecodeAhead, "worked"), (Stage::AwaitWork, "waited")];
+const MERGE: [(Stage, &str); 6] = [
     (Stage::Decode, "decoded"),
     (Stage::Order, "ordered"),
     (Stage::Encode, "encoded"),
     (Stage::AwaitFetch, "waited_for_fetch"),
+    (Stage::AwaitDecode, "waited_for_decode"),
     (Stage::AwaitProduce, "waited_for_produce"),
 ];
 const PRODUCE: [(Stage, &str); 3] =
@@ -272,6 +318,34 @@ mod tests {
     }
 
     #[test]
+    fn of_a_wait_for_a_worker_what_the_worker_waited_for_the_broker_is_waiting_for_the_broker() {
+        let stages = Stages::default();
+        let zero = stages.0.zero;
+        let at = |ms| zero + Duration::from_millis(ms);
+        let wait = |asked_ms: u64, from, to| {
+            let before = stages.times();
+            let watch = stages.watch();
+            watch.0.since_ns.store(asked_ms * 1_000_000, Relaxed);
+            watch.lap_but(Stage::AwaitDecode, Stage::AwaitFetch, at(from), at(to));
+            let times = stages.times().since(before);
+            let [fetch, decode] =
+                [Stage::AwaitFetch, Stage::AwaitDecode].map(|stage| times.of(stage).as_nanos() as u64);
+            (fetch, fetch + decode, stages.now_ns() - asked_ms * 1_000_000)
+        };
+        // The watch cannot be turned forward: wait until there is something behind us.
+        while stages.now_ns() < 40_000_000 {
+            std::hint::spin_loop();
+        }
+        for (asked, from, to, fetch_ms) in [(10, 20, 30, 10), (10, 0, 25, 15), (10, 0, 5, 0), (10, 30, 20, 0)] {
+            let (fetch, all, until) = wait(asked, from, to);
+            assert_eq!(fetch, fetch_ms * 1_000_000, "{asked} {from} {to}");
+            assert!(all <= until && all >= 30_000_000, "nothing twice and nothing lost: {all} of {until}");
+        }
+        let (fetch, all, _) = wait(10, 20, 1 << 40);
+        assert!(fetch >= 20_000_000 && fetch < all, "{fetch} of {all}");
+    }
+
+    #[test]
     fn only_what_was_added_since_counts() {
         let before = times(&[(Stage::Order, 5), (Stage::Encode, 1)]);
         let after = times(&[(Stage::Order, 7), (Stage::Encode, 1), (Stage::Commit, 3)]);
@@ -285,7 +359,9 @@ mod tests {
         assert_eq!(times(&[]).bound(), None);
         assert_eq!(with(&[(Stage::AwaitFetch, 12), (Stage::AwaitProduce, 13)]).bound(), Some(Bound::Merge));
         assert_eq!(with(&[(Stage::AwaitFetch, 40), (Stage::AwaitProduce, 5)]).bound(), Some(Bound::Fetch));
-        let slow = [(Stage::AwaitFetch, 5), (Stage::AwaitProduce, 40)];
+        let decoding = [(Stage::AwaitFetch, 5), (Stage::AwaitDecode, 40), (Stage::AwaitProduce, 30)];
+        assert_eq!(with(&decoding).bound(), Some(Bound::Decode));
+        let slow = [(Stage::AwaitFetch, 5), (Stage::AwaitDecode, 30), (Stage::AwaitProduce, 40)];
         assert_eq!(
             with(&[&slow[..], &[(Stage::Produce, 9), (Stage::Commit, 8)]].concat()).bound(),
             Some(Bound::Produce)

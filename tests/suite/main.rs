@@ -15,6 +15,7 @@ mod keeping;
 mod memory;
 mod merge;
 mod merge_bound;
+mod merge_threads;
 mod merging_killed;
 mod plain_faults;
 mod refusals;

@@ -207,6 +207,7 @@ mod tests {
             to: "out".to_owned(),
             keys: KeyPlan::parse(&[], Order::Asc).unwrap(),
             memory_bytes: 64 << 20,
+            threads: None,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::ExactlyOnce,

@@ -216,6 +216,8 @@ pub struct MergeSettings {
     pub keys: KeyPlan,
     /// The budget for records in memory.
     pub memory_bytes: usize,
+    /// Threads that merge and decode, where decoding is worth one; what the processors and the records suggest, if absent.
+    pub threads: Option<usize>,
     /// How the merge is done.
     pub strategy: Strategy,
     /// Which client does it.

@@ -40,6 +40,8 @@ pub struct MergeReport {
     pub peak_memory_bytes: u64,
     /// Processor time of the process.
     pub cpu_seconds: f64,
+    /// Threads that merged and decoded.
+    pub threads: usize,
     /// What each of its stages took.
     pub stages: StageTimes,
     /// The command that proves the output.
@@ -69,6 +71,7 @@ impl MergeReport {
             said: None,
             peak_memory_bytes: usage.peak_memory_bytes,
             cpu_seconds: usage.cpu_seconds,
+            threads: 1 + cx.progress.stages().workers(),
             stages: StageTimes::default(),
             verify_command: verify_command(plan, settings, cx, appended.start()),
         }
@@ -102,6 +105,7 @@ impl MergeReport {
             "resumed_at": self.resumed_at,
             "peak_memory_bytes": self.peak_memory_bytes,
             "cpu_seconds": self.cpu_seconds,
+            "threads": self.threads,
             "stage_seconds": self.stages.to_json(),
             "bound_by": self.stages.bound().map(Bound::name),
             "verify_command": self.verify_command,

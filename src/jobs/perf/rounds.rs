@@ -266,6 +266,7 @@ impl Bench<'_> {
             to: topic.to_owned(),
             keys: self.keys()?,
             memory_bytes: settings.memory_bytes,
+            threads: None,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: settings.delivery,

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  fetch ahead ──▶ window ──▶ decode in place ──▶ keys: lane ──▶ tree ──▶ order ──▶ copy ──▶ batch ──▶ sink
-//!  (a task each)              (input.rs)          spans: slab    (merge/)           (outlet.rs)       (in flight)
+//!  (a task each)              (decoder.rs)        spans: slab    (merge/)           (outlet.rs)       (in flight)
+//!                             by workers, where that is most of the work (ahead.rs)
 //! ```
 //!
 //! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows and batches. Everything
 //! between a window and a batch is one synchronous piece of code, which stops where a source has to be refilled or a batch
 //! is full; only there is anything awaited. So fetching, merging and sending overlap without the merge knowing of it.
 
+mod ahead;
+mod decoder;
 mod input;
 mod share;
 mod slab;
@@ -32,6 +35,7 @@ use crate::jobs::windows::{Slack, Windows};
 use crate::merge::{Lane, LaneMerge, Stop};
 use crate::observe::stages::{Stage, Watch};
 use crate::ports::{Sink, Source};
+use ahead::Workers;
 use input::Input;
 use timed::{TimedSink, TimedSource};
 
@@ -45,6 +49,8 @@ const ORDER_RECORDS: usize = 8192;
 pub(super) struct Engine<'a> {
     settings: &'a MergeSettings,
     inputs: Vec<Input>,
+    /// Who may decode ahead of the merge.
+    workers: Workers,
     /// Where each input of the plan stands that holds nothing to merge.
     reached: Vec<i64>,
     /// Which place in the plan each of `inputs` has.
@@ -84,8 +90,12 @@ impl<'a> Engine<'a> {
         let waiting = if settings.delivery == Delivery::ExactlyOnce { BATCHES_WAITING_MAX } else { 0 };
         let shares = Shares::of(plan.memory_bytes, sources.len(), batch_bytes, waiting);
         let slack = ByteBudget::new(shares.slack_bytes);
+        let workers = Workers::of(settings.threads, ahead::processors(), sources.len(), &shares, &settings.keys, cx);
+        let copies = workers.copy();
         let inputs = sources.into_iter().map(|source| {
-            let larger = Slack::new(&slack, move |window, piece| shares.way_out(window, piece));
+            let larger = Slack::new(&slack, move |window, piece| {
+                shares.way_out(window, if copies { ahead::pieces(window.max(piece)) } else { piece })
+            });
             let from = TimedSource { source: open(source, &shares), watch: cx.progress.stages().watch() };
             let windows = Windows::start(from, shares.window_bytes, Some(larger));
             Input::new(source.clone(), windows, shares, &slack)
@@ -98,6 +108,7 @@ impl<'a> Engine<'a> {
         Self {
             settings,
             inputs,
+            workers,
             reached,
             places,
             batches_waiting: shares.batches_waiting,
@@ -128,7 +139,9 @@ impl<'a> Engine<'a> {
         let sink = TimedSink { sink, watch: watch.clone() };
         let mut outlet = Outlet::new(sink, self.cut, self.cx.progress.clone()).guarded_by(&self.retention);
         let pumped = self.pump(floor, &mut outlet, &watch).await;
-        outlet.end(pumped, || self.reached()).await
+        let ended = outlet.end(pumped, || self.reached()).await;
+        self.workers.stop().await;
+        ended
     }
 
     /// How many batches may wait for a sink that is busy committing.
@@ -175,6 +188,7 @@ impl<'a> Engine<'a> {
                 Stop::Needs(source) => {
                     self.inputs[source].stop_before_batches(alone > 0);
                     let lane = merge.refill(source);
+                    self.inputs[source].go_ahead(source, lane, &mut self.workers);
                     let more = self.refill(source, lane, outlet, watch).await?;
                     watch.lap(Stage::Decode);
                     if more {

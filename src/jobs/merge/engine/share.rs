@@ -33,6 +33,10 @@ const SLAB_RECORDS_MAX: usize = 4096;
 /// Of a share, keys and spans get this part.
 const SLAB_PART: usize = 4;
 
+/// A stretch that is decoded ahead may be so large at least: smaller ones cost more to hand over than they give.
+const AHEAD_BYTES_MIN: usize = 4 << 10;
+const AHEAD_RECORDS_MIN: usize = 200;
+
 /// What a source that unfolds may hold beyond its share, in pieces: its reader's buffer doubles as it grows, and the piece is
 /// copied to where the records at hand lie.
 const PIECES_ALIVE: usize = 3;
@@ -107,6 +111,14 @@ impl Shares {
             unfold_bytes,
             slack_bytes: reading.saturating_sub(used),
         }
+    }
+
+    /// What each of two stretches of a source gets where it is decoded ahead, and what unfolds it, so that together they take
+    /// what one and its reader took; `None` where that is too little to be worth it.
+    pub(super) fn ahead(&self) -> Option<Self> {
+        let (slab_records, unfold_bytes) = (self.slab_records / 2, self.unfold_bytes / 3);
+        let enough = unfold_bytes >= AHEAD_BYTES_MIN && slab_records >= AHEAD_RECORDS_MIN;
+        enough.then_some(Self { slab_records, unfold_bytes, ..*self })
     }
 
     /// The least budget above this one, in whole MiB, with which every source could hold a window of `window` bytes and unfold

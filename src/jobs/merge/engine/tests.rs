@@ -1,6 +1,7 @@
 //! The whole engine between sources and a sink in memory, held against "collect, sort by (key, source, offset)".
 
 mod blocks;
+mod threads;
 
 use super::*;
 use crate::base::appended::Appended;
@@ -10,7 +11,7 @@ use crate::base::shutdown::{Shutdown, Signal};
 use crate::batch::Codec;
 use crate::batch::{Batch, RecordReader};
 use crate::jobs::merge::{Allow, Client, Delivery, OutputCodec, Progressing, Strategy};
-use crate::jobs::testing::{Made, MemorySource, block_on};
+use crate::jobs::testing::{Made, MemorySource};
 use crate::keys::{Fields, KeyPlan, Order};
 use crate::observe::progress::Progress;
 use crate::ports::{MemorySink, Outgoing, Reached};
@@ -31,6 +32,7 @@ struct Trial {
     sink: MemorySink,
     /// If every batch is to be committed: what was said of each commit.
     commits: Option<Arc<Mutex<Vec<Reached>>>>,
+    threads: Option<usize>,
     cx: JobContext,
 }
 
@@ -48,6 +50,7 @@ impl Trial {
             compression: OutputCodec::None,
             sink: MemorySink::new("out", 5),
             commits: None,
+            threads: Some(1),
             cx: JobContext {
                 brokers: Vec::new(),
                 brokers_in_environment: false,
@@ -91,6 +94,7 @@ impl Trial {
             to: "out".into(),
             keys: KeyPlan::parse(&self.keys, self.order).unwrap(),
             memory_bytes: self.memory_bytes,
+            threads: self.threads,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::Idempotent,
@@ -102,7 +106,7 @@ impl Trial {
             end: None,
             append: false,
         };
-        block_on(async {
+        let merge = async {
             let mut engine = Engine::start(&plan, &settings, &self.cx, |source, _| {
                 let found = self.sources.iter().find(|one| *one.partition() == source.partition);
                 found.expect("a source of the plan").clone()
@@ -112,7 +116,13 @@ impl Trial {
             let (appended, outcome) = engine.move_all(None, kept).await;
             let batches = std::mem::take(&mut *batches.lock().unwrap());
             (batches, appended, outcome, engine.in_blocks)
-        })
+        };
+        // By several threads, really.
+        let runtime = match self.threads {
+            Some(1) => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+            _ => tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build(),
+        };
+        runtime.unwrap().block_on(merge)
     }
 }
 

@@ -22,7 +22,7 @@
 //! Non-obvious: a stretch that begins with a batch is what this needs. Where a source's last stretch was taken without a break,
 //! decoding therefore stops before the next large batch, and not within it; elsewhere stretches are as long as they may be.
 
-use super::Input;
+use super::{From, Input};
 use crate::batch::{BatchHeader, Block, Codec, HEADER_BYTES, TimestampType};
 
 /// So many records are copied as a block, at least.
@@ -30,7 +30,7 @@ const RECORDS_MIN: usize = 16;
 
 /// The batch that the first of the records at hand lies in.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Origin {
+pub(in super::super) struct Origin {
     /// Its first offset and its time, where they are those of its first record; else its records are copied one by one.
     base: Option<(i64, i64)>,
     /// What it takes, header included.
@@ -43,7 +43,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// A batch at this place in the window, of which no record was read; those below `position` are left out.
-    pub(super) fn of(header: &BatchHeader, at: usize, position: i64) -> Self {
+    pub(in super::super) fn of(header: &BatchHeader, at: usize, position: i64) -> Self {
         let plain = header.codec() == Ok(Codec::None)
             && header.timestamp_type() == TimestampType::Create
             && !header.has_delete_horizon()
@@ -53,17 +53,17 @@ impl Origin {
     }
 
     /// Whether its records may be copied as a block.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(in super::super) fn is_plain(&self) -> bool {
         self.base.is_some()
     }
 
     /// The same where reading goes on at this place in the window.
-    pub(super) fn from(self, starts: usize) -> Self {
+    pub(in super::super) fn from(self, starts: usize) -> Self {
         Self { starts, records: None, ..self }
     }
 
     /// Behind so many records comes another batch.
-    pub(super) fn ends(&mut self, records: usize) {
+    pub(in super::super) fn ends(&mut self, records: usize) {
         self.records.get_or_insert(records);
     }
 
@@ -83,7 +83,7 @@ impl Input {
     /// How many records at the end of `order` are the last ones at hand of this, which is `source`, if all that were left are
     /// there one behind the other, and are enough to be called a stretch.
     pub(in super::super) fn stretch_at_end(&self, order: &[u16], source: usize) -> usize {
-        let (at_hand, left) = (self.slab.len(), self.slab.len() - self.slab.taken());
+        let (at_hand, left) = (self.hand.slab.len(), self.hand.slab.len() - self.hand.slab.taken());
         let start = order.len().checked_sub(left).filter(|_| left >= RECORDS_MIN.min(at_hand));
         if start.is_some_and(|start| is_run(&order[start..], source)) { left } else { 0 }
     }
@@ -91,31 +91,34 @@ impl Input {
     /// Lets the next stretch end before a large batch, so that this may be copied as a block, where the last one was taken without
     /// a break; the first one always does.
     pub(in super::super) fn stop_before_batches(&mut self, unbroken: bool) {
-        let stops = unbroken || self.slab.is_empty();
-        self.stops_before_bytes = if stops { self.shares.batch_bytes / 2 } else { 0 };
+        let stops = unbroken || self.hand.slab.is_empty();
+        // What is decoded ahead is no stretch of a batch any more.
+        if let From::Here(decoder) = &mut self.from {
+            decoder.stop_before(if stops { self.large_bytes } else { 0 });
+        }
     }
 
     /// How far the next record is from the first one of its batch, where that one's records may be copied as a block, and
     /// the time that the batch's times count from.
     pub(in super::super) fn distance(&self) -> Option<(i32, i64)> {
-        let is_of_batch = self.slab.taken() < self.origin.records(self.slab.len());
-        if is_of_batch { self.origin.distance(self.slab.next_offset()) } else { None }
+        let is_of_batch = self.hand.slab.taken() < self.hand.origin.records(self.hand.slab.len());
+        if is_of_batch { self.hand.origin.distance(self.hand.slab.next_offset()) } else { None }
     }
 
     /// Whether the next record is the first one of a batch that is worth beginning a new one for, and all that is at hand of
     /// it comes next in `order`, where this is `source`.
     pub(in super::super) fn begins_large_batch(&self, order: &[u16], source: usize) -> bool {
-        self.origin.bytes >= self.shares.batch_bytes / 2
+        self.hand.origin.bytes >= self.large_bytes
             && matches!(self.distance(), Some((0, _)))
             && self
                 .block(order, source, usize::MAX)
-                .is_some_and(|block| block.records == self.origin.records(self.slab.len()))
+                .is_some_and(|block| block.records == self.hand.origin.records(self.hand.slab.len()))
     }
 
     /// The next records, as far as they come next in `order`, where this is `source`, and take no more than `bytes`, as a block.
     pub(in super::super) fn block(&self, order: &[u16], source: usize, bytes: usize) -> Option<Block<'_>> {
         let (first_delta, base_timestamp) = self.distance()?;
-        let stretch = self.slab.stretch(self.origin.records(self.slab.len()), self.origin.starts);
+        let stretch = self.hand.slab.stretch(self.hand.origin.records(self.hand.slab.len()), self.hand.origin.starts);
         let run = run_at_front(order, source, stretch.records());
         let stretch = stretch.within(run, bytes);
         let (place, max_timestamp) = stretch.whole().filter(|_| stretch.records() >= RECORDS_MIN)?;
@@ -123,13 +126,13 @@ impl Input {
         if first_delta == 0 && stretch.first_timestamp() != Some(base_timestamp) {
             return None;
         }
-        let bytes = self.window.get(place)?;
+        let bytes = self.hand.window.get(place)?;
         Some(Block { first_delta, base_timestamp, records: stretch.records(), max_timestamp, bytes })
     }
 
     /// So many of the next records were taken.
     pub(in super::super) fn pass_all(&mut self, records: usize) {
-        self.slab.pass_all(records);
+        self.hand.slab.pass_all(records);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is copied in blocks, and that nobody sees a difference.
 
 use super::*;
+use crate::jobs::testing::block_on;
 
 const SECOND: i64 = 1_700_000_000_000;
 

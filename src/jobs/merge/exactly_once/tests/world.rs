@@ -120,6 +120,7 @@ impl World {
             to: "out".to_owned(),
             keys: KeyPlan::parse(&["value:json:/k:int".to_owned()], Order::Asc).unwrap(),
             memory_bytes: 8 << 20,
+            threads: None,
             strategy: Strategy::Merge,
             client: Client::Kmerge,
             delivery: Delivery::ExactlyOnce,
