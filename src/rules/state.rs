@@ -21,7 +21,8 @@ use super::{RuleId, Rules};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// What a key costs beside its own bytes, measured while the tables around it grow (`tests/allocations.rs` holds it to that).
+/// What a key costs beside its own bytes, measured while the tables around it grow
+/// (`tests/allocations_of_rules.rs` holds it to that).
 const KEY_BYTES: usize = 320;
 
 /// What is asked about: the keys and times of a record that was kept.

@@ -200,7 +200,7 @@ mod tests {
     /// Every other text is parted as those are that were joined.
     fn see(vocabulary: &mut Vocabulary, text: &str) {
         let mut texts = Joined::with_room(1 << 10);
-        if text.len() % 2 == 0 && texts.push(text.as_bytes()) {
+        if text.len().is_multiple_of(2) && texts.push(text.as_bytes()) {
             let end = texts.end_part();
             vocabulary.see_part(&texts, 0..end);
         } else {

@@ -15,7 +15,7 @@
 //! taking a record out of its window costs about as much as handing it over, so nothing moves unless a number of threads was asked for.
 //!
 //! Measured, in alternation: of zstd integers in six partitions, with two and three threads a merge takes up to a tenth more
-//! processor time than with one. On two processors that others kept busy, a broker among them, it was now faster, now slower (0.9 to 1.4);
+//! processor time than with one. On two processors that others kept busy, a broker among them, it was now faster, now slower (0.75 to 1.4);
 //! on idle processors it was not measured. So by default a processor is left to others, and on two nothing moves.
 //!
 //! Non-obvious:
