@@ -1,4 +1,5 @@
-//! Whoever decodes, the output is the same to the byte, and so is what is said.
+//! Whoever decodes, the output holds the same records, and what is said is the same. Where batches end may differ: only who decodes
+//! where it merges copies in blocks.
 
 use super::*;
 use crate::observe::phase::Phases;
@@ -45,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn the_output_is_the_same_to_the_byte_with_1_2_and_4_threads(
+    fn the_output_holds_the_same_records_with_1_2_and_4_threads(
         numbers in prop::collection::vec(prop::collection::vec(0..5_000i64, 0..300), 1..7),
         filling in 0..4_000usize,
         codecs in prop::collection::vec(0..5usize, 7),
@@ -74,15 +75,18 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(said(&first), None);
-        prop_assert!(records(&alone) == oracle(&inputs, &KeyPlan::parse(&keys, Order::Asc).unwrap()));
+        let expected = oracle(&inputs, &KeyPlan::parse(&keys, Order::Asc).unwrap());
+        prop_assert!(records(&alone) == expected);
+        let in_blocks = codecs[..inputs.len()].contains(&0);
         for (batches, _, outcome) in rest {
             prop_assert_eq!(said(&outcome), None);
-            prop_assert!(batches == alone);
+            prop_assert!(records(&batches) == expected);
+            prop_assert!(in_blocks || batches == alone, "to the byte, where nothing is copied in blocks");
         }
     }
 
     #[test]
-    fn an_error_is_told_in_the_same_words_behind_the_same_output_with_1_2_and_4_threads(
+    fn an_error_is_told_in_the_same_words_behind_the_same_records_with_1_2_and_4_threads(
         at in 0..200usize,
         kind in 0..3usize,
         codec in 0..5usize,
@@ -118,7 +122,10 @@ proptest! {
         prop_assert!(written + 40 >= before, "{} of {}: {}", written, before, first);
         for (batches, _, outcome) in rest {
             prop_assert_eq!(outcome.unwrap_err().to_string(), first.clone());
-            prop_assert!(batches == alone);
+            let (written, alone) = (records(&batches), records(&alone));
+            let both = written.len().min(alone.len());
+            prop_assert!(written[..both] == alone[..both]);
+            prop_assert!(CODECS[codec] == Codec::None || written.len() == alone.len());
         }
     }
 }
