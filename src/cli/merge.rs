@@ -50,7 +50,7 @@ What to know:
     lost may be in the log twice; the offsets show it, and stop the merge.
   - --threads: one thread finds the order and writes. Where the inputs' batches are compressed, or a key is a field of JSON, \
     taking records apart is most of the work, and the others do that ahead, each for its own partitions (-v names them). The \
-    output is the same with any number. By default a processor is left to others (the broker, where it runs on the same \
+    output holds the same records in the same order with any number. By default a processor is left to others (the broker, where it runs on the same \
     machine): as many threads as the other processors, 8 at most; and one where records are no work to take apart. More help \
     where the report says that the merge is bound by decoding, or by itself, and processors are idle: handing over costs a \
     tenth more of their time. With very little --memory the merge takes everything apart by itself.
@@ -88,7 +88,8 @@ pub struct MergeArgs {
     memory: usize,
 
     /// How many threads merge: one finds the order and writes, the others take records apart, each its own partitions. If
-    /// absent: one less than there are processors, 8 at most, where batches are compressed or a key is in JSON; else 1.
+    /// absent: one less than there are processors, 8 at most, where batches are compressed or a key is in JSON; else 1. More than
+    /// there are processors gain nothing.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
     threads: Option<u16>,
 

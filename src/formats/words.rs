@@ -65,6 +65,7 @@ impl<'a> Word<'a> {
     }
 
     /// The short word of this head, whose bytes are put there.
+    #[cfg(test)]
     pub fn of_head(head: u128, bytes: &'a mut [u8; 16]) -> Self {
         *bytes = head.to_le_bytes();
         Self { bytes: bytes.get(..len_of_head(head)).unwrap_or_default(), head }

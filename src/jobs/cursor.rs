@@ -131,6 +131,11 @@ where
         }
     }
 
+    /// Whether [`Self::more`] has something without fetching.
+    pub fn has_more_at_hand(&self) -> bool {
+        !self.stretch.is_empty()
+    }
+
     /// Makes sure that there are records at hand, fetching if the stretch is used up; `false` at the end of the range.
     pub async fn more(&mut self) -> Result<bool, JobError> {
         if let Some(signal) = self.shutdown.requested() {

@@ -6,7 +6,8 @@
 //! Then nothing is decided record by record, and what it costs is the copying of bytes.
 //!
 //! The header is the writer's own: offset, producer, flags, counts, times and checksum are those of this batch. Numbers before a key
-//! that were written longer than they need be, which readers take, stay so, as those in keys, values and headers always do.
+//! that were written longer than they need be, which readers take, stay so, as those in keys, values and headers always do; and so
+//! does a record's byte of attributes, which means nothing yet.
 
 use super::{BATCH_BYTES_MAX, BatchWriter};
 

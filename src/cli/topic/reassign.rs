@@ -43,7 +43,7 @@ with status 1 while a partition is not where the plan wants it. Not made here: m
 
 A throttle is what kafka-reassign-partitions sets: leader. and follower.replication.throttled.rate of the brokers that take part, \
 and the copies it holds for in .throttled.replicas of the topics. It must be more than what is written to the partitions, or they \
-never get there. It is removed by --wait at its end, by --verify and by --cancel, if nothing moves in the whole cluster any more; with \
+never get there. It is removed by the --wait that was given with it, at its end, by --verify and by --cancel, if nothing moves in the whole cluster any more; with \
 it the rates of all brokers. --preserve-throttles leaves all of it.";
 
 /// No plan of a sane cluster is longer.
@@ -230,7 +230,18 @@ impl ReassignArgs {
             return cx.finish(&summary, &report(&checked, "begun"));
         }
         let began = Instant::now();
-        watch(cluster, &checked.plan, cx).await?;
+        let throttles = self.throttle.is_some() && !self.preserve_throttles;
+        let watched = watch(cluster, &checked.plan, cx).await;
+        let took = began.elapsed().as_secs_f64();
+        if throttles {
+            watched.context("the throttle stays until --verify or --cancel removes it")?;
+            match reassign::is_moving(cluster).await? {
+                true => cx.say("other partitions move, so the throttle stays: --verify removes it when they are there"),
+                false => unthrottle(cluster, &checked.plan, cx).await?,
+            }
+        } else {
+            watched?;
+        }
         if self.elect {
             let partitions: Vec<TopicPartition> = checked.plan.partitions.keys().cloned().collect();
             if let Some(error) = cluster.elect_preferred(&partitions).await?.into_iter().next() {
@@ -238,10 +249,6 @@ impl ReassignArgs {
                     anyhow::Error::from(error).context("the partitions are there, but not all led as the plan says")
                 );
             }
-        }
-        let took = began.elapsed().as_secs_f64();
-        if self.throttle.is_some() && !self.preserve_throttles {
-            unthrottle(cluster, &checked.plan, cx).await?;
         }
         let mut report = report(&checked, "done");
         report["seconds"] = json!(took);

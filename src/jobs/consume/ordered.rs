@@ -172,6 +172,8 @@ impl Reading<'_> {
         if let Some(stopped) = self.send_block().await {
             return Ok(Some(stopped));
         }
+        // Whoever has records left is not quiet, whatever its fetching ahead has heard meanwhile.
+        let may_be_quiet = !wanted.is_some_and(|wanted| merging.sources[wanted].cursor.has_more_at_hand());
         let tail = wanted.and_then(|wanted| merging.sources[wanted].tail.clone());
         let holds_up = wanted.map(|wanted| &self.partitions[merging.sources[wanted].index].partition);
         self.cx.progress.waiting_for(holds_up);
@@ -188,7 +190,7 @@ impl Reading<'_> {
                 () = self.blocks.closed() => Came::Closed,
                 Some((number, more)) = waiting.next() => Came::More(number, more),
                 partition = grown(&mut merging.growth) => Came::Grown(partition),
-                () = quiet(tail.as_deref(), merging.ordered.idle_timeout) => Came::Quiet,
+                () = quiet(tail.as_deref(), merging.ordered.idle_timeout), if may_be_quiet => Came::Quiet,
             }
         };
         self.cx.progress.waiting_for(None);

@@ -49,11 +49,13 @@ pub(super) struct Lane {
     tally: Arc<Tally>,
     book: Option<Arc<Book>>,
     outstanding: VecDeque<Outstanding>,
+    /// Whether it was told that a connection was lost behind records that nobody answers for.
+    doubts: bool,
 }
 
 impl Lane {
     pub(super) fn new(to: To, inbox: mpsc::Receiver<Filled>, tally: Arc<Tally>, book: Option<Arc<Book>>) -> Self {
-        Self { to, inbox, tally, book, outstanding: VecDeque::new() }
+        Self { to, inbox, tally, book, outstanding: VecDeque::new(), doubts: false }
     }
 
     /// Writes until the inbox is closed. After an error it goes on taking, so that who pushes is not left waiting.
@@ -99,9 +101,6 @@ impl Lane {
             let Some(filled) = filled else {
                 let flushed = writer.flush().await;
                 self.count(writer).await;
-                if flushed.is_ok() && writer.connections_lost() > 0 {
-                    self.tally.doubts();
-                }
                 return Ok(flushed?);
             };
             if let Some(batch) = self.close(filled)? {
@@ -137,6 +136,10 @@ impl Lane {
         // Batches land in the order in which they were sent.
         let next = |outstanding: &mut VecDeque<Outstanding>| Some((writer.landed()?, outstanding.pop_front()));
         self.stored(next).await;
+        // As soon as it is known: what ends the run may not wait for the end of this.
+        if writer.connections_lost() > 0 && !std::mem::replace(&mut self.doubts, true) {
+            self.tally.doubts();
+        }
     }
 
     /// The same behind a batch that failed, once nothing more is sent.

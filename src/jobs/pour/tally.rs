@@ -80,6 +80,7 @@ impl Poured {
         ]
         .into_iter()
         .chain(Some(("unanswered", json!(self.unanswered))).filter(|_| self.unanswered > 0))
+        .chain(Some(("doubtful_partitions", json!(self.doubtful_partitions))).filter(|_| self.doubtful_partitions > 0))
         .chain(lacking)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()

@@ -61,10 +61,13 @@ pub async fn set(cluster: &Cluster, checked: &Checked, rate: u64) -> Result<BTre
         cluster.alter_configs(&ConfigOf::Topic(topic), &changes).await?;
     }
     let changes = RATES.map(|name| (name.to_owned(), Change::Set(rate.to_string())));
-    for node in &ends.brokers {
+    // One that is down copies nothing, and cannot be told: a move away from it is held up by the others.
+    let up: BTreeSet<i32> = super::brokers(cluster).await?.into_iter().map(|broker| broker.node).collect();
+    let brokers: BTreeSet<i32> = ends.brokers.intersection(&up).copied().collect();
+    for node in &brokers {
         cluster.alter_configs(&ConfigOf::Broker(*node), &changes).await?;
     }
-    Ok(ends.brokers)
+    Ok(brokers)
 }
 
 /// Takes back what throttles these topics and, if there is such a thing, the rates of all brokers, whoever has set them. Nothing may

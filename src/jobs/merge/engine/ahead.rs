@@ -283,7 +283,11 @@ async fn decode(job: Job, keys: &KeyPlan, cx: &JobContext, watch: &Watch) {
         let decoded = loop {
             if decoder.must_be_asked && free.is_none() {
                 match spent.recv().await {
-                    Some(asking) => free = Some(asking),
+                    Some(mut asking) => {
+                        // What it held is not counted any more.
+                        decoder.clear(&mut asking.slab);
+                        free = Some(asking);
+                    }
                     None => return,
                 }
             }
@@ -291,6 +295,7 @@ async fn decode(job: Job, keys: &KeyPlan, cx: &JobContext, watch: &Watch) {
             watch.lap(Stage::AwaitWork);
             let decoded = decoder.decode(&mut hand, &mut lane, keys, whom);
             watch.lap(Stage::DecodeAhead);
+            cx.give_way();
             match decoded {
                 Ok(Decoded::Records) => break Ok(true),
                 Ok(Decoded::End) => break Ok(false),

@@ -241,13 +241,11 @@ impl Decoder {
     ) -> Result<Pause, JobError> {
         hand.borrowed = None;
         let unfold_bytes = self.shares.unfold_bytes;
-        let mut slack = match whom {
-            For::Now => {
-                self.borrowed = None;
-                self.slack.take_free()
-            }
-            For::Later => self.borrowed.take().unwrap_or_else(|| self.slack.nothing()),
-        };
+        // What is held is kept: another source could take what is given back for a moment.
+        let mut slack = self.borrowed.take().unwrap_or_else(|| self.slack.nothing());
+        if whom == For::Now {
+            slack.add(self.slack.take_free());
+        }
         let pause = loop {
             let budget = unfold_bytes + slack.bytes();
             self.reader.set_budget(budget);
@@ -415,9 +413,10 @@ impl Decoder {
         match error {
             BatchError::OverBudget { what, needed, .. } => JobError::Refused(format!(
                 "{at}: {what} of the compressed batch there takes {} in one piece, which does not fit beside what the other \
-                 sources hold. {}",
+                 sources hold. {}{}",
                 show_size(needed as u64),
                 self.shares.way_out(hand.window.capacity(), if self.copies { pieces(needed) } else { needed }),
+                if self.copies { " With --threads 1 less is held at once." } else { "" },
             )),
             error => JobError::Batch { at, error },
         }
