@@ -50,10 +50,10 @@ What to know:
     lost may be in the log twice; the offsets show it, and stop the merge.
   - --threads: one thread finds the order and writes. Where the inputs' batches are compressed, or a key is a field of JSON, \
     taking records apart is most of the work, and the others do that ahead, each for its own partitions (-v names them). The \
-    output holds the same records in the same order with any number. By default a processor is left to others (the broker, where it runs on the same \
-    machine): as many threads as the other processors, 8 at most; and one where records are no work to take apart. More help \
-    where the report says that the merge is bound by decoding, or by itself, and processors are idle: handing over costs a \
-    tenth more of their time. With very little --memory the merge takes everything apart by itself.
+    output holds the same records in the same order with any number. By default a processor is left to others (the broker, \
+    where it runs on the same machine): as many threads as the other processors, 8 at most; and one where records are no work \
+    to take apart. More help where the report says that the merge is bound by decoding, or by itself, and processors are idle: \
+    handing over costs a tenth more of their time. With very little --memory the merge takes everything apart by itself.
   - --memory is what the merge may take for windows, keys and batches on their way; the program itself comes on top, 32 MiB at \
     most. A broker hands out whole batches: where those of an input do not fit beside each other, the merge stops and says how \
     much would do. Compressed batches are unfolded piece by piece, inside the same budget.
