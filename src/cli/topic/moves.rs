@@ -54,17 +54,17 @@ pub(super) async fn list(cluster: &Cluster, cx: &Context) -> anyhow::Result<()> 
     cx.print_table(&table, &json!({ "moving": list }))
 }
 
-/// Takes the throttle back, unless something moves: that may be what it was made for.
-pub(super) async fn unthrottle(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<()> {
+/// Takes the throttle back, unless something moves: that may be what it was made for. `false` if so.
+pub(super) async fn unthrottle(cluster: &Cluster, plan: &Plan, cx: &Context) -> anyhow::Result<bool> {
     if !cluster.reassignments().await?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let taken = throttle::take_back(cluster, plan.topics()).await.context("remove the throttle")?;
     if !taken.is_empty() {
         let of: Vec<String> = taken.iter().map(ToString::to_string).collect();
         cx.say(&format!("the throttle is removed from {}", of.join(", ")));
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(super) async fn verify(cluster: &Cluster, plan: &Plan, preserve: bool, cx: &Context) -> anyhow::Result<()> {

@@ -235,9 +235,8 @@ impl ReassignArgs {
         let took = began.elapsed().as_secs_f64();
         if throttles {
             watched.context("the throttle stays until --verify or --cancel removes it")?;
-            match reassign::is_moving(cluster).await? {
-                true => cx.say("other partitions move, so the throttle stays: --verify removes it when they are there"),
-                false => unthrottle(cluster, &checked.plan, cx).await?,
+            if !unthrottle(cluster, &checked.plan, cx).await? {
+                cx.say("other partitions move, so the throttle stays: --verify removes it when they are there");
             }
         } else {
             watched?;

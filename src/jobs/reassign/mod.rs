@@ -59,11 +59,6 @@ pub async fn current(cluster: &Cluster, topics: impl IntoIterator<Item = &str>) 
     Ok(Plan { partitions, ..Plan::default() })
 }
 
-/// Whether any partition of the cluster is on its way.
-pub async fn is_moving(cluster: &Cluster) -> Result<bool, ClientError> {
-    Ok(!cluster.reassignments().await?.is_empty())
-}
-
 /// The brokers there are now.
 pub async fn brokers(cluster: &Cluster) -> Result<Vec<BrokerInfo>, ClientError> {
     // Asking for topics brings the brokers along, as they are now.
