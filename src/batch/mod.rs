@@ -28,6 +28,8 @@ mod record;
 
 mod passing;
 
+mod rows;
+
 mod reader;
 
 // The way back.
@@ -48,6 +50,8 @@ mod codec;
 
 mod varint;
 
+mod counter;
+
 mod error;
 
 pub use batches::{Batch, Batches};
@@ -59,9 +63,10 @@ pub use passing::{Passed, Unseen};
 pub use patch::BatchMut;
 pub use reader::RecordReader;
 pub use record::{Header, Headers, RawRecord, Record};
+pub use rows::{Row, TakeRows};
 
 pub(crate) use writer::RECORD_OVERHEAD_MAX;
-pub use writer::{BatchWriter, Block, Piece, Pieces};
+pub use writer::{BatchWriter, Block, Moving, Piece, Pieces};
 
 #[cfg(test)]
 mod tests;

@@ -334,8 +334,8 @@ struct Lying<'a> {
 }
 
 impl Pieces for Lying<'_> {
-    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
-        let goes_on = self.peek().is_some_and(write);
+    fn next(&mut self, moving: &mut Moving<'_>) -> bool {
+        let goes_on = self.peek().is_some_and(|piece| moving.add(piece));
         if goes_on {
             self.pass();
         }

@@ -7,7 +7,7 @@ mod block;
 mod moved;
 
 pub use block::Block;
-pub use moved::{Piece, Pieces};
+pub use moved::{Moving, Piece, Pieces};
 
 use super::codec::Fold;
 use super::header::{

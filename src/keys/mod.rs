@@ -128,6 +128,26 @@ enum Whole {
     Key,
 }
 
+/// A key that is a number and all of a field.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeNumber {
+    of: Whole,
+    /// What makes of a number its normalised key.
+    flip: u64,
+}
+
+impl WholeNumber {
+    /// The normalised key, if the number is one to sixteen digits. `None` says nothing of others.
+    #[inline(always)]
+    pub fn read(&self, key: Option<&[u8]>, value: &[u8]) -> Option<u64> {
+        let digits = match self.of {
+            Whole::Value => value,
+            Whole::Key => key?,
+        };
+        short_int(digits).map(|number| number as u64 ^ self.flip)
+    }
+}
+
 impl KeyPlan {
     /// `specs` as typed with `--key`; an empty list is `value:int`.
     pub fn parse(specs: &[String], order: Order) -> Result<Self, String> {
@@ -180,6 +200,11 @@ impl KeyPlan {
             return Ok(normal::word(number, self.order));
         }
         fields.apart(|fields| self.extract_any(fields, rest))
+    }
+
+    /// The key, if it is a number that is all of a record's key or value.
+    pub fn whole_number(&self) -> Option<WholeNumber> {
+        Some(WholeNumber { of: self.number?, flip: normal::word(0, self.order) })
     }
 
     /// Any key, by the long way.

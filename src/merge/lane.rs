@@ -92,6 +92,29 @@ impl Lane {
         }
     }
 
+    /// What a key of eight bytes must not lie below, if that can be said in eight bytes.
+    pub fn floor(&self) -> Option<u64> {
+        match (self.words.last(), &self.before) {
+            _ if !self.tail_ends.is_empty() => None,
+            (Some(last), _) => Some(*last),
+            (None, None) => Some(0),
+            (None, Some((last, tail))) => tail.is_empty().then_some(*last),
+        }
+    }
+
+    /// Room for `keys` of eight bytes, none of which may lie below [`Self::floor`] or the one before it; to be closed by
+    /// [`Self::fill`].
+    pub fn room(&mut self, keys: usize) -> &mut [u64] {
+        let len = self.words.len();
+        self.words.resize(len + keys, 0);
+        &mut self.words[len..]
+    }
+
+    /// Of the room that was made last `empty` places stayed empty.
+    pub fn fill(&mut self, empty: usize) {
+        self.words.truncate(self.words.len() - empty);
+    }
+
     /// Appends a key.
     pub fn push(&mut self, word: u64, tail: &[u8]) -> Result<(), Backwards> {
         let last = match self.words.len().checked_sub(1) {

@@ -11,9 +11,11 @@ mod logins;
 #[path = "../../../benches/shapes/mod.rs"]
 mod shapes;
 
-use kmerge::batch::{Batch, BatchWriter, Block, Codec, HEADER_BYTES, Headers, Piece, Pieces, RecordReader, Unseen};
+use kmerge::batch::{
+    Batch, BatchWriter, Block, Codec, HEADER_BYTES, Headers, Moving, Piece, Pieces, RecordReader, Row, TakeRows, Unseen,
+};
 use kmerge::formats::words::{Joined, TakeWords};
-use kmerge::keys::{KeyPlan, Order};
+use kmerge::keys::{KeyPlan, Order, WholeNumber};
 use kmerge::rules::{Cleaner, Incoming, Rules, Verdict};
 use logins::{DEFAULT_CAST, logins};
 use shapes::Shape;
@@ -33,7 +35,7 @@ type Kernel = Box<dyn FnMut()>;
 type Named = (&'static str, fn() -> Kernel);
 
 /// By name; what is made beforehand is made for the one that is asked for.
-const KERNELS: [Named; 21] = [
+const KERNELS: [Named; 23] = [
     ("batch read, dense", || read(Shape::Dense)),
     ("batch read, m118", || read(Shape::M118)),
     ("batch passed over, dense", || passed_over(Shape::Dense)),
@@ -46,6 +48,8 @@ const KERNELS: [Named; 21] = [
     ("batch copied, dense", || copied(Shape::Dense)),
     ("batch copied, m118", || copied(Shape::M118)),
     ("batch copied in blocks, dense", || copied_in_blocks(Shape::Dense)),
+    ("key read in a row, dense", || key_in_a_row(Shape::Dense, "value:int")),
+    ("key read in a row, m118", || key_in_a_row(Shape::M118, "key:int")),
     ("key read, an integer", || key("value:int", |number| number.to_string())),
     ("key read, in JSON", || {
         key("value:json:/id", |number| format!("{{\"name\":\"n\",\"id\":{number},\"more\":[1,2]}}"))
@@ -164,9 +168,9 @@ struct Span {
 
 impl Pieces for Lying<'_> {
     #[inline(always)]
-    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+    fn next(&mut self, moving: &mut Moving<'_>) -> bool {
         let Some((&Span { timestamp, start, bytes }, spans)) = self.spans.split_first() else { return false };
-        let goes_on = write(Piece { timestamp, from: &self.bytes[start as usize..], bytes });
+        let goes_on = moving.add(Piece { timestamp, from: &self.bytes[start as usize..], bytes });
         if goes_on {
             self.spans = spans;
         }
@@ -191,13 +195,9 @@ fn copied(shape: Shape) -> Kernel {
         loop {
             writer.push_moved(usize::MAX, &mut next);
             // The first one of a batch, one for which the buffer must grow.
-            let pushed = next.next(|Piece { timestamp, from, bytes }| {
-                writer.push_raw(timestamp, &from[..bytes as usize]).unwrap();
-                true
-            });
-            if !pushed {
-                break;
-            }
+            let Some((&Span { timestamp, start, bytes: taken }, behind)) = next.spans.split_first() else { break };
+            writer.push_raw(timestamp, &bytes[start as usize..][..taken as usize]).unwrap();
+            next.spans = behind;
         }
         assert_eq!(writer.record_count(), RECORDS);
         black_box(writer.bytes());
@@ -249,6 +249,50 @@ fn key(spec: &str, value: impl Fn(u64) -> String) -> Kernel {
             ControlFlow::<()>::Continue(())
         });
         assert_eq!(all, Ok(None));
+    })
+}
+
+/// What a merge keeps of each record in a row.
+struct Filling<'a> {
+    number: WholeNumber,
+    last: u64,
+    payload_bytes: usize,
+    slots: std::slice::IterMut<'a, (u64, Span)>,
+}
+
+impl TakeRows for Filling<'_> {
+    #[inline(always)]
+    fn take(&mut self, row: Row<'_>) -> bool {
+        let Some(word) = self.number.read(row.key, row.value).filter(|word| *word >= self.last) else { return false };
+        let Some(slot) = self.slots.next() else { return false };
+        self.last = word;
+        self.payload_bytes += row.payload_bytes;
+        *slot = (word, Span { timestamp: row.timestamp, start: row.start as u32, bytes: row.bytes as u32 });
+        true
+    }
+}
+
+/// The same as a merge does it with numbers that go up.
+fn key_in_a_row(shape: Shape, spec: &str) -> Kernel {
+    let keys = shapes::keys(shape, RECORDS).into_iter().flatten().map(|number| number.to_string());
+    let mut records: Vec<(Option<String>, String)> = match spec {
+        "key:int" => keys.map(|key| (Some(key), "x".repeat(shape.payload_bytes()))).collect(),
+        _ => keys.map(|key| (None, key)).collect(),
+    };
+    records.sort_by_key(|(key, value)| key.as_ref().unwrap_or(value).parse::<u64>().unwrap());
+    let bytes = written(&mut BatchWriter::new(Codec::None), &records);
+    let number = KeyPlan::parse(&[spec.to_owned()], Order::Asc).unwrap().whole_number().unwrap();
+    let mut reader = RecordReader::new(BUDGET);
+    let mut slots: Vec<_> = (0..STRETCH).map(|_| (0, Span { timestamp: 0, start: 0, bytes: 0 })).collect();
+    Box::new(move || {
+        let batch = Batch::read(&bytes).unwrap();
+        reader.start(&batch).unwrap();
+        while reader.most_in_a_row() > 2 {
+            let filling = Filling { number, last: 0, payload_bytes: 0, slots: slots.iter_mut() };
+            let Filling { payload_bytes, .. } = reader.in_a_row(batch.bytes(), 0, STRETCH, filling);
+            black_box(payload_bytes);
+        }
+        black_box(&slots);
     })
 }
 

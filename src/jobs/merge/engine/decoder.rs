@@ -15,6 +15,7 @@
 
 use super::ahead::pieces;
 use super::input::Origin;
+use super::rows::Rows;
 use super::share::Shares;
 use super::slab::Slab;
 use crate::base::budget::{ByteBudget, Reserved};
@@ -120,6 +121,7 @@ enum Pause {
 /// What ends the reading of a batch before its end; of errors, the offset and what cannot be told later.
 enum Cut {
     Full,
+    Rows,
     RangeDone,
     Order(i64),
     Key(i64, KeyError),
@@ -354,31 +356,55 @@ impl Decoder {
         let Self { reader, batch, tail, .. } = self;
         let Hand { window, slab, .. } = hand;
         let mut position = self.position;
-        let cut = reader.each(&window[batch.clone()], |found| {
-            let record = &found.record;
-            if record.offset < start {
-                return ControlFlow::Continue(());
+        let mut rows = Rows::of(if PLAIN { keys.whole_number() } else { None });
+        let cut = loop {
+            let reached = reader.reached();
+            if PLAIN && reached >= position.max(start) && reached < end {
+                let most = (records_max - slab.len()).min((end - reached) as usize);
+                if rows.take(reader, (&window[..batch.end], batch_start), most, slab, lane) > 0 {
+                    position = reader.reached();
+                }
+                if full(slab) {
+                    break Ok(Some(Cut::Full));
+                }
             }
-            if record.offset >= end {
-                position = end;
-                return ControlFlow::Break(Cut::RangeDone);
+            let mut alone = rows.alone();
+            let cut = reader.each(&window[batch.clone()], |found| {
+                let record = &found.record;
+                if record.offset < start {
+                    return ControlFlow::Continue(());
+                }
+                if record.offset >= end {
+                    position = end;
+                    return ControlFlow::Break(Cut::RangeDone);
+                }
+                if record.offset < position {
+                    return ControlFlow::Break(Cut::Order(record.offset));
+                }
+                let word = match keys.extract_into(record, tail) {
+                    Ok(word) => word,
+                    Err(error) => return ControlFlow::Break(Cut::Key(record.offset, error)),
+                };
+                let pushed = if tail.is_empty() { lane.push_word(word) } else { lane.push(word, tail) };
+                if let Err(Backwards) = pushed {
+                    return ControlFlow::Break(Cut::Backwards(record.offset, keys.show(record)));
+                }
+                position = record.offset + 1;
+                let end_in_window = if PLAIN { found.end.map(|end| batch_start + end) } else { None };
+                slab.push(record, found.raw, end_in_window);
+                alone -= 1;
+                if full(slab) {
+                    ControlFlow::Break(Cut::Full)
+                } else if PLAIN && alone == 0 {
+                    ControlFlow::Break(Cut::Rows)
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            if !matches!(cut, Ok(Some(Cut::Rows))) {
+                break cut;
             }
-            if record.offset < position {
-                return ControlFlow::Break(Cut::Order(record.offset));
-            }
-            let word = match keys.extract_into(record, tail) {
-                Ok(word) => word,
-                Err(error) => return ControlFlow::Break(Cut::Key(record.offset, error)),
-            };
-            let pushed = if tail.is_empty() { lane.push_word(word) } else { lane.push(word, tail) };
-            if let Err(Backwards) = pushed {
-                return ControlFlow::Break(Cut::Backwards(record.offset, keys.show(record)));
-            }
-            position = record.offset + 1;
-            let end_in_window = if PLAIN { found.end.map(|end| batch_start + end) } else { None };
-            slab.push(record, found.raw, end_in_window);
-            if full(slab) { ControlFlow::Break(Cut::Full) } else { ControlFlow::Continue(()) }
-        });
+        };
         self.position = position;
         let at = |offset| self.source.partition.at(offset);
         if let (Err(BatchError::OverBudget { needed, .. }), For::Later) = (&cut, whom) {
@@ -387,7 +413,7 @@ impl Decoder {
         }
         match cut.map_err(|error| self.broken(error, hand))? {
             None => Ok(Pause::BatchDone),
-            Some(Cut::Full) => Ok(Pause::Full),
+            Some(Cut::Full | Cut::Rows) => Ok(Pause::Full),
             Some(Cut::RangeDone) => Ok(Pause::RangeDone),
             Some(Cut::Order(offset)) => Err(JobError::Order { at: at(offset), expected: position }),
             Some(Cut::Key(offset, error)) => Err(JobError::Key { at: at(offset), error }),

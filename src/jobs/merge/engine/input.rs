@@ -8,6 +8,7 @@ mod block;
 use super::ahead::{Ahead, Workers};
 use super::decoder::{Decoded, Decoder, For, Hand};
 use super::share::Shares;
+use super::slab::Lying;
 use crate::base::budget::ByteBudget;
 use crate::base::place::{Place, TopicPartition};
 use crate::batch::{Codec, Piece, Record};
@@ -51,6 +52,18 @@ impl Input {
     #[inline(always)]
     pub(super) fn peek(&self) -> Piece<'_> {
         self.hand.slab.peek(&self.hand.window)
+    }
+
+    /// The records at hand that are not taken yet.
+    #[inline(always)]
+    pub(super) fn lying(&self) -> Lying<'_> {
+        self.hand.slab.lying(&self.hand.window)
+    }
+
+    /// All but so many of the records at hand were taken.
+    #[inline(always)]
+    pub(super) fn pass_up_to(&mut self, left: usize) {
+        self.hand.slab.pass_up_to(left);
     }
 
     /// The next record was taken.

@@ -13,6 +13,7 @@
 mod ahead;
 mod decoder;
 mod input;
+mod rows;
 mod share;
 mod slab;
 mod timed;
@@ -26,7 +27,7 @@ use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::budget::ByteBudget;
 use crate::base::units::show_count;
-use crate::batch::{Piece, Pieces};
+use crate::batch::{Moving, Piece, Pieces};
 use crate::client::{Cluster, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
@@ -37,6 +38,7 @@ use crate::observe::stages::{Stage, Watch};
 use crate::ports::{Sink, Source};
 use ahead::Workers;
 use input::Input;
+use slab::Lying;
 use timed::{TimedSink, TimedSource};
 
 /// Batches that wait while the ones before them are committed: what is merged in that time, if memory is given for it.
@@ -56,6 +58,8 @@ pub(super) struct Engine<'a> {
     /// Which place in the plan each of `inputs` has.
     places: Vec<usize>,
     batches_waiting: usize,
+    /// How many records each of `inputs` has left; a buffer.
+    left: Vec<usize>,
     /// Records that were copied as a block.
     in_blocks: u64,
     retention: Retention,
@@ -112,6 +116,7 @@ impl<'a> Engine<'a> {
             reached,
             places,
             batches_waiting: shares.batches_waiting,
+            left: Vec::new(),
             in_blocks: 0,
             retention,
             cut,
@@ -271,9 +276,7 @@ impl<'a> Engine<'a> {
             Blockwise::NextBatch => return Ok(0),
         };
         loop {
-            let mut next = Next { order: &order[copied..], inputs: &mut self.inputs };
-            outlet.push_moved(&mut next);
-            copied = order.len() - next.order.len();
+            copied += self.move_records(&order[copied..], outlet);
             // What was left over is looked at here: the first of a batch, one that has no room, an unusual one.
             let Some(&source) = order.get(copied) else { return Ok(copied) };
             let input = &mut self.inputs[usize::from(source)];
@@ -293,6 +296,24 @@ impl<'a> Engine<'a> {
             input.pass();
             copied += 1;
         }
+    }
+
+    /// Copies what can be copied many in one loop; gives how many that were.
+    fn move_records<S>(&mut self, order: &[u16], outlet: &mut Outlet<S>) -> usize
+    where
+        S: Sink,
+        JobError: From<S::Error>,
+    {
+        // What the loop needs of each input, close together.
+        let mut next = Next { order, lying: self.inputs.iter().map(Input::lying).collect() };
+        outlet.push_moved(&mut next);
+        let left = next.order.len();
+        self.left.clear();
+        self.left.extend(next.lying.iter().map(Lying::left));
+        for (input, left) in self.inputs.iter_mut().zip(&self.left) {
+            input.pass_up_to(*left);
+        }
+        order.len() - left
     }
 
     /// Copies the next records as a block, where that is possible; see `input/block.rs`.
@@ -335,20 +356,19 @@ enum Blockwise {
 /// The records at hand, in the order in which they are written.
 struct Next<'a> {
     order: &'a [u16],
-    inputs: &'a mut [Input],
+    lying: Vec<Lying<'a>>,
 }
 
 impl Pieces for Next<'_> {
     #[inline(always)]
-    fn next(&mut self, write: impl FnOnce(Piece<'_>) -> bool) -> bool {
+    fn next(&mut self, moving: &mut Moving<'_>) -> bool {
         let Some((source, order)) = self.order.split_first() else { return false };
-        let input = &mut self.inputs[usize::from(*source)];
-        if !write(input.peek()) {
-            return false;
+        let Some(lying) = self.lying.get_mut(usize::from(*source)) else { return false };
+        let goes_on = lying.next(moving);
+        if goes_on {
+            self.order = order;
         }
-        input.pass();
-        self.order = order;
-        true
+        goes_on
     }
 }
 

@@ -4,21 +4,28 @@
 //! the batch's first offset and time change. So a span is where those bytes are, and the timestamp: 16 bytes a record,
 //! beside the 8 of its key in the merge's lane.
 
-use crate::batch::{Piece, Record};
+use crate::batch::{Moving, Piece, Record};
 use std::ops::Range;
 
 /// What a record takes here and in its lane.
 pub(super) const SPAN_BYTES: usize = size_of::<Span>() + size_of::<u64>();
 
 /// One record: its bytes in the window or in what was unfolded.
-#[derive(Debug, Clone, Copy)]
-struct Span {
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Span {
     timestamp: i64,
     start: u32,
     len: u32,
 }
 
 impl Span {
+    /// A record written then, whose key, value and headers begin there in the window and take so many bytes.
+    #[inline(always)]
+    pub(super) fn of(timestamp: i64, start: usize, bytes: usize) -> Self {
+        // A window is a frame: below 4 GiB.
+        Self { timestamp, start: start as u32, len: bytes as u32 }
+    }
+
     fn end(&self) -> usize {
         self.start as usize + self.len as usize
     }
@@ -55,6 +62,31 @@ impl Stretch<'_> {
     pub(super) fn whole(&self) -> Option<(Range<usize>, i64)> {
         let newest = self.spans.iter().map(|span| span.timestamp).max()?;
         Some((self.starts..self.spans.last()?.end(), newest))
+    }
+}
+
+/// Records as they lie, to be copied one after the other.
+pub(super) struct Lying<'a> {
+    spans: &'a [Span],
+    bytes: &'a [u8],
+}
+
+impl Lying<'_> {
+    /// Gives `moving` the next one, which is done with if it was added.
+    #[inline(always)]
+    pub(super) fn next(&mut self, moving: &mut Moving<'_>) -> bool {
+        let Some((Span { timestamp, start, len }, spans)) = self.spans.split_first() else { return false };
+        let Some(from) = self.bytes.get(*start as usize..) else { return false };
+        let goes_on = moving.add(Piece { timestamp: *timestamp, from, bytes: *len });
+        if goes_on {
+            self.spans = spans;
+        }
+        goes_on
+    }
+
+    /// How many there are.
+    pub(super) fn left(&self) -> usize {
+        self.spans.len()
     }
 }
 
@@ -142,6 +174,28 @@ impl Slab {
         self.spans.push(Span { timestamp: record.timestamp, start: start as u32, len: raw.len() as u32 });
     }
 
+    /// Room for `records` that lie in the window; to be closed by [`Self::fill`].
+    pub(super) fn room(&mut self, records: usize) -> &mut [Span] {
+        let len = self.spans.len();
+        self.spans.resize(len + records, Span::default());
+        &mut self.spans[len..]
+    }
+
+    /// Of the room that was made last for `room` records, so many are there; they have offsets from `first` on without a gap, and
+    /// their keys and values take so many bytes.
+    pub(super) fn fill(&mut self, room: usize, records: usize, first: i64, payload_bytes: usize) {
+        let before = self.spans.len() - room;
+        self.spans.truncate(before + records);
+        if records == 0 {
+            return;
+        }
+        if first != self.follows || before == 0 {
+            self.steps.push((before as u32, first));
+        }
+        self.follows = first + records as i64;
+        self.payload_bytes += payload_bytes as u64;
+    }
+
     /// Makes room for `bytes` more of what was unfolded.
     #[cold]
     fn grow(&mut self, bytes: usize) {
@@ -159,6 +213,19 @@ impl Slab {
     #[inline(always)]
     pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> Piece<'a> {
         self.lies(self.next, window)
+    }
+
+    /// The records that are not taken yet: they lie in `window`, unless they were unfolded.
+    #[inline(always)]
+    pub(super) fn lying<'a>(&'a self, window: &'a [u8]) -> Lying<'a> {
+        let bytes = if self.unfolded.is_empty() { window } else { &self.unfolded };
+        Lying { spans: self.spans.get(self.next..).unwrap_or_default(), bytes }
+    }
+
+    /// All but so many were taken.
+    #[inline(always)]
+    pub(super) fn pass_up_to(&mut self, left: usize) {
+        self.next = self.spans.len() - left;
     }
 
     /// The next record was taken.
