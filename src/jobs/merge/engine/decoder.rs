@@ -121,6 +121,7 @@ enum Pause {
 /// What ends the reading of a batch before its end; of errors, the offset and what cannot be told later.
 enum Cut {
     Full,
+    /// So many records were read one by one that rows are to be tried again.
     Rows,
     RangeDone,
     Order(i64),
