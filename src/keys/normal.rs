@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_plain_text_becomes_what_any_text_becomes_and_others_are_left() {
         for len in 0..=40 {
-            let mut body: Vec<u8> = (0..len).map(|at| b'a' + at).collect();
+            let mut body: Vec<u8> = (0..len).map(|at| b'a' + at % 26).collect();
             for at in 0..=body.len() {
                 for byte in [0, 1, 2, b' ', 0x7f, 0x80, 0xc3, 0xff] {
                     let kept = body.get_mut(at).map(|place| std::mem::replace(place, byte));
