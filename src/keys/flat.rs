@@ -142,7 +142,7 @@ impl Text<'_> {
 
     /// A member's name, and what is behind its colon.
     #[inline(always)]
-    fn name<'b>(self, rest: &'b [u8]) -> Option<(&'b [u8], &'b [u8])> {
+    fn name(self, rest: &[u8]) -> Option<(&[u8], &[u8])> {
         let name = behind::<b'"'>(rest)?;
         let (len, rest) = self.string::<true>(name)?;
         Some((&name[..len], behind::<b':'>(rest)?))
@@ -150,7 +150,7 @@ impl Text<'_> {
 
     /// What is behind the value that comes next, whatever it is.
     #[inline(always)]
-    fn value<'b>(self, rest: &'b [u8]) -> Option<&'b [u8]> {
+    fn value(self, rest: &[u8]) -> Option<&[u8]> {
         if let [b'"', text @ ..] = rest {
             return Some(self.string::<false>(text)?.1);
         }
@@ -162,7 +162,7 @@ impl Text<'_> {
 
     /// What is behind the value that begins `rest` with `first`, and is no array and no object.
     #[inline(always)]
-    fn single<'b>(self, rest: &'b [u8], first: u8) -> Option<&'b [u8]> {
+    fn single(self, rest: &[u8], first: u8) -> Option<&[u8]> {
         match first {
             b'-' | b'0'..=b'9' => self.behind_number(rest, first),
             b'"' => Some(self.string::<false>(&rest[1..])?.1),
@@ -175,7 +175,7 @@ impl Text<'_> {
 
     /// What is behind the array or object that begins `rest` with `first`, whatever is in it.
     #[inline(never)]
-    fn skip<'b>(self, mut rest: &'b [u8], mut first: u8) -> Option<&'b [u8]> {
+    fn skip(self, mut rest: &[u8], mut first: u8) -> Option<&[u8]> {
         // The containers around the one at hand, the innermost lowest: whether each is an object.
         let (mut around, mut depth) = (0u64, 0);
         let mut in_object = false;
@@ -217,7 +217,7 @@ impl Text<'_> {
     /// How long the string is whose opening quote stood before `rest`, up to its closing one, and what is behind that. Of a
     /// name only what is written as it is read.
     #[inline(always)]
-    fn string<'b, const NAME: bool>(self, rest: &'b [u8]) -> Option<(usize, &'b [u8])> {
+    fn string<const NAME: bool>(self, rest: &[u8]) -> Option<(usize, &[u8])> {
         // Most strings are short.
         if let Some(sixteen) = rest.first_chunk::<16>() {
             let stops = stops_in::<NAME>(sixteen);
@@ -232,7 +232,7 @@ impl Text<'_> {
 
     /// What is behind one that is long, has an escape or stands near the document's end.
     #[inline(never)]
-    fn behind_far_string<'b, const NAME: bool>(self, mut rest: &'b [u8]) -> Option<&'b [u8]> {
+    fn behind_far_string<const NAME: bool>(self, mut rest: &[u8]) -> Option<&[u8]> {
         loop {
             let stops = self.stops::<NAME>(rest);
             if stops == 0 {
@@ -258,7 +258,7 @@ impl Text<'_> {
 
     /// What is behind the number that begins `rest` with `first`.
     #[inline(always)]
-    fn behind_number<'b>(self, rest: &'b [u8], first: u8) -> Option<&'b [u8]> {
+    fn behind_number(self, rest: &[u8], first: u8) -> Option<&[u8]> {
         let digits = if first == b'-' { &rest[1..] } else { rest };
         let behind = self.behind_digits(digits)?;
         let count = digits.len() - behind.len();
@@ -269,7 +269,7 @@ impl Text<'_> {
     }
 
     #[inline(never)]
-    fn behind_fraction<'b>(self, mut rest: &'b [u8]) -> Option<&'b [u8]> {
+    fn behind_fraction(self, mut rest: &[u8]) -> Option<&[u8]> {
         if let [b'.', digits @ ..] = rest {
             rest = self.behind_digits(digits)?;
         }
@@ -282,7 +282,7 @@ impl Text<'_> {
 
     /// What is behind the digits at the front, of which there must be one at least.
     #[inline(always)]
-    fn behind_digits<'b>(self, rest: &'b [u8]) -> Option<&'b [u8]> {
+    fn behind_digits(self, rest: &[u8]) -> Option<&[u8]> {
         let count = self.digits(rest);
         match count {
             0 => None,
@@ -292,7 +292,7 @@ impl Text<'_> {
     }
 
     #[inline(never)]
-    fn behind_more_digits<'b>(self, mut rest: &'b [u8]) -> Option<&'b [u8]> {
+    fn behind_more_digits(self, mut rest: &[u8]) -> Option<&[u8]> {
         loop {
             let count = self.digits(rest);
             rest = rest.get(count..)?;

@@ -16,10 +16,9 @@ const SHORT_END: u64 = 1 << 21;
 const HEAD_BYTES: usize = 32;
 /// Keys and values together are shorter, so that the record's length is a short number, too.
 const BYTES_END: usize = (SHORT_END / 2) as usize - HEAD_BYTES;
-/// Length, attributes, time, offset and the key's length, of which the last one is stored as eight bytes.
-const _: () = assert!(3 + 1 + 3 + 3 + 8 <= HEAD_BYTES);
-/// The value's length and the count of headers, with what is stored beyond them.
-const _: () = assert!(3 + 1 + 3 + 3 + 3 + 8 + 1 <= HEAD_BYTES);
+/// Length, attributes, time, offset, the key's length and the value's, of which the last one is stored as eight bytes; the count
+/// of headers stands within those.
+const _: () = assert!(3 + 1 + 3 + 3 + 3 + 8 <= HEAD_BYTES);
 
 impl BatchWriter {
     /// Appends a record without headers as [`Self::push`] does. `None` if it is not a usual one; then nothing was appended.
