@@ -83,8 +83,11 @@ mod tests {
     use super::*;
     use crate::batch::{Codec, Headers};
 
+    /// Offsets left out before it, when, key and value.
+    type Pushed<'a> = (u32, i64, Option<&'a [u8]>, Option<&'a [u8]>);
+
     /// The same records by the short way and by the long one, which those with pairs go: the batches, and how many went the short one.
-    fn both_ways(records: &[(u32, i64, Option<&[u8]>, Option<&[u8]>)]) -> usize {
+    fn both_ways(records: &[Pushed<'_>]) -> usize {
         let (mut usual, mut any) = (BatchWriter::new(Codec::None), BatchWriter::new(Codec::None));
         let mut short = 0;
         for &(skipped, timestamp, key, value) in records {
