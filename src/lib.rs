@@ -44,7 +44,7 @@
 //!   to other nodes.
 //! - [`ports`]: the two narrow lines between an engine and Kafka: a source of batches, a sink for them.
 //! - [`wire`]: the Kafka protocol: a checked reader and writer, one file per API, both directions.
-//! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs; `src/batch/writer/` moves records between batches.
+//! - [`batch`]: the RecordBatch v2 format: read in place, write, checksums, codecs; `src/batch/writer/` moves records between batches, and has the short way for usual ones.
 //! - [`observe`]: how far a job is, where the time of a merge goes (`stages`), what the process has used, how numbers are spread (`histogram`, `latencies`) and drawn (`plot`), told to
 //!   Prometheus (`exposition`) over HTTP (`http`).
 //! - [`base`]: words that every layer shares; they import nothing of ours.

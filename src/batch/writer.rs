@@ -5,6 +5,7 @@
 
 mod block;
 mod moved;
+mod usual;
 
 pub use block::Block;
 pub use moved::{Moving, Piece, Pieces};
@@ -81,6 +82,20 @@ impl BatchWriter {
     /// Appends a record; offsets count up by one. `headers` is copied as it stands. On an error nothing was appended.
     #[inline]
     pub fn push(
+        &mut self,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Headers<'_>,
+    ) -> Result<(), BatchError> {
+        if headers.is_empty() && self.push_usual(timestamp, key, value).is_some() {
+            return Ok(());
+        }
+        self.push_any(timestamp, key, value, headers)
+    }
+
+    #[inline(never)]
+    fn push_any(
         &mut self,
         timestamp: i64,
         key: Option<&[u8]>,

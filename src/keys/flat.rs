@@ -7,6 +7,10 @@
 //!
 //! Non-obvious: names are compared as they are written, so a name with an escape or beyond ASCII is left to the exact way;
 //! strings that are skipped may hold any byte from 0x80 on, as the exact way does not look at those either.
+//!
+//! What is still to be read is a slice, cut from the front: how far it reaches is checked once for all that is loaded from its
+//! front. Near its end, the last sixteen bytes of the document are loaded instead, and those before the place are shifted out.
+//! Space is looked for only where what should stand there does not.
 
 use std::ops::Range;
 use wide::u8x16;
@@ -17,10 +21,19 @@ const DEPTH_MAX: u32 = 64;
 /// The value to which `names` lead from the object `document`, as it is written; a string may be no UTF-8.
 #[inline]
 pub(super) fn find<'a>(document: &'a [u8], names: &[String]) -> Option<&'a [u8]> {
-    let text = Text { bytes: document, last: u64::from_le_bytes(*document.last_chunk()?) };
-    let (start, _) = text.next(0).filter(|(_, first)| *first == b'{')?;
-    let (found, end) = text.object(start + 1, names)?;
-    if text.next(end).is_none() { document.get(found) } else { None }
+    let found = match document.last_chunk() {
+        Some(last) => Text { bytes: document, last }.find(names),
+        None => find_in_short(document, names),
+    };
+    document.get(found?)
+}
+
+/// Where it is in a document of fewer than sixteen bytes: space behind it makes it as long.
+#[inline(never)]
+fn find_in_short(document: &[u8], names: &[String]) -> Option<Range<usize>> {
+    let mut longer = [b' '; 16];
+    longer.get_mut(..document.len())?.copy_from_slice(document);
+    Text { bytes: &longer, last: &longer }.find(names)
 }
 
 #[inline(always)]
@@ -30,98 +43,139 @@ fn closing(of_object: bool) -> u8 {
 
 /// Most names differ in their length or first byte.
 #[inline(always)]
-fn bytes_are(bytes: &[u8], name: &str) -> bool {
-    bytes.len() == name.len() && bytes.first() == name.as_bytes().first() && bytes == name.as_bytes()
+fn is(name: &[u8], wanted: &[u8]) -> bool {
+    name.len() == wanted.len() && name.first() == wanted.first() && name == wanted
 }
 
-/// Which byte is the first at which a string may end or is not usual; above 15 if none is.
+/// A bit for each byte at which a string may end or is not usual, the first byte lowest.
 #[inline(always)]
-fn stop_in<const NAME: bool>(sixteen: &[u8; 16]) -> usize {
+fn stops_in<const NAME: bool>(sixteen: &[u8; 16]) -> u32 {
     let bytes = u8x16::new(*sixteen);
-    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-    let stops = control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    // Flipping 2 swaps the quote with the space, and leaves control characters among themselves.
+    let flipped = bytes ^ u8x16::splat(2);
+    let quote_or_control = flipped.min(u8x16::splat(0x20)).simd_eq(flipped);
+    let stops = quote_or_control | bytes.simd_eq(u8x16::splat(b'\\'));
     let stops = if NAME { stops | bytes } else { stops };
-    stops.to_bitmask().trailing_zeros() as usize
+    stops.to_bitmask()
+}
+
+/// What is behind the `BYTE` that must come next.
+#[inline(always)]
+fn behind<const BYTE: u8>(rest: &[u8]) -> Option<&[u8]> {
+    match rest {
+        [first, rest @ ..] if *first == BYTE => Some(rest),
+        _ => without_space(rest).strip_prefix(&[BYTE]),
+    }
+}
+
+/// The next byte that is no space, and what is from there on.
+#[inline(always)]
+fn next(rest: &[u8]) -> Option<(u8, &[u8])> {
+    let first = *rest.first()?;
+    if first > b' ' {
+        return Some((first, rest));
+    }
+    let rest = without_space(rest);
+    Some((*rest.first()?, rest))
+}
+
+#[inline(never)]
+fn without_space(rest: &[u8]) -> &[u8] {
+    let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    &rest[spaces..]
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x80 * ONES;
 
-/// A document of eight bytes or more.
+/// A document of sixteen bytes or more. What its functions are given to read reaches to its end.
+#[derive(Clone, Copy)]
 struct Text<'a> {
     bytes: &'a [u8],
-    /// Its last eight.
-    last: u64,
+    last: &'a [u8; 16],
 }
 
 impl Text<'_> {
     #[inline(always)]
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.bytes.get(at).copied()
+    fn find(self, names: &[String]) -> Option<Range<usize>> {
+        let (found, rest) = self.object(behind::<b'{'>(self.bytes)?, names)?;
+        if rest.is_empty() || without_space(rest).is_empty() { Some(found) } else { None }
     }
 
-    /// Where the value is to which `names` lead from the object whose first member stands at `at`, and where the object ends.
+    /// Where the value is to which `names` lead from the object whose first member begins `rest`, and what is behind the object.
     /// Goes as deep as there are names.
-    fn object(&self, mut at: usize, names: &[String]) -> Option<(Range<usize>, usize)> {
+    #[inline(never)]
+    fn object<'b>(self, mut rest: &'b [u8], names: &[String]) -> Option<(Range<usize>, &'b [u8])> {
         let (wanted, deeper) = names.split_first()?;
+        let wanted = wanted.as_bytes();
         let mut found = None;
         loop {
-            let (end, value, first) = self.name(at)?;
-            let behind = if !bytes_are(&self.bytes[end.0..end.1], wanted) {
-                match first {
-                    b'{' | b'[' => self.skip(value, first)?,
-                    _ => self.single(value, first)?,
-                }
+            let (name, value) = self.name(rest)?;
+            let behind = if !is(name, wanted) {
+                self.value(value)?
             } else if found.is_some() {
                 // Which of two is meant, nobody knows.
                 return None;
-            } else if deeper.is_empty() {
-                let behind = self.single(value, first)?;
-                found = Some(value..behind);
-                behind
-            } else if first == b'{' {
-                let (there, behind) = self.object(value + 1, deeper)?;
-                found = Some(there);
-                behind
             } else {
-                return None;
+                let (first, value) = next(value)?;
+                if deeper.is_empty() {
+                    let behind = self.single(value, first)?;
+                    found = Some(self.bytes.len() - value.len()..self.bytes.len() - behind.len());
+                    behind
+                } else if first == b'{' {
+                    let (there, behind) = self.object(&value[1..], deeper)?;
+                    found = Some(there);
+                    behind
+                } else {
+                    return None;
+                }
             };
-            let (here, byte) = self.next(behind)?;
-            at = here + 1;
-            match byte {
-                b',' => {}
-                b'}' => return Some((found?, at)),
-                _ => return None,
+            rest = match behind {
+                [b',', rest @ ..] => rest,
+                _ => match next(behind)? {
+                    (b',', from) => &from[1..],
+                    (b'}', from) => return Some((found?, &from[1..])),
+                    _ => return None,
+                },
             }
         }
     }
 
-    /// A member's name, and where its value begins and with what.
+    /// A member's name, and what is behind its colon.
     #[inline(always)]
-    fn name(&self, at: usize) -> Option<((usize, usize), usize, u8)> {
-        let (quote, _) = self.next(at).filter(|(_, byte)| *byte == b'"')?;
-        let end = self.string_end::<true>(quote + 1)?;
-        let (colon, _) = self.next(end + 1).filter(|(_, byte)| *byte == b':')?;
-        let (value, first) = self.next(colon + 1)?;
-        Some(((quote + 1, end), value, first))
+    fn name(self, rest: &[u8]) -> Option<(&[u8], &[u8])> {
+        let name = behind::<b'"'>(rest)?;
+        let (len, rest) = self.string::<true>(name)?;
+        Some((&name[..len], behind::<b':'>(rest)?))
     }
 
-    /// Where the value ends that begins at `at` with `first`, and is no array and no object.
+    /// What is behind the value that comes next, whatever it is.
     #[inline(always)]
-    fn single(&self, at: usize, first: u8) -> Option<usize> {
+    fn value(self, rest: &[u8]) -> Option<&[u8]> {
+        if let [b'"', text @ ..] = rest {
+            return Some(self.string::<false>(text)?.1);
+        }
+        match next(rest)? {
+            (first @ (b'{' | b'['), rest) => self.skip(rest, first),
+            (first, rest) => self.single(rest, first),
+        }
+    }
+
+    /// What is behind the value that begins `rest` with `first`, and is no array and no object.
+    #[inline(always)]
+    fn single(self, rest: &[u8], first: u8) -> Option<&[u8]> {
         match first {
-            b'"' => Some(self.string_end::<false>(at + 1)? + 1),
-            b'-' | b'0'..=b'9' => self.number_end(at, first),
-            b't' => self.behind(at, *b"true\0\0\0\0", 4),
-            b'f' => self.behind(at, *b"false\0\0\0", 5),
-            b'n' => self.behind(at, *b"null\0\0\0\0", 4),
+            b'-' | b'0'..=b'9' => self.behind_number(rest, first),
+            b'"' => Some(self.string::<false>(&rest[1..])?.1),
+            b't' => rest.strip_prefix(b"true"),
+            b'f' => rest.strip_prefix(b"false"),
+            b'n' => rest.strip_prefix(b"null"),
             _ => None,
         }
     }
 
-    /// Where the array or object ends that begins at `at` with `first`, whatever is in it.
+    /// What is behind the array or object that begins `rest` with `first`, whatever is in it.
     #[inline(never)]
-    fn skip(&self, mut at: usize, mut first: u8) -> Option<usize> {
+    fn skip(self, mut rest: &[u8], mut first: u8) -> Option<&[u8]> {
         // The containers around the one at hand, the innermost lowest: whether each is an object.
         let (mut around, mut depth) = (0u64, 0);
         let mut in_object = false;
@@ -132,18 +186,19 @@ impl Text<'_> {
                 }
                 (around, depth) = (around << 1 | u64::from(in_object), depth + 1);
                 in_object = first == b'{';
-                let (inside, next) = self.next(at + 1)?;
-                at = inside;
-                if next != closing(in_object) {
-                    (at, first) = self.element(at, in_object)?;
+                (first, rest) = next(&rest[1..])?;
+                if first != closing(in_object) {
+                    if in_object {
+                        (first, rest) = next(self.name(rest)?.1)?;
+                    }
                     continue;
                 }
             } else {
-                at = self.single(at, first)?;
+                rest = self.single(rest, first)?;
             }
             loop {
-                let (here, byte) = self.next(at)?;
-                at = here + 1;
+                let (byte, from) = next(rest)?;
+                rest = &from[1..];
                 if byte == b',' {
                     break;
                 }
@@ -152,154 +207,116 @@ impl Text<'_> {
                 }
                 (in_object, around, depth) = (around & 1 == 1, around >> 1, depth - 1);
                 if depth == 0 {
-                    return Some(at);
+                    return Some(rest);
                 }
             }
-            (at, first) = self.element(at, in_object)?;
+            (first, rest) = next(if in_object { self.name(rest)?.1 } else { rest })?;
         }
     }
 
-    /// Where the next value begins, and with what: behind its name, if it is a member.
+    /// How long the string is whose opening quote stood before `rest`, up to its closing one, and what is behind that. Of a
+    /// name only what is written as it is read.
     #[inline(always)]
-    fn element(&self, at: usize, in_object: bool) -> Option<(usize, u8)> {
-        if in_object { self.name(at).map(|(_, value, first)| (value, first)) } else { self.next(at) }
-    }
-
-    /// The first byte from there on that is no space, and where it is.
-    #[inline(always)]
-    fn next(&self, mut at: usize) -> Option<(usize, u8)> {
-        let mut byte = self.byte(at)?;
-        if byte <= b' ' {
-            at = self.behind_space(at);
-            byte = self.byte(at)?;
-        }
-        Some((at, byte))
-    }
-
-    #[inline(never)]
-    fn behind_space(&self, at: usize) -> usize {
-        let rest = self.bytes.get(at..).unwrap_or_default();
-        at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
-    }
-
-    /// Eight bytes, the first one lowest; zeros behind the end.
-    #[inline(always)]
-    fn word(&self, at: usize) -> u64 {
-        match self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-            Some(chunk) => u64::from_le_bytes(*chunk),
-            None => {
-                let missing = at + 8 - self.bytes.len();
-                if missing < 8 { self.last >> (8 * missing) } else { 0 }
+    fn string<const NAME: bool>(self, rest: &[u8]) -> Option<(usize, &[u8])> {
+        // Most strings are short.
+        if let Some(sixteen) = rest.first_chunk::<16>() {
+            let stops = stops_in::<NAME>(sixteen);
+            let stop = stops.trailing_zeros() as usize % 16;
+            if stops != 0 && sixteen[stop] == b'"' {
+                return Some((stop, &rest[stop + 1..]));
             }
         }
+        let behind = self.behind_far_string::<NAME>(rest)?;
+        Some((rest.len() - behind.len() - 1, behind))
     }
 
-    /// Where the quote stands that ends the string that began before `at`. Of a name only what is written as it is read.
-    #[inline(always)]
-    fn string_end<const NAME: bool>(&self, at: usize) -> Option<usize> {
-        // Most strings are short.
-        if let Some(sixteen) = self.sixteen(at)
-            && let stop = stop_in::<NAME>(sixteen)
-            && sixteen[stop % 16] == b'"'
-            && stop < 16
-        {
-            return Some(at + stop);
-        }
-        self.far_string_end::<NAME>(at)
-    }
-
-    /// The same of one that is long, has an escape or stands near the document's end.
+    /// What is behind one that is long, has an escape or stands near the document's end.
     #[inline(never)]
-    fn far_string_end<const NAME: bool>(&self, mut at: usize) -> Option<usize> {
+    fn behind_far_string<const NAME: bool>(self, mut rest: &[u8]) -> Option<&[u8]> {
         loop {
-            let stop = match self.sixteen(at) {
-                Some(sixteen) => match stop_in::<NAME>(sixteen) {
-                    stop @ ..16 => at + stop,
-                    _ => {
-                        at += 16;
-                        continue;
-                    }
-                },
-                None => self.stop_near_end::<NAME>(at)?,
-            };
-            match self.byte(stop)? {
-                b'"' => return Some(stop),
-                b'\\' if !NAME => match self.byte(stop + 1)? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at = stop + 2,
-                    _ => return None,
-                },
+            let stops = self.stops::<NAME>(rest);
+            if stops == 0 {
+                rest = rest.get(16..)?;
+                continue;
+            }
+            match rest.get(stops.trailing_zeros() as usize..)? {
+                [b'"', behind @ ..] => return Some(behind),
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', behind @ ..] if !NAME => rest = behind,
                 _ => return None,
             }
         }
     }
 
+    /// Where to stop in the next sixteen bytes, or as many as there are.
     #[inline(always)]
-    fn sixteen(&self, at: usize) -> Option<&[u8; 16]> {
-        self.bytes.get(at..)?.first_chunk()
-    }
-
-    /// The first byte from there on at which to stop, where fewer than sixteen are left.
-    #[inline(always)]
-    fn stop_near_end<const NAME: bool>(&self, mut at: usize) -> Option<usize> {
-        while at < self.bytes.len() {
-            let word = self.word(at);
-            // In both, the high bit of a byte below 0x80 is set where there is something to stop at, and perhaps above the
-            // first such byte. Flipping 2 swaps the quote with the space, and leaves control characters among themselves.
-            let quote_or_control = (word ^ (0x02 * ONES)).wrapping_sub(0x21 * ONES);
-            let backslash = (word ^ (u64::from(b'\\') * ONES)).wrapping_sub(ONES);
-            let stops = if NAME { quote_or_control | backslash | word } else { (quote_or_control | backslash) & !word };
-            let stops = stops & HIGH_BITS;
-            if stops != 0 {
-                return Some(at + (stops.trailing_zeros() / 8) as usize);
-            }
-            at += 8;
+    fn stops<const NAME: bool>(self, rest: &[u8]) -> u32 {
+        match rest.first_chunk() {
+            Some(sixteen) => stops_in::<NAME>(sixteen),
+            None => stops_in::<NAME>(self.last) >> (16 - rest.len()),
         }
-        None
     }
 
-    /// Where the number ends that begins at `at` with `first`.
+    /// What is behind the number that begins `rest` with `first`.
     #[inline(always)]
-    fn number_end(&self, at: usize, first: u8) -> Option<usize> {
-        let start = at + usize::from(first == b'-');
-        let mut end = self.digits_end(start);
-        if end == start || (end > start + 1 && self.byte(start)? == b'0') {
+    fn behind_number(self, rest: &[u8], first: u8) -> Option<&[u8]> {
+        let digits = if first == b'-' { &rest[1..] } else { rest };
+        let behind = self.behind_digits(digits)?;
+        let count = digits.len() - behind.len();
+        if count > 1 && digits[0] == b'0' {
             return None;
         }
-        if let Some(b'.' | b'e' | b'E') = self.byte(end) {
-            end = self.fraction_end(end)?;
-        }
-        Some(end)
+        if let Some(b'.' | b'e' | b'E') = behind.first() { self.behind_fraction(behind) } else { Some(behind) }
     }
 
     #[inline(never)]
-    fn fraction_end(&self, mut at: usize) -> Option<usize> {
-        let some_digits = |start| Some(self.digits_end(start)).filter(|end| *end > start);
-        if self.byte(at) == Some(b'.') {
-            at = some_digits(at + 1)?;
+    fn behind_fraction(self, mut rest: &[u8]) -> Option<&[u8]> {
+        if let [b'.', digits @ ..] = rest {
+            rest = self.behind_digits(digits)?;
         }
-        if let Some(b'e' | b'E') = self.byte(at) {
-            let sign = matches!(self.byte(at + 1), Some(b'+' | b'-'));
-            at = some_digits(at + 1 + usize::from(sign))?;
+        if let [b'e' | b'E', digits @ ..] = rest {
+            let sign = matches!(digits.first(), Some(b'+' | b'-'));
+            rest = self.behind_digits(&digits[usize::from(sign)..])?;
         }
-        Some(at)
+        Some(rest)
     }
 
+    /// What is behind the digits at the front, of which there must be one at least.
     #[inline(always)]
-    fn digits_end(&self, mut at: usize) -> usize {
+    fn behind_digits(self, rest: &[u8]) -> Option<&[u8]> {
+        let count = self.digits(rest);
+        match count {
+            0 => None,
+            8 => self.behind_more_digits(&rest[8..]),
+            count => rest.get(count..),
+        }
+    }
+
+    #[inline(never)]
+    fn behind_more_digits(self, mut rest: &[u8]) -> Option<&[u8]> {
         loop {
-            // Digits have 3 in their high half, also with 6 added.
-            let word = self.word(at) ^ (0x30 * ONES);
-            let stops = (word | word.wrapping_add(0x06 * ONES)) & (0xf0 * ONES);
-            if stops != 0 {
-                return at + (stops.trailing_zeros() / 8) as usize;
+            let count = self.digits(rest);
+            rest = rest.get(count..)?;
+            if count < 8 {
+                return Some(rest);
             }
-            at += 8;
         }
     }
 
-    /// Behind the word of `len` bytes that must stand at `at`.
+    /// How many digits are at the front, up to eight.
     #[inline(always)]
-    fn behind(&self, at: usize, word: [u8; 8], len: usize) -> Option<usize> {
-        (self.word(at) << (64 - 8 * len) == u64::from_le_bytes(word) << (64 - 8 * len)).then_some(at + len)
+    fn digits(self, rest: &[u8]) -> usize {
+        let word = match rest.first_chunk() {
+            Some(chunk) => u64::from_le_bytes(*chunk),
+            // Zeros come in behind the end. It may be all 64 bits: twice half of it.
+            None => {
+                let half = 4 * (8 - rest.len());
+                let [.., word] = *self.last.as_chunks().0 else { return 0 };
+                (u64::from_le_bytes(word) >> half) >> half
+            }
+        };
+        // Digits have 3 in their high half, also with 6 added.
+        let word = word ^ (0x30 * ONES);
+        let stops = (word | word.wrapping_add(0x06 * ONES)) & (0xf0 * ONES);
+        (stops.trailing_zeros() / 8) as usize
     }
 }

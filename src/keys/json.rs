@@ -84,7 +84,7 @@ pub(super) fn find<'a>(document: &'a [u8], pointer: &Pointer) -> serde_json::Res
 }
 
 /// The same if the document is a usual one; `None` says nothing. A string is not yet known to be UTF-8.
-#[inline(never)]
+#[inline]
 pub(super) fn find_usual<'a>(document: &'a [u8], pointer: &Pointer) -> Option<&'a [u8]> {
     super::flat::find(document, &pointer.names)
 }

@@ -210,11 +210,26 @@ impl KeyPlan {
     /// Any key, by the long way.
     #[inline(never)]
     fn extract_any(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
-        let alone = self.parts.len() == 1;
-        let mut out = Normaliser::new(self.order, alone, rest);
+        rest.clear();
+        if let [part] = self.parts.as_slice() {
+            if let Some(number) = part.short_int(fields) {
+                return Ok(normal::word(number, self.order));
+            }
+            if let Some(text) = part.short_text(fields)
+                && let Some(prefix) = normal::plain_text(text, self.order, rest)
+            {
+                return Ok(prefix);
+            }
+        }
+        self.extract_slowly(fields, rest)
+    }
+
+    /// Any key, part after part.
+    #[inline(never)]
+    fn extract_slowly(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
+        let mut out = Normaliser::new(self.order, self.parts.len() == 1, rest);
         for part in &self.parts {
             match part.short_int(fields) {
-                Some(number) if alone => return Ok(normal::word(number, self.order)),
                 Some(number) => out.int(number),
                 None => part.normalise(fields, &mut out)?,
             }

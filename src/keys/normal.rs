@@ -47,6 +47,37 @@ pub(super) fn word(number: i64, order: Order) -> u64 {
     }
 }
 
+/// The whole key of a plan whose one part is `body`, if that is ASCII with nothing to escape, as most texts are: what
+/// [`Normaliser::string`] makes of it. What does not fit the prefix goes into `rest`, which must be empty.
+#[inline]
+pub(super) fn plain_text(body: &[u8], order: Order, rest: &mut Vec<u8>) -> Option<u64> {
+    if !is_plain(body) {
+        return None;
+    }
+    let prefix = match body.split_first_chunk() {
+        Some((first, behind)) => {
+            rest.extend_from_slice(behind);
+            rest.push(END);
+            u64::from_be_bytes(*first)
+        }
+        // The end is a zero, as what a short key is padded with.
+        None => body.iter().fold((0, 64), |(word, at), byte| (word | u64::from(*byte) << (at - 8), at - 8)).0,
+    };
+    Some(in_order(prefix, order, rest))
+}
+
+/// Inverting prefix-free bytes keeps them prefix-free and reverses their order.
+#[inline(always)]
+fn in_order(prefix: u64, order: Order, rest: &mut [u8]) -> u64 {
+    match order {
+        Order::Asc => prefix,
+        Order::Desc => {
+            rest.iter_mut().for_each(|byte| *byte = !*byte);
+            !prefix
+        }
+    }
+}
+
 /// Flipping the sign bit makes signed numbers compare as unsigned ones.
 const SIGN: u64 = 1 << 63;
 
@@ -145,15 +176,9 @@ impl<'a> Normaliser<'a> {
         }
     }
 
-    /// The prefix. Inverting prefix-free bytes keeps them prefix-free and reverses their order.
+    /// The prefix.
     pub(super) fn finish(self) -> u64 {
-        match self.order {
-            Order::Asc => self.prefix,
-            Order::Desc => {
-                self.rest.iter_mut().for_each(|byte| *byte = !*byte);
-                !self.prefix
-            }
-        }
+        in_order(self.prefix, self.order, self.rest)
     }
 
     fn word(&mut self, word: u64) {
@@ -184,9 +209,24 @@ impl<'a> Normaliser<'a> {
     }
 }
 
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Whether all bytes are ASCII and above the ones that are escaped.
+#[inline(always)]
+fn is_plain(body: &[u8]) -> bool {
+    // The high bit of some byte, if a byte is below 2 or above ASCII: from those between, nothing is borrowed.
+    let mark = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word | word.wrapping_sub((u64::from(ESCAPE) + 1) * ONES)
+    };
+    match body.last_chunk() {
+        Some(last) => body.as_chunks().0.iter().fold(mark(last), |marks, word| marks | mark(word)) & (0x80 * ONES) == 0,
+        None => body.iter().all(|byte| (ESCAPE + 1..0x80).contains(byte)),
+    }
+}
+
 /// Whether all bytes are above the ones that are escaped.
 fn has_none_to_escape(body: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     let (words, rest) = body.as_chunks();
     let words = words.iter().fold(0, |low, word| {
         let word = u64::from_le_bytes(*word);
@@ -194,4 +234,35 @@ fn has_none_to_escape(body: &[u8]) -> bool {
         low | (word.wrapping_sub((u64::from(ESCAPE) + 1) * ONES) & !word)
     });
     words & (0x80 * ONES) == 0 && rest.iter().all(|byte| *byte > ESCAPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_text_becomes_what_any_text_becomes_and_others_are_left() {
+        for len in 0..=40 {
+            let mut body: Vec<u8> = (0..len).map(|at| b'a' + at % 26).collect();
+            for at in 0..=body.len() {
+                for byte in [0, 1, 2, b' ', 0x7f, 0x80, 0xc3, 0xff] {
+                    let kept = body.get_mut(at).map(|place| std::mem::replace(place, byte));
+                    let plain = kept.is_none() || (2..0x80).contains(&byte);
+                    for order in [Order::Asc, Order::Desc] {
+                        let (mut quick, mut slow) = (Vec::new(), Vec::new());
+                        let prefix = plain_text(&body, order, &mut quick);
+                        assert_eq!(prefix.is_some(), plain, "{body:?}");
+                        let mut any = Normaliser::new(order, true, &mut slow);
+                        any.string(&body);
+                        if let Some(prefix) = prefix {
+                            assert_eq!((prefix, &quick), (any.finish(), &slow), "{body:?}");
+                        }
+                    }
+                    if let Some(kept) = kept {
+                        body[at] = kept;
+                    }
+                }
+            }
+        }
+    }
 }

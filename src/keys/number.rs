@@ -118,12 +118,13 @@ pub(crate) fn parse_int(text: &[u8]) -> Result<i64, NumberError> {
     }
 }
 
-/// The quick way for nearly all numbers: one to sixteen digits without a sign. `None` says nothing of others.
+/// The quick way for nearly all numbers: one to nineteen digits without a sign. `None` says nothing of others.
 #[inline(always)]
 pub(super) fn short_int(text: &[u8]) -> Option<i64> {
     match text.len() {
         8..=16 => sixteen_digits(text),
         1..=7 => seven_digits(text),
+        17..=19 => nineteen_digits(text),
         _ => None,
     }
 }
@@ -142,6 +143,14 @@ fn sixteen_digits(text: &[u8]) -> Option<i64> {
         return None;
     }
     Some((joined(first) * 100_000_000 + joined(last)) as i64)
+}
+
+/// Seventeen to nineteen digits, of which only the last few numbers are beyond 64 bits.
+#[inline(never)]
+fn nineteen_digits(text: &[u8]) -> Option<i64> {
+    let (first, last) = text.split_last_chunk::<16>()?;
+    let (first, last) = (seven_digits(first)?, sixteen_digits(last)?);
+    first.checked_mul(10_000_000_000_000_000)?.checked_add(last)
 }
 
 /// One to seven digits.
@@ -181,15 +190,8 @@ fn joined(digits: u64) -> u64 {
 
 fn parse_any_int(text: &[u8]) -> Result<i64, NumberError> {
     let (negative, digits) = split_sign(text);
-    // The same quick way behind a sign, and for up to nineteen digits, of which only the last few numbers are beyond 64 bits.
-    let number = match digits.len() {
-        17..=19 => digits.split_last_chunk::<16>().and_then(|(first, last)| {
-            let (first, last) = (seven_digits(first)?, sixteen_digits(last)?);
-            first.checked_mul(10_000_000_000_000_000)?.checked_add(last)
-        }),
-        _ => short_int(digits),
-    };
-    match number {
+    // The same quick way behind a sign.
+    match short_int(digits) {
         Some(number) => Ok(if negative { -number } else { number }),
         None => parse_digit_by_digit(negative, digits, text.is_empty()),
     }

@@ -129,7 +129,7 @@ enum Read<'a> {
 impl KeyPart {
     /// The short way for what most keys are, a number. `None` for parts of other types, and where there is none or not a usual
     /// one: the long way reads it, or says what is wrong.
-    #[inline]
+    #[inline(always)]
     pub(super) fn short_int(&self, fields: &impl Fields) -> Option<i64> {
         match (self.kind, &self.source) {
             (KeyType::Int, KeySource::Value) => parse_int(fields.value()?).ok(),
@@ -138,6 +138,16 @@ impl KeyPart {
             (KeyType::Int, KeySource::Timestamp) => Some(fields.timestamp()),
             (KeyType::Be64, KeySource::Value) => Some(i64::from_be_bytes(fields.value()?.try_into().ok()?)),
             (KeyType::Be64, KeySource::Key) => Some(i64::from_be_bytes(fields.key()?.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// The short way for a text that is all of a field, of which it is not known yet whether it is UTF-8. `None` as above.
+    #[inline]
+    pub(super) fn short_text<'a>(&self, fields: &'a impl Fields) -> Option<&'a [u8]> {
+        match (self.kind, &self.source) {
+            (KeyType::String | KeyType::Bytes, KeySource::Value) => fields.value(),
+            (KeyType::String | KeyType::Bytes, KeySource::Key) => fields.key(),
             _ => None,
         }
     }
@@ -272,6 +282,7 @@ impl KeyPart {
 }
 
 /// A JSON number that is written as an integer, in a usual document.
+#[inline]
 fn int_in_json(document: &[u8], pointer: &json::Pointer) -> Option<i64> {
     parse_int(json::find_usual(document, pointer)?).ok()
 }

@@ -120,14 +120,8 @@ fn what_the_short_way_finds_is_what_the_exact_way_finds() {
                 harm(&mut random, &mut document);
             }
             let pointer = &pointers[random.random_range(0..pointers.len())];
-            if let Some(raw) = find(&document, pointer.names())
-                && std::str::from_utf8(raw).is_ok()
-            {
-                found[usize::from(harmed)] += 1;
-                let exact = find_exactly(&document, pointer);
-                let document = String::from_utf8_lossy(&document);
-                assert!(matches!(exact, Ok(Found::At(same)) if same.as_bytes() == raw), "not {exact:?}: {document}");
-            }
+            found[usize::from(harmed)] += u32::from(find(&document, pointer.names()).is_some());
+            assert_no_other_is_found(&document, pointer);
         }
     }
     assert!(found[0] > 500 && found[1] > 120, "the short way was seldom gone: {found:?}");
@@ -157,6 +151,45 @@ fn the_short_way_is_gone_for_all_that_is_usual() {
     }
 }
 
+/// What the short way finds must be what the exact way finds; it need not find anything.
+fn assert_no_other_is_found(document: &[u8], pointer: &Pointer) {
+    if let Some(raw) = find(document, pointer.names())
+        && std::str::from_utf8(raw).is_ok()
+    {
+        let exact = find_exactly(document, pointer);
+        let document = String::from_utf8_lossy(document);
+        assert!(matches!(exact, Ok(Found::At(same)) if same.as_bytes() == raw), "not {exact:?}: {document}");
+    }
+}
+
+#[test]
+fn documents_of_every_length_cut_anywhere_and_with_any_byte_in_any_place_are_read_as_by_the_exact_way() {
+    let pointer = Pointer::parse("/id").unwrap();
+    // Whatever is read stands at every distance from the end, which is where sixteen bytes are too many.
+    for padding in 0..=18 {
+        let text = "x".repeat(padding);
+        for (document, wanted) in [
+            (format!(r#"{{"id":7,"{text}":""}}"#), "7"),
+            (format!(r#"{{"{text}":-0.5e1,"id":123456789}}"#), "123456789"),
+            (format!(r#"{{"t":["{text}",{{"i":null}}],"id":"{text}"}}"#), &format!("\"{text}\"")),
+            (format!("{{\"{text}\":\"a\\n\u{e4}\",\"id\" : true }}"), "true"),
+        ] {
+            let mut document = document.into_bytes();
+            assert_eq!(find(&document, pointer.names()), Some(wanted.as_bytes()), "{document:?}");
+            for at in 0..document.len() {
+                assert_eq!(find(&document[..at], pointer.names()), None, "{:?}", &document[..at]);
+                let kept = document[at];
+                for byte in 0..=u8::MAX {
+                    document[at] = byte;
+                    assert_no_other_is_found(&document, &pointer);
+                }
+                document[at] = kept;
+            }
+        }
+    }
+    assert_eq!(find(br#"{"id":1}"#, pointer.names()), Some(&b"1"[..]));
+}
+
 #[test]
 fn what_is_not_usual_is_left_to_the_exact_way() {
     let nested = |depth: usize| format!("{{\"b\":{}{},\"a\":1}}", "[".repeat(depth), "]".repeat(depth));
@@ -184,7 +217,6 @@ fn what_is_not_usual_is_left_to_the_exact_way() {
         r#"{"a":1,"b":"\x"}"#,
         "{\"a\":1,\"b\":\"\n\"}",
         "{\"a\":\"12345",
-        "{\"a\":1}",
         "        ",
         "{       ",
         "",
