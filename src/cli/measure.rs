@@ -21,7 +21,7 @@ Examples:
       a table
   kmerge measure --from logins --rules measures.toml --csv by-hour.csv
       a file that is there whole or as it was
-  kmerge measure --from logins --rules measures.toml --start @2026-01-01T00:00:00Z --end @2026-01-02T00:00:00Z --output json
+  kmerge measure --from logins --rules measures.toml --start @2026-01-01T00:00:00Z --output json
   kmerge measure --from clicks --rules measures.toml --memory 256MiB --temp-dir /var/tmp --csv - | gzip > clicks.csv.gz
 
 A rule file:

@@ -178,9 +178,9 @@ pub enum JobError {
     },
     /// Of records that were sent without asking for an answer, some may be lost.
     #[error(
-        "the connections of {partitions} partition(s) were lost, and what was sent on them just before may be lost as well: \
-         without acknowledgements nobody tells, nor why (not the leader any more, not allowed, too large). --acks 1 or all asks \
-         for them"
+        "what was sent last to {partitions} partition(s) may be lost: the connection was lost behind it, or the broker had not come \
+         to it when the time was up. Without acknowledgements nobody tells, nor why (not the leader any more, not allowed, too \
+         large). --acks 1 or all asks for them"
     )]
     Doubtful {
         /// How many.

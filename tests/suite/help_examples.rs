@@ -4,6 +4,8 @@
 //! nobody listens: that it looks for a broker shows that it is understood.
 #![cfg(unix)]
 
+mod of_jobs;
+
 use crate::support::*;
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -59,16 +61,19 @@ fn missing_tool(example: &str) -> Option<&'static str> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
     };
-    ["jq", "kcat", "tail"].into_iter().find(|tool| example.contains(&format!("{tool} ")) && !is_there(tool))
+    ["jq", "kcat", "tail", "gzip"].into_iter().find(|tool| example.contains(&format!("{tool} ")) && !is_there(tool))
 }
 
-/// Types it; its status, and what it said.
-fn typed(example: &str, brokers: &str, folder: &Path) -> (i32, String) {
+/// Types it; its status, and what it said. Unless it `ends` by itself it is interrupted after a while.
+fn typed(example: &str, brokers: &str, folder: &Path, ends: bool) -> (i32, String) {
     let kmerge = Path::new(env!("CARGO_BIN_EXE_kmerge")).parent().unwrap().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(kmerge).chain(std::env::split_paths(&path))).unwrap();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", example]).current_dir(folder).env("PATH", path).env("KMERGE_BROKERS", brokers);
+    let mut shell = Command::new("bash");
+    // Who fails in front of a pipe fails.
+    shell.args(["-o", "pipefail", "-c", example]).current_dir(folder).env("PATH", path).env("KMERGE_BROKERS", brokers);
+    // Shells that people type in have it.
+    shell.env("HOSTNAME", "here");
     shell.env_remove("KAFKA_BOOTSTRAP_SERVERS").env_remove("KMERGE_LOG");
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     let mut child = shell.spawn().unwrap();
@@ -85,7 +90,7 @@ fn typed(example: &str, brokers: &str, folder: &Path) -> (i32, String) {
         }
         let signal = match began.elapsed() {
             elapsed if elapsed > PATIENCE => Some("-KILL"),
-            elapsed if elapsed > GOES_ON && !signalled => Some("-INT"),
+            elapsed if elapsed > GOES_ON && !signalled && !ends => Some("-INT"),
             _ => None,
         };
         if let Some(signal) = signal {
@@ -129,33 +134,44 @@ async fn stage(cluster: &Cluster) {
 }
 
 fn all_run(command_line: &'static [&'static str]) {
-    run_embedded(command_line.last().unwrap(), async |cluster| {
+    let mut help = command("", &[command_line, &["--help"]].concat());
+    let examples = examples(&String::from_utf8(help.env("COLUMNS", "1000").output().unwrap().stdout).unwrap());
+    assert!(!examples.is_empty(), "{command_line:?} shows no examples");
+    // One that would write where another one has written has a cluster of its own.
+    let at_once = if command_line == ["merge"] { 1 } else { examples.len() };
+    for examples in examples.chunks(at_once) {
+        run_embedded(command_line.last().unwrap(), async |cluster| run_all(command_line, examples, cluster).await);
+    }
+}
+
+async fn run_all(command_line: &[&str], examples: &[String], cluster: &Cluster) {
+    let folder = Folder::new(&command_line.join("-"));
+    if !of_jobs::stage(command_line[0], cluster, &folder.0).await {
         stage(cluster).await;
-        if command_line == ["topic", "create"] {
-            cluster.run(&["topic", "delete", "data-output"]).await.ok();
+    }
+    if command_line == ["topic", "create"] {
+        cluster.run(&["topic", "delete", "data-output"]).await.ok();
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for example in examples {
+        if let Some(tool) = missing_tool(example) {
+            eprintln!("not typed, as there is no {tool} here: {example}");
+            continue;
         }
-        let mut help = command("", &[command_line, &["--help"]].concat());
-        help.env("COLUMNS", "1000");
-        let examples = examples(&run(help).await.ok().stdout);
-        assert!(!examples.is_empty(), "{command_line:?} shows no examples");
-        let folder = Folder::new(&command_line.join("-"));
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        for example in examples {
-            if let Some(tool) = missing_tool(&example) {
-                eprintln!("not typed, as there is no {tool} here: {example}");
-                continue;
-            }
-            let is_too_much = TOO_MUCH.iter().any(|much| example.contains(much));
-            let (line, brokers) = match is_too_much {
-                true => (format!("{example} --timeout 1s"), nobody.clone()),
-                false => (example.clone(), cluster.brokers.clone()),
-            };
-            let folder = folder.0.clone();
-            let (status, said) = tokio::task::spawn_blocking(move || typed(&line, &brokers, &folder)).await.unwrap();
-            let fine: &[i32] = if is_too_much { &[3] } else { &[0, 130] };
-            assert!(fine.contains(&status), "{example}\nends with {status}: {said}");
-        }
-    });
+        let is_too_much = TOO_MUCH.iter().any(|much| example.contains(much));
+        let (line, brokers) = match is_too_much {
+            true => (format!("{example} --timeout 1s"), nobody.clone()),
+            false => (example.clone(), cluster.brokers.clone()),
+        };
+        let (folder, ends) = (folder.0.clone(), of_jobs::ends(command_line[0], example));
+        let (status, said) = tokio::task::spawn_blocking(move || typed(&line, &brokers, &folder, ends)).await.unwrap();
+        let fine: &[i32] = match (is_too_much, ends) {
+            (true, _) => &[3],
+            (false, true) => &[0],
+            (false, false) => &[0, 130],
+        };
+        assert!(fine.contains(&status), "{example}\nends with {status}: {said}");
+    }
 }
 
 macro_rules! every_example_runs {
@@ -185,4 +201,9 @@ every_example_runs! {
     every_example_of_group_reset_runs: ["group", "reset"];
     every_example_of_group_delete_runs: ["group", "delete"];
     every_example_of_perf_load_runs: ["perf", "load"];
+    every_example_of_merge_runs: ["merge"];
+    every_example_of_verify_runs: ["verify"];
+    every_example_of_reconcile_runs: ["reconcile"];
+    every_example_of_clean_runs: ["clean"];
+    every_example_of_measure_runs: ["measure"];
 }

@@ -38,6 +38,7 @@ mod clean;
 mod clean_groups;
 mod clean_insights;
 mod clean_ledger;
+mod clean_load;
 mod clean_lookups;
 mod parquet;
 

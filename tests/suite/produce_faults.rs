@@ -50,7 +50,7 @@ on_both_brokers! {
     async fn without_acknowledgements_a_refusal_is_a_connection_that_is_lost(cluster: &Cluster) {
         let topic = cluster.topic_with("compacted", 1, &[("cleanup.policy", "compact")]).await;
         let outcome = produce(cluster, &[&topic, "--acks", "0"], "no key\nnor here\n").await;
-        outcome.fails(1, &["2 sent, 2 unanswered", "of 1 partition(s) were lost", "--acks 1", &topic]);
+        outcome.fails(1, &["2 sent, 2 unanswered", "to 1 partition(s) may be lost", "--acks 1", &topic]);
         assert!(values(cluster, &topic, 0).await.is_empty());
         produce(cluster, &[&topic, "--acks", "0", "-K", ":"], "a:1\nb:2\n").await.ok();
         until(async || values(cluster, &topic, 0).await == ["1", "2"]).await;
@@ -98,6 +98,35 @@ on_both_brokers! {
         assert!(outcome.stderr.contains(&format!("{acknowledged} acknowledged")), "{acknowledged}: {outcome:?}");
         drop(pipe);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_says_what_is_in_doubt_without_acknowledgements_be_the_connection_lost_or_the_broker_slow() {
+    run_embedded("doubt", async |cluster| {
+        let faults = cluster.embedded.as_ref().unwrap().faults();
+        let interrupted = async |name: &str, fault: Fault, says: &[&str]| {
+            let topic = cluster.topic(name, 1).await;
+            let befallen = faults.add(Rule::on(ApiKey::Produce).partition(&topic, 0).after(1), fault);
+            let mut child = begin(command(&cluster.brokers, &["produce", &topic, "--acks", "0", "--output", "json"]));
+            let mut pipe = child.stdin.take().unwrap();
+            pipe.write_all(b"first\n").unwrap();
+            until(async || values(cluster, &topic, 0).await == ["first"]).await;
+            pipe.write_all(b"second\n").unwrap();
+            befallen.hit().await;
+            signal("-INT", &child);
+            // The pipe is open: it is the signal that ends it.
+            let outcome = ended(child).await;
+            drop(pipe);
+            befallen.release();
+            let outcome = outcome.fails(1, says);
+            assert_eq!(outcome.json()["doubtful_partitions"], 1);
+        };
+        let lost = ["2 sent, 2 unanswered", "to 1 partition(s) may be lost", "--acks 1"];
+        // Nobody knows whether the network has it.
+        let slow = ["2 sent, 1 unanswered, 1 failed", "not acknowledged in the time that was left"];
+        tokio::join!(interrupted("lost", Fault::DropBefore, &lost), interrupted("slow", Fault::Hold, &slow));
+    });
 }
 
 /// Lines that make many batches, each numbered.

@@ -175,6 +175,21 @@ on_both_brokers! {
         })
         .await;
         assert_eq!(described(&other).await["partitions"][0]["replicas"], was[1]["partitions"][0]["replicas"]);
+
+        // Last of all, as it ends what `--verify` would have to say of the first plan.
+        until(async || {
+            let waited = run(&file, &["--execute", "--additional", "--throttle", "1GiB", "--wait"]).await.ok().stderr;
+            let removed = waited.contains("the throttle is removed from broker");
+            assert!(waited.contains("copy at most 1") || cluster.embedded.is_none(), "it was throttled: {waited}");
+            // Only where others move partitions as well.
+            let stays = waited.contains("other partitions move, so the throttle stays") && cluster.embedded.is_none();
+            assert!(removed || stays, "{waited}");
+            removed
+        })
+        .await;
+        assert_eq!(throttles(cluster, &other, &there).await, Vec::<String>::new());
+        assert_eq!(described(&other).await["partitions"][0]["replicas"], serde_json::json!([away(other_from)]));
+        assert_eq!(cluster.read(&other, 0).await.len(), 6);
     }
 }
 

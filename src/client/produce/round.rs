@@ -78,9 +78,6 @@ impl PartitionWriter {
             Ok(pending) => {
                 self.pending.push_back(pending);
                 self.flight.sent(index);
-                if self.is_unanswered() {
-                    self.unanswered.sent();
-                }
                 if let Some(held) = self.held.get_mut(index) {
                     held.sent = Some(Instant::now());
                 }
@@ -144,6 +141,7 @@ impl PartitionWriter {
             }
         };
         if self.is_unanswered() {
+            self.unanswered.written();
             let certain = self.flight.answered(Answer::Stored(self.flight.next()));
             self.certain(certain.map_err(|stop| self.stop(stop, &broker, None))?);
             return Ok(());
@@ -279,6 +277,7 @@ impl PartitionWriter {
             // Each has its deadline.
             let (Ok(answer), Some((topic_id, broker))) = (pending.await, &topic_id) else { continue };
             if self.is_unanswered() {
+                self.unanswered.written();
                 let told = Told { base_offset: self.flight.next(), append_time_ms: -1 };
                 self.held.get_mut(index).into_iter().for_each(|held| held.told = Some(told));
                 self.flight.landed_apart(index);

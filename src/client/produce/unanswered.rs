@@ -3,7 +3,8 @@
 //! A batch counts as sent when the network has it. A broker that refuses it says nothing but closes the connection, and so does
 //! one that goes away. So whenever there is nothing to send the broker is asked something else on the same connection, for it works
 //! on one request after the other: its answer says that it has come to an end with all before. Where the connection ends instead,
-//! something may be lost; that is counted and said, and writing goes on.
+//! something may be lost; that is counted and said, and writing goes on. What the network had not taken by then is sent again, and
+//! no reason to doubt: so it is with a connection that broke while it was idle.
 
 use super::{Acks, PartitionWriter};
 use crate::client::address::Address;
@@ -14,7 +15,7 @@ use crate::wire::api_versions::ApiVersions;
 /// What went out, and how far the broker is with it.
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
-    sent: u64,
+    written: u64,
     /// Of these nothing more can be learned.
     settled: u64,
     /// What was asked behind so many, and is not answered yet.
@@ -23,8 +24,9 @@ pub(super) struct Unanswered {
 }
 
 impl Unanswered {
-    pub(super) fn sent(&mut self) {
-        self.sent += 1;
+    /// The network has one more.
+    pub(super) fn written(&mut self) {
+        self.written += 1;
     }
 }
 
@@ -36,7 +38,7 @@ impl PartitionWriter {
     /// Whether something went out of which it is not known that the broker has come to it. [`PartitionWriter::flush`] waits for
     /// that.
     pub fn awaits_word(&self) -> bool {
-        self.unanswered.settled < self.unanswered.sent
+        self.unanswered.settled < self.unanswered.written
     }
 
     /// How many connections were lost, and with them perhaps what was sent without being answered.
@@ -49,21 +51,21 @@ impl PartitionWriter {
     pub(super) async fn hear_word(&mut self) {
         while self.awaits_word() {
             let Some((_, connection)) = self.connection.clone() else { return };
-            let sent = self.unanswered.sent;
+            let written = self.unanswered.written;
             if self.unanswered.word.is_none() {
                 match connection.ask_anything(Deadline::after(self.cluster.timeout())) {
-                    Ok(pending) => self.unanswered.word = Some((sent, pending)),
+                    Ok(pending) => self.unanswered.word = Some((written, pending)),
                     Err(error) => {
                         self.connection_lost(connection.broker(), &error.to_string());
                         return;
                     }
                 }
             }
-            let Some((sent, pending)) = &mut self.unanswered.word else { return };
-            let (sent, answer) = (*sent, pending.await);
+            let Some((written, pending)) = &mut self.unanswered.word else { return };
+            let (written, answer) = (*written, pending.await);
             self.unanswered.word = None;
             match answer {
-                Ok(_) => self.unanswered.settled = sent,
+                Ok(_) => self.unanswered.settled = written,
                 Err(error) => self.connection_lost(connection.broker(), &error.to_string()),
             }
         }
@@ -89,7 +91,7 @@ impl PartitionWriter {
                 "the connection is lost, and with it perhaps what was sent last: nothing is answered"
             );
         }
-        self.unanswered.settled = self.unanswered.sent;
+        self.unanswered.settled = self.unanswered.written;
         self.unanswered.word = None;
     }
 }

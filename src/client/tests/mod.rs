@@ -26,5 +26,8 @@ mod holes;
 // The same at the end of a log that grows.
 mod following;
 
+// Writing to those who do not answer.
+mod unanswered;
+
 // The same on Apache Kafka, where one is given.
 mod kafka;

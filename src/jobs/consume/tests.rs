@@ -106,6 +106,33 @@ async fn every_record_is_shown_once_and_in_its_partitions_order_with_little_memo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_records_at_hand_is_not_passed_over_however_long_its_end_was_quiet() {
+    /// More than a cursor gives between two pauses, twice.
+    const EACH: i64 = 150_000;
+    let broker = broker(3).await;
+    for partition in 0..2 {
+        let mut bytes = 0;
+        for part in 0..3 {
+            let numbers = (part * EACH / 3..(part + 1) * EACH / 3).map(|number| 2 * number + partition);
+            let batch = batch(crate::batch::Codec::Zstd, numbers);
+            broker.append_raw(TOPIC, partition as i32, &batch).unwrap();
+            bytes += batch.len();
+        }
+        assert!(bytes < 1 << 20, "{bytes}: one window takes it all, and its end is heard of while that is read");
+    }
+    // Nothing is printed before partition 2 is found to be quiet; the ends of the others are so from then on, too.
+    let keys = KeyPlan::parse(&[], Order::Asc).unwrap();
+    let ordered = Some(Ordered { keys, idle_timeout: Some(Duration::ZERO) });
+    let count = Some(2 * EACH as u64);
+    let settings = ConsumeSettings { exit: false, count, ordered, ..settings(64 << 20) };
+    let (shown, report, ended) = consume(&broker, &settings).await;
+    ended.unwrap();
+    assert_eq!((report.stopped, report.late), (Stopped::Count, 0));
+    let expected = (0..2 * EACH).map(|number| format!("{}:{number}", number % 2));
+    assert!(shown.lines().eq(expected), "not in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_count_ends_it_exactly_there_and_the_positions_say_where() {
     let broker = broker(1).await;
     broker.append_raw(TOPIC, 0, &batch(crate::batch::Codec::None, 0..1000)).unwrap();

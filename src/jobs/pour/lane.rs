@@ -49,29 +49,52 @@ pub(super) struct Lane {
     tally: Arc<Tally>,
     book: Option<Arc<Book>>,
     outstanding: VecDeque<Outstanding>,
-    /// Whether it was told that a connection was lost behind records that nobody answers for.
-    doubts: bool,
+}
+
+/// Its writer. Where nobody answers for records, doubts about them are told at once, since what ends the run may not wait for the
+/// end of this; and those that are left when it is let go of, then.
+struct Doubting {
+    writer: PartitionWriter,
+    tally: Arc<Tally>,
+    told: bool,
+}
+
+impl Doubting {
+    fn tell_if(&mut self, doubts: bool) {
+        if doubts && !std::mem::replace(&mut self.told, true) {
+            self.tally.doubts();
+        }
+    }
+}
+
+impl Drop for Doubting {
+    fn drop(&mut self) {
+        self.tell_if(self.writer.awaits_word());
+    }
 }
 
 impl Lane {
     pub(super) fn new(to: To, inbox: mpsc::Receiver<Filled>, tally: Arc<Tally>, book: Option<Arc<Book>>) -> Self {
-        Self { to, inbox, tally, book, outstanding: VecDeque::new(), doubts: false }
+        Self { to, inbox, tally, book, outstanding: VecDeque::new() }
     }
 
     /// Writes until the inbox is closed. After an error it goes on taking, so that who pushes is not left waiting.
     pub(super) async fn run(mut self) {
         // Where our batches land is not compared, so the partition's end is not asked for.
         let ended = match self.to.cluster.writer(self.to.partition.clone(), 0, self.to.options).await {
-            Ok(mut writer) => match self.write(&mut writer).await {
-                Ok(()) => return,
-                Err(error) => {
-                    // What it still finds is what is known already.
-                    let _ = writer.fall_silent().await;
-                    self.count(&mut writer).await;
-                    self.count_apart(&mut writer).await;
-                    error
+            Ok(writer) => {
+                let mut writer = Doubting { writer, tally: self.tally.clone(), told: false };
+                match self.write(&mut writer).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        // What it still finds is what is known already.
+                        let _ = writer.writer.fall_silent().await;
+                        self.count(&mut writer).await;
+                        self.count_apart(&mut writer.writer).await;
+                        error
+                    }
                 }
-            },
+            }
             Err(error) => JobError::Client(error),
         };
         let reason = reason(&ended);
@@ -83,15 +106,15 @@ impl Lane {
         }
     }
 
-    async fn write(&mut self, writer: &mut PartitionWriter) -> Result<(), JobError> {
+    async fn write(&mut self, writer: &mut Doubting) -> Result<(), JobError> {
         loop {
-            let filled = match self.outstanding.is_empty() && !writer.awaits_word() {
+            let filled = match self.outstanding.is_empty() && !writer.writer.awaits_word() {
                 true => self.inbox.recv().await,
                 // The writer works only while it is waited for.
                 false => tokio::select! {
                     biased;
                     filled = self.inbox.recv() => filled,
-                    flushed = writer.flush() => {
+                    flushed = writer.writer.flush() => {
                         self.count(writer).await;
                         flushed?;
                         continue;
@@ -99,12 +122,12 @@ impl Lane {
                 },
             };
             let Some(filled) = filled else {
-                let flushed = writer.flush().await;
+                let flushed = writer.writer.flush().await;
                 self.count(writer).await;
                 return Ok(flushed?);
             };
             if let Some(batch) = self.close(filled)? {
-                let appended = writer.append(batch).await;
+                let appended = writer.writer.append(batch).await;
                 self.count(writer).await;
                 appended?;
             }
@@ -132,14 +155,12 @@ impl Lane {
     }
 
     /// Lets go of what is stored for certain, and of its buffers.
-    async fn count(&mut self, writer: &mut PartitionWriter) {
+    async fn count(&mut self, doubting: &mut Doubting) {
+        let writer = &mut doubting.writer;
         // Batches land in the order in which they were sent.
         let next = |outstanding: &mut VecDeque<Outstanding>| Some((writer.landed()?, outstanding.pop_front()));
         self.stored(next).await;
-        // As soon as it is known: what ends the run may not wait for the end of this.
-        if writer.connections_lost() > 0 && !std::mem::replace(&mut self.doubts, true) {
-            self.tally.doubts();
-        }
+        doubting.tell_if(doubting.writer.connections_lost() > 0);
     }
 
     /// The same behind a batch that failed, once nothing more is sent.

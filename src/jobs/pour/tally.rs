@@ -32,7 +32,7 @@ pub struct Poured {
     pub counts: Counts,
     /// How many were handed to the network without asking for an answer, and nothing more is known of them.
     pub unanswered: u64,
-    /// The partitions whose connection was lost behind such records.
+    /// The partitions whose connection was lost behind such records, or whose broker had not come to them when the time was up.
     pub doubtful_partitions: u64,
     /// Keys and values that are stored for certain, or went out unanswered.
     pub bytes: u64,
@@ -118,7 +118,7 @@ pub(super) struct Tally {
     progress: Progress,
     /// Whether what went out is answered.
     answered: bool,
-    /// Partitions whose connection was lost behind records that are not.
+    /// Partitions that may lack some of what is not.
     doubtful: AtomicU64,
     /// Writers without a batch in them.
     pub(super) writers: Pool<BatchWriter>,

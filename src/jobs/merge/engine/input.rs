@@ -85,6 +85,14 @@ impl Input {
         }
     }
 
+    /// Whom the merge waits for where the next stretch takes long.
+    pub(super) fn awaits(&self) -> Stage {
+        match self.from {
+            From::Here(_) => Stage::AwaitFetch,
+            From::Worker(_) => Stage::AwaitDecode,
+        }
+    }
+
     /// Keys, values and headers of the records at hand.
     pub(super) fn payload_bytes(&self) -> u64 {
         self.hand.slab.payload_bytes()

@@ -225,14 +225,14 @@ impl<'a> Engine<'a> {
         }
         let (before, rest) = self.inputs.split_at_mut(source);
         let Some((input, behind)) = rest.split_first_mut() else { return Ok(false) };
-        let mine = input.reached();
+        let (mine, awaits) = (input.reached(), input.awaits());
         let mut refill = std::pin::pin!(input.refill(lane, keys, cx, watch));
         loop {
             tokio::select! {
                 biased;
                 refilled = &mut refill => return refilled,
                 () = outlet.due() => {
-                    watch.lap(Stage::AwaitFetch);
+                    watch.lap(awaits);
                     let mut positions = reached(&self.reached, &self.places, before.iter());
                     positions[self.places[source]] = mine;
                     for (place, input) in self.places[source + 1..].iter().zip(behind.iter()) {

@@ -32,6 +32,8 @@ struct Trial {
     sink: MemorySink,
     /// If every batch is to be committed: what was said of each commit.
     commits: Option<Arc<Mutex<Vec<Reached>>>>,
+    /// After how long a commit is due also while a source is waited for.
+    due_after: Option<Duration>,
     threads: Option<usize>,
     cx: JobContext,
 }
@@ -50,6 +52,7 @@ impl Trial {
             compression: OutputCodec::None,
             sink: MemorySink::new("out", 5),
             commits: None,
+            due_after: None,
             threads: Some(1),
             cx: JobContext {
                 brokers: Vec::new(),
@@ -111,7 +114,8 @@ impl Trial {
                 let found = self.sources.iter().find(|one| *one.partition() == source.partition);
                 found.expect("a source of the plan").clone()
             });
-            let kept = Kept { batches: Arc::default(), sink: self.sink, commits: self.commits };
+            let kept =
+                Kept { batches: Arc::default(), sink: self.sink, commits: self.commits, due_after: self.due_after };
             let batches = kept.batches.clone();
             let (appended, outcome) = engine.move_all(None, kept).await;
             let batches = std::mem::take(&mut *batches.lock().unwrap());
@@ -131,6 +135,7 @@ struct Kept {
     batches: Arc<Mutex<Vec<Vec<u8>>>>,
     sink: MemorySink,
     commits: Option<Arc<Mutex<Vec<Reached>>>>,
+    due_after: Option<Duration>,
 }
 
 impl Sink for Kept {
@@ -150,6 +155,13 @@ impl Sink for Kept {
     }
     fn is_due(&self) -> bool {
         true
+    }
+    async fn due(&self) {
+        match self.due_after {
+            // What is timed.
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
     }
     async fn commit(&mut self, batch: Option<Outgoing>, reached: Reached) -> Result<(), NotAdjacent> {
         if let Some(commits) = &self.commits {

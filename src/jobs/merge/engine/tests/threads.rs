@@ -201,6 +201,24 @@ fn a_wish_to_stop_ends_the_merge_and_its_workers() {
 }
 
 #[test]
+fn where_a_commit_falls_due_while_a_worker_is_waited_for_that_is_no_waiting_for_the_broker() {
+    let mut trial = Trial::new(&[ints(0..300)]);
+    (trial.threads, trial.commits) = (Some(2), Some(Arc::default()));
+    trial.due_after = Some(Duration::from_millis(10));
+    // Decoding takes longer than that, a window a time.
+    trial.cx.phases = Phases::heard_by(|_| std::thread::sleep(Duration::from_millis(20)));
+    let (progress, commits) = (trial.cx.progress.clone(), trial.commits.clone().unwrap());
+    let (batches, _, outcome) = trial.run();
+    outcome.unwrap();
+    assert_eq!(records(&batches).len(), 300);
+    // 300 records in windows of 21.
+    assert!(commits.lock().unwrap().len() > 10, "a commit a window at least");
+    let times = progress.stages().times();
+    let (fetch, decode) = (times.of(Stage::AwaitFetch), times.of(Stage::AwaitDecode));
+    assert!(decode > Duration::from_millis(100) && fetch < decode / 2, "{times:?}");
+}
+
+#[test]
 fn a_worker_that_dies_is_an_error_and_nobody_waits_for_it() {
     let mut trial = Trial::new(&vec![ints(0..1000); 3]);
     trial.threads = Some(2);
