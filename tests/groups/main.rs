@@ -25,4 +25,4 @@ mod faults;
 mod storms;
 
 // On Apache Kafka whose brokers are killed, where one is given.
-mod killed;
+mod killed_on_kafka;

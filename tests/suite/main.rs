@@ -16,7 +16,6 @@ mod memory;
 mod merge;
 mod merge_bound;
 mod merge_threads;
-mod merging_killed;
 mod plain_faults;
 mod refusals;
 mod torture;
@@ -24,7 +23,6 @@ mod transactions;
 
 // The client on its own.
 mod reading;
-mod reading_killed;
 
 // Data to try it on, files and pipes.
 mod generate;
@@ -75,6 +73,9 @@ mod cli;
 mod help_examples;
 
 mod signals;
+
+// On a cluster that is killed.
+mod killed_on_kafka;
 
 // All of it together, as scripts.
 mod scenarios;

@@ -92,7 +92,7 @@ fn user_login_goes_on_when_a_node_is_killed_and_comes_back() {
 
 /// The script kills the broker itself, and starts it again.
 #[tokio::test]
-async fn user_login_goes_on_when_a_broker_of_kafka_is_killed() {
+async fn user_login_goes_on_when_a_broker_is_killed_on_kafka() {
     let Some(cluster) = Killable::for_story("user-login").await else { return };
     let mut command = script("user-login");
     command.env("KAFKA_BOOTSTRAP_SERVERS", cluster.addresses().join(",")).env("LOCAL_KAFKA", cluster.folder());

@@ -138,8 +138,8 @@ async fn local_kafka(folder: &Path, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn fault_05_on_kafka_a_leader_killed_and_started_again_under_load_loses_repeats_and_reorders_nothing() {
-    let name = "fault_05_on_kafka_a_leader_killed_and_started_again_under_load_loses_repeats_and_reorders_nothing";
+async fn fault_05_a_leader_killed_on_kafka_and_started_again_under_load_loses_repeats_and_reorders_nothing() {
+    let name = "fault_05_a_leader_killed_on_kafka_and_started_again_under_load_loses_repeats_and_reorders_nothing";
     let Some(folder) = variable(name, "KMERGE_TEST_KILL") else { return };
     let folder = Path::new(&folder);
     let nodes = local_brokers(folder);

@@ -41,6 +41,12 @@ fn brokers(folder: &Path) -> Vec<Node> {
 impl Killable {
     /// The cluster, for this story alone and whole; where there is none, that is said aloud.
     pub async fn for_story(story: &str) -> Option<Self> {
+        // The harness names a test's thread after it, unless there is one thread for all of them.
+        let test = std::thread::current().name().unwrap_or("main").to_owned();
+        assert!(
+            test == "main" || test.contains("killed_on_kafka"),
+            "{test} is run by nobody: it has no killed_on_kafka in its name"
+        );
         let Ok(folder) = std::env::var("KMERGE_TEST_KILL") else {
             // Not eprintln: that is swallowed when a test passes.
             let _ = writeln!(std::io::stderr(), "skipped: {story} (KMERGE_TEST_KILL is not set)");
