@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  fetch ahead ──▶ window ──▶ decode in place ──▶ keys: lane ──▶ tree ──▶ order ──▶ copy ──▶ batch ──▶ sink
-//!  (a task each)              (decoder.rs)        spans: slab    (merge/)           (outlet.rs)       (in flight)
+//!  (a task each)              (decoder.rs,        spans: slab    (merge/)           (outlet.rs)       (in flight)
+//!                              rows.rs)
 //!                             by workers, where that is most of the work (ahead.rs)
 //! ```
 //!
