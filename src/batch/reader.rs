@@ -269,7 +269,8 @@ impl RecordReader {
 
     /// Gives `rows` as many records as are in a row, at most `most`, until it says no: that one stays the next record, as do those
     /// that are not usual ones or leave a gap of offsets. The batch lies at `at` in `bytes`, which end with it. Several times as
-    /// quick as [`Self::each`], for those who want nothing of a record but what a [`Row`](super::Row) has. `rows` comes back with what it took.
+    /// quick as [`Self::each`], for those who want nothing of a record but what a [`Row`](super::Row) has. `rows` comes back with
+    /// what it took.
     #[inline(always)]
     pub fn in_a_row<R: TakeRows>(&mut self, bytes: &[u8], at: usize, most: usize, rows: R) -> R {
         let most = most.min(self.most_in_a_row()) as i32;

@@ -66,7 +66,7 @@ fn stretch<const OFFSET_BYTES: usize, R: TakeRows>(
     times: Times,
     mut rows: R,
 ) -> (Next, R) {
-    // The number is counted up as it stands encoded: the marks that more bytes follow are put back after each addition, which
+    // The number is counted up as it stands encoded, as by `Counter`, of which here nothing is left but constants: the marks that more bytes follow are put back after each addition, which
     // carries through them, and one byte more is needed where the last one's mark appears.
     let over = 0x80 << (8 * (OFFSET_BYTES - 1));
     let more = 0x80_8080 & (over - 1);

@@ -137,7 +137,7 @@ pub struct WholeNumber {
 }
 
 impl WholeNumber {
-    /// The normalised key, if the number is one to sixteen digits. `None` says nothing of others.
+    /// The normalised key, if the number is one to nineteen digits. `None` says nothing of others.
     #[inline(always)]
     pub fn read(&self, key: Option<&[u8]>, value: &[u8]) -> Option<u64> {
         let digits = match self.of {
@@ -220,14 +220,17 @@ impl KeyPlan {
             {
                 return Ok(prefix);
             }
+            let mut out = Normaliser::new(self.order, true, rest);
+            part.normalise(fields, &mut out)?;
+            return Ok(out.finish());
         }
-        self.extract_slowly(fields, rest)
+        self.extract_parts(fields, rest)
     }
 
-    /// Any key, part after part.
+    /// A key of several parts, one after the other.
     #[inline(never)]
-    fn extract_slowly(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
-        let mut out = Normaliser::new(self.order, self.parts.len() == 1, rest);
+    fn extract_parts(&self, fields: &impl Fields, rest: &mut Vec<u8>) -> Result<u64, KeyError> {
+        let mut out = Normaliser::new(self.order, false, rest);
         for part in &self.parts {
             match part.short_int(fields) {
                 Some(number) => out.int(number),

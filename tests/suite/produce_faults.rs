@@ -124,7 +124,7 @@ fn a_signal_says_what_is_in_doubt_without_acknowledgements_be_the_connection_los
         };
         let lost = ["2 sent, 2 unanswered", "to 1 partition(s) may be lost", "--acks 1"];
         // Nobody knows whether the network has it.
-        let slow = ["2 sent, 1 unanswered, 1 failed", "not acknowledged in the time that was left"];
+        let slow = ["2 sent, 1 unanswered, as asked for, 1 failed", "not acknowledged in the time that was left"];
         tokio::join!(interrupted("lost", Fault::DropBefore, &lost), interrupted("slow", Fault::Hold, &slow));
     });
 }

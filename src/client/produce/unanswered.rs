@@ -4,7 +4,8 @@
 //! one that goes away. So whenever there is nothing to send the broker is asked something else on the same connection, for it works
 //! on one request after the other: its answer says that it has come to an end with all before. Where the connection ends instead,
 //! something may be lost; that is counted and said, and writing goes on. What the network had not taken by then is sent again, and
-//! no reason to doubt: so it is with a connection that broke while it was idle.
+//! no reason to doubt: so it is with a connection that broke while it was idle. Where it breaks within one write of several
+//! batches, all of these are sent again, and some may be there twice: nothing else is promised without acknowledgements.
 
 use super::{Acks, PartitionWriter};
 use crate::client::address::Address;

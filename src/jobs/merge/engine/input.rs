@@ -11,7 +11,7 @@ use super::share::Shares;
 use super::slab::Lying;
 use crate::base::budget::ByteBudget;
 use crate::base::place::{Place, TopicPartition};
-use crate::batch::{Codec, Piece, Record};
+use crate::batch::{Codec, Record};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::merge::plan::Source;
@@ -48,12 +48,6 @@ impl Input {
         }
     }
 
-    /// The next record.
-    #[inline(always)]
-    pub(super) fn peek(&self) -> Piece<'_> {
-        self.hand.slab.peek(&self.hand.window)
-    }
-
     /// The records at hand that are not taken yet.
     #[inline(always)]
     pub(super) fn lying(&self) -> Lying<'_> {
@@ -64,12 +58,6 @@ impl Input {
     #[inline(always)]
     pub(super) fn pass_up_to(&mut self, left: usize) {
         self.hand.slab.pass_up_to(left);
-    }
-
-    /// The next record was taken.
-    #[inline(always)]
-    pub(super) fn pass(&mut self) {
-        self.hand.slab.pass();
     }
 
     /// Where the next record stands.

@@ -7,7 +7,7 @@
 //!                             by workers, where that is most of the work (ahead.rs)
 //! ```
 //!
-//! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows and batches. Everything
+//! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows, batches and stretches. Everything
 //! between a window and a batch is one synchronous piece of code, which stops where a source has to be refilled or a batch
 //! is full; only there is anything awaited. So fetching, merging and sending overlap without the merge knowing of it.
 
@@ -28,7 +28,7 @@ use super::preflight::Floor;
 use super::{Delivery, MergeSettings, OutputCodec, Plan, Retention};
 use crate::base::budget::ByteBudget;
 use crate::base::units::show_count;
-use crate::batch::{Moving, Piece, Pieces};
+use crate::batch::{BatchError, Moving, Piece, Pieces};
 use crate::client::{Cluster, ReadOptions};
 use crate::jobs::JobContext;
 use crate::jobs::error::JobError;
@@ -272,49 +272,46 @@ impl<'a> Engine<'a> {
         S: Sink,
         JobError: From<S::Error>,
     {
-        let mut copied = match self.fill_block(order, outlet) {
+        let copied = match self.fill_block(order, outlet) {
             Blockwise::Copied(records) => records,
             Blockwise::NextBatch => return Ok(0),
         };
-        loop {
-            copied += self.move_records(&order[copied..], outlet);
+        // What the loop needs of each input, close together.
+        let mut next = Next { order: &order[copied..], lying: self.inputs.iter().map(Input::lying).collect() };
+        let ended = loop {
+            outlet.push_moved(&mut next);
             // What was left over is looked at here: the first of a batch, one that has no room, an unusual one.
-            let Some(&source) = order.get(copied) else { return Ok(copied) };
-            let input = &mut self.inputs[usize::from(source)];
-            let Piece { timestamp, from, bytes } = input.peek();
+            let Some((source, Piece { timestamp, from, bytes })) = next.peek() else { break Ok(()) };
             let raw = &from[..bytes as usize];
             if self.settings.compression == OutputCodec::Keep && outlet.is_empty() {
-                outlet.set_codec(input.codec());
+                outlet.set_codec(self.inputs[source].codec());
             }
             match outlet.room(raw.len()) {
                 Room::Yes => {}
-                Room::NextBatch => return Ok(copied),
-                Room::Never(bytes) => {
-                    return Err(JobError::RecordTooLarge { at: input.next_at(), bytes, bytes_max: outlet.bytes_max() });
-                }
+                Room::NextBatch => break Ok(()),
+                Room::Never(bytes) => break Err((source, Refused::TooLarge(bytes))),
             }
-            outlet.push_raw(timestamp, raw).map_err(|error| JobError::Batch { at: input.next_at(), error })?;
-            input.pass();
-            copied += 1;
-        }
-    }
-
-    /// Copies what can be copied many in one loop; gives how many that were.
-    fn move_records<S>(&mut self, order: &[u16], outlet: &mut Outlet<S>) -> usize
-    where
-        S: Sink,
-        JobError: From<S::Error>,
-    {
-        // What the loop needs of each input, close together.
-        let mut next = Next { order, lying: self.inputs.iter().map(Input::lying).collect() };
-        outlet.push_moved(&mut next);
-        let left = next.order.len();
+            if let Err(error) = outlet.push_raw(timestamp, raw) {
+                break Err((source, Refused::Batch(error)));
+            }
+            next.pass();
+        };
+        let copied = order.len() - next.order.len();
         self.left.clear();
         self.left.extend(next.lying.iter().map(Lying::left));
         for (input, left) in self.inputs.iter_mut().zip(&self.left) {
             input.pass_up_to(*left);
         }
-        order.len() - left
+        match ended {
+            Ok(()) => Ok(copied),
+            Err((source, refused)) => {
+                let at = self.inputs[source].next_at();
+                Err(match refused {
+                    Refused::TooLarge(bytes) => JobError::RecordTooLarge { at, bytes, bytes_max: outlet.bytes_max() },
+                    Refused::Batch(error) => JobError::Batch { at, error },
+                })
+            }
+        }
     }
 
     /// Copies the next records as a block, where that is possible; see `input/block.rs`.
@@ -354,10 +351,33 @@ enum Blockwise {
     NextBatch,
 }
 
+/// Why a record cannot be copied.
+enum Refused {
+    /// It needs so many bytes.
+    TooLarge(usize),
+    Batch(BatchError),
+}
+
 /// The records at hand, in the order in which they are written.
 struct Next<'a> {
     order: &'a [u16],
     lying: Vec<Lying<'a>>,
+}
+
+impl<'a> Next<'a> {
+    /// The next one, and whose it is.
+    fn peek(&self) -> Option<(usize, Piece<'a>)> {
+        let source = usize::from(*self.order.first()?);
+        Some((source, self.lying.get(source)?.peek()?))
+    }
+
+    /// The next one was taken.
+    fn pass(&mut self) {
+        if let Some((source, order)) = self.order.split_first() {
+            self.lying[usize::from(*source)].pass();
+            self.order = order;
+        }
+    }
 }
 
 impl Pieces for Next<'_> {
@@ -365,8 +385,9 @@ impl Pieces for Next<'_> {
     fn next(&mut self, moving: &mut Moving<'_>) -> bool {
         let Some((source, order)) = self.order.split_first() else { return false };
         let Some(lying) = self.lying.get_mut(usize::from(*source)) else { return false };
-        let goes_on = lying.next(moving);
+        let goes_on = lying.peek().is_some_and(|piece| moving.add(piece));
         if goes_on {
+            lying.pass();
             self.order = order;
         }
         goes_on

@@ -17,6 +17,8 @@ use std::slice::IterMut;
 const ROOM_AFTER_SHORT: usize = 64;
 /// The most records that are read one by one before rows are tried again.
 const ALONE_MAX: usize = 1024;
+/// Fewer in a row are not worth being tried for.
+const WORTH_RECORDS: usize = 8;
 
 /// When rows are worth being tried, in a batch.
 pub(super) struct Rows {
@@ -69,7 +71,7 @@ impl Rows {
             self.room = usize::MAX;
         }
         // Where there are hardly any, trying costs more than it gains.
-        self.alone = if all >= self.alone { 1 } else { (2 * self.alone).min(ALONE_MAX) };
+        self.alone = if all >= self.alone.max(WORTH_RECORDS) { 1 } else { (2 * self.alone).min(ALONE_MAX) };
         all
     }
 }

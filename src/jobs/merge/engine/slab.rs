@@ -4,7 +4,7 @@
 //! the batch's first offset and time change. So a span is where those bytes are, and the timestamp: 16 bytes a record,
 //! beside the 8 of its key in the merge's lane.
 
-use crate::batch::{Moving, Piece, Record};
+use crate::batch::{Piece, Record};
 use std::ops::Range;
 
 /// What a record takes here and in its lane.
@@ -71,17 +71,18 @@ pub(super) struct Lying<'a> {
     bytes: &'a [u8],
 }
 
-impl Lying<'_> {
-    /// Gives `moving` the next one, which is done with if it was added.
+impl<'a> Lying<'a> {
+    /// The next one.
     #[inline(always)]
-    pub(super) fn next(&mut self, moving: &mut Moving<'_>) -> bool {
-        let Some((Span { timestamp, start, len }, spans)) = self.spans.split_first() else { return false };
-        let Some(from) = self.bytes.get(*start as usize..) else { return false };
-        let goes_on = moving.add(Piece { timestamp: *timestamp, from, bytes: *len });
-        if goes_on {
-            self.spans = spans;
-        }
-        goes_on
+    pub(super) fn peek(&self) -> Option<Piece<'a>> {
+        let Span { timestamp, start, len: bytes } = *self.spans.first()?;
+        Some(Piece { timestamp, from: self.bytes.get(start as usize..)?, bytes })
+    }
+
+    /// The next one was taken.
+    #[inline(always)]
+    pub(super) fn pass(&mut self) {
+        self.spans = self.spans.get(1..).unwrap_or_default();
     }
 
     /// How many there are.
@@ -209,12 +210,6 @@ impl Slab {
         self.payload_bytes
     }
 
-    /// The next record: it lies in `window`, unless it was unfolded.
-    #[inline(always)]
-    pub(super) fn peek<'a>(&'a self, window: &'a [u8]) -> Piece<'a> {
-        self.lies(self.next, window)
-    }
-
     /// The records that are not taken yet: they lie in `window`, unless they were unfolded.
     #[inline(always)]
     pub(super) fn lying<'a>(&'a self, window: &'a [u8]) -> Lying<'a> {
@@ -226,12 +221,6 @@ impl Slab {
     #[inline(always)]
     pub(super) fn pass_up_to(&mut self, left: usize) {
         self.next = self.spans.len() - left;
-    }
-
-    /// The next record was taken.
-    #[inline(always)]
-    pub(super) fn pass(&mut self) {
-        self.next += 1;
     }
 
     /// So many were taken.
@@ -311,7 +300,7 @@ mod tests {
             assert_eq!(slab.steps.len(), 3);
             for offset in offsets {
                 assert_eq!(slab.next_offset(), offset);
-                slab.pass();
+                slab.pass_all(1);
             }
         }
     }
