@@ -120,12 +120,34 @@ pub(super) fn put_whole(folder: &Path, name: &str, text: &str) -> Result<bool, J
         match fs::hard_link(&whole, &path) {
             Ok(()) => folder::sync(folder).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // Somebody was faster, and has removed this as what was left by one who was killed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(false),
             Err(error) => Err(error),
         }
     };
     let made = made();
     let _ = fs::remove_file(&whole);
     made.map_err(|error| unwritable(&path, &error))
+}
+
+/// Removes what was on its way to become such a file when its maker was killed, where that file is there: it is of no use any
+/// more, whoever made it.
+pub(super) fn remove_unmade(folder: &Path) -> Result<(), JobError> {
+    for name in folder::list(folder)? {
+        let of =
+            name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".tmp")).and_then(|rest| rest.rsplit_once('-'));
+        let Some((of, random)) = of else { continue };
+        let is_ours = of.starts_with('_') && of.ends_with(".json") && random.len() == 16;
+        if is_ours && folder.join(of).exists() {
+            match fs::remove_file(folder.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(unwritable(&folder.join(&name), &error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -150,6 +172,21 @@ mod tests {
         assert!(taken.iter().all(|one| *one == taken[0]), "{taken:?}");
         assert_eq!(read(folder.path()).unwrap().as_ref(), Some(&taken[0]));
         assert_eq!(folder.names(), [NAME], "nothing else is left");
+    }
+
+    #[test]
+    fn what_one_who_was_killed_left_is_removed_once_the_file_is_there_and_nothing_else_is() {
+        let folder = Folder::new();
+        let left = ["._schema.json-0123456789abcdef.tmp", "._topic-a-b.json-0123456789abcdef.tmp"];
+        let others = [".t-0-0-0123456789abcdef.tmp", "._schema.json.tmp", "._schema.json-1.tmp", "t-0-0-4.parquet"];
+        left.iter().chain(&others).for_each(|name| folder.put(name));
+        remove_unmade(folder.path()).unwrap();
+        assert_eq!(folder.names().len(), left.len() + others.len(), "the files may be on their way");
+        ["_schema.json", "_topic-a-b.json"].iter().for_each(|name| folder.put(name));
+        remove_unmade(folder.path()).unwrap();
+        let mut stay = [&others[..], &["_schema.json", "_topic-a-b.json"]].concat();
+        stay.sort_unstable();
+        assert_eq!(folder.names(), stay);
     }
 
     #[test]

@@ -154,6 +154,7 @@ impl Shelf {
         };
         if let Some(kept) = kept {
             kept.is_of(folder, group)?;
+            kept::remove_unmade(folder)?;
             let differs = match &given {
                 Some(given) => kept.schema.difference(given),
                 None if kept.schema.has_metadata() != table.metadata => {
