@@ -7,9 +7,9 @@
 //!                             by workers, where that is most of the work (ahead.rs)
 //! ```
 //!
-//! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows, batches and stretches. Everything
-//! between a window and a batch is one synchronous piece of code, which stops where a source has to be refilled or a batch
-//! is full; only there is anything awaited. So fetching, merging and sending overlap without the merge knowing of it.
+//! A record costs tens of nanoseconds here and no allocation: what is allocated grows with windows, batches and stretches.
+//! Everything between a window and a batch is one synchronous piece of code, which stops where a source has to be refilled or a
+//! batch is full; only there is anything awaited. So fetching, merging and sending overlap without the merge knowing of it.
 
 mod ahead;
 mod decoder;
