@@ -26,6 +26,8 @@ mod batches;
 
 mod record;
 
+mod lengths;
+
 mod passing;
 
 mod rows;

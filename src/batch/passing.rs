@@ -9,6 +9,7 @@
 //! instructions a record, 131 by [`RecordReader::each`](super::RecordReader::each), 214 by
 //! [`RecordReader::next`](super::RecordReader::next).
 
+use super::lengths::{NULL, longer_length, short_length, two_bytes};
 use super::varint::in_word;
 
 /// What records must be to be passed over.
@@ -116,12 +117,6 @@ fn offset_word<const OFFSET_BYTES: usize>(delta: i32) -> u64 {
     }
 }
 
-/// How a number of up to 14 bits is written if it takes two bytes.
-#[inline(always)]
-fn two_bytes(raw: u64) -> u64 {
-    (raw + (raw & 0x3f80)) | 0x80
-}
-
 struct Usual<'a> {
     timestamp_delta: i64,
     has_key: bool,
@@ -168,21 +163,6 @@ fn behind_length<const OFFSET_BYTES: usize, const LENGTH_BYTES: usize>(
     };
     let left = record.len().checked_sub(value_at)?;
     is_value(word_at(bytes, value_at)?, left).then_some(Usual { timestamp_delta, has_key: true, rest })
-}
-
-/// A length of -1, written.
-const NULL: u8 = 1;
-
-/// The length that a word begins with, if that takes one byte and is not negative.
-#[inline(always)]
-fn short_length(word: u64) -> Option<usize> {
-    (word & 0x81 == 0).then_some((word & 0x7e) as usize >> 1)
-}
-
-/// The same of one that takes two.
-#[inline(always)]
-fn longer_length(word: u64) -> Option<usize> {
-    (word & 0x8081 == 0x80).then_some(((word & 0x7e) >> 1 | (word & 0x7f00) >> 2) as usize)
 }
 
 /// Whether a word begins with the length of a value that takes, with its length, exactly so many bytes.
